@@ -1,0 +1,160 @@
+"""How an optimizer, task or projection is written: `name:key=value,key=value`.
+
+The first `:` ends the name. Parameters split at commas outside double quotes and outside balanced
+(), [] and {}; the first `=` of each ends its key. A value is read as JSON where it parses, a component
+where it stands in parentheses, and text otherwise. Printing and parsing round-trip.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Union
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from dfo_bench.errors import InputError
+
+Value = Union[None, bool, int, float, str, list[Any], dict[str, Any], "Component"]
+"""What a parameter may be: plain JSON, or another component."""
+
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
+
+
+@dataclass(frozen=True)
+class Component:
+    """A plugin's name and the parameters to build it with; printed in key order."""
+
+    name: str
+    params: Mapping[str, Value] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Sort and freeze the parameters; refuse names that would not print and parse back."""
+        if not self.name or any(c in self.name for c in ':=,()[]{}"') or self.name != self.name.strip():
+            raise InputError(f"{self.name!r} is no component name; write name:key=value,key=value")
+        for key in self.params:
+            if not key.isidentifier():
+                raise InputError(f"{key!r} is no parameter name in {self.name!r}; write key=value")
+        object.__setattr__(self, "params", MappingProxyType(dict(sorted(self.params.items()))))
+
+    def __hash__(self) -> int:
+        """Hash the printed form: equal components print alike."""
+        return hash(str(self))
+
+    def __str__(self) -> str:
+        """Print the form that `parse` reads."""
+        params = ",".join(f"{key}={_print_value(value)}" for key, value in self.params.items())
+        return f"{self.name}:{params}" if params else self.name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by the printed form: a mapping proxy cannot be pickled."""
+        return (parse, (str(self),))
+
+    def replace(self, **params: Value) -> "Component":
+        """Return the same component with these parameters set."""
+        return Component(self.name, {**self.params, **params})
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Let a plugin annotate a parameter as Component."""
+        return core_schema.no_info_plain_validator_function(component)
+
+
+def component(value: "str | Mapping[str, Any] | Component") -> Component:
+    """Read a component in any form a user may write it: text, a YAML mapping with `name`, or itself."""
+    if isinstance(value, Component):
+        return value
+    if isinstance(value, str):
+        return parse(value)
+    if isinstance(value, Mapping) and isinstance(value.get("name"), str):
+        return Component(value["name"], {k: _from_yaml(v) for k, v in value.items() if k != "name"})
+    raise InputError(f"{value!r} is no component; write name:key=value or {{name: ..., key: ...}}")
+
+
+def parse(text: str) -> Component:
+    """Parse `name[:key=value,...]`; raise InputError with the part that does not fit."""
+    name, colon, rest = text.strip().partition(":")
+    params: dict[str, Value] = {}
+    if colon and not rest.strip():
+        raise InputError(f"{text!r} ends after ':'; write {name}:key=value or only {name}")
+    for part in _split(rest, text) if colon else ():
+        key, equals, value = part.partition("=")
+        key = key.strip()
+        if not equals:
+            raise InputError(f"{part!r} in {text!r} is not key=value")
+        if key in params:
+            raise InputError(f"parameter {key!r} is given twice in {text!r}")
+        params[key] = _parse_value(value.strip(), text)
+    return Component(name.strip(), params)
+
+
+def _split(text: str, whole: str) -> Iterator[str]:
+    """Split at commas outside double quotes and balanced brackets."""
+    closers: list[str] = []
+    quoted = escaped = False
+    begin = 0
+    for i, c in enumerate(text):
+        if quoted:
+            quoted = escaped or c != '"'
+            escaped = c == "\\" and not escaped
+        elif c == '"':
+            quoted = True
+        elif c in _CLOSING:
+            closers.append(_CLOSING[c])
+        elif closers and c == closers[-1]:
+            closers.pop()
+        elif c in _CLOSING.values():
+            raise InputError(f"{c!r} closes nothing in {whole!r}; put text with brackets in double quotes")
+        elif c == "," and not closers:
+            yield text[begin:i]
+            begin = i + 1
+    if quoted or closers:
+        raise InputError(f"missing {'closing quote' if quoted else closers[-1]!r} in {whole!r}")
+    yield text[begin:]
+
+
+def _parse_value(text: str, whole: str) -> Value:
+    if text.startswith("(") and text.endswith(")"):
+        return parse(text[1:-1])
+    try:
+        value: Value = _finite_json(text)
+        return value
+    except ValueError:
+        if text.startswith('"'):
+            raise InputError(f'{text} in {whole!r} is no JSON string; escape quotes inside it as \\"') from None
+        return text
+
+
+def _finite_json(text: str) -> Any:
+    """Read JSON without its NaN and Infinity extensions; a number beyond floats is text, too."""
+
+    def refuse(constant: str) -> Any:
+        raise ValueError(constant)
+
+    value = json.loads(text, parse_constant=refuse)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+def _print_value(value: Value) -> str:
+    if isinstance(value, Component):
+        return f"({value})"
+    if isinstance(value, str):
+        try:
+            unquoted = list(_split(value, value)) == [value] and _parse_value(value, value) == value
+        except InputError:
+            unquoted = False
+        return value if unquoted and value == value.strip() else json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def _from_yaml(value: Any) -> Any:
+    """Read a mapping with a name, or text in parentheses, as a component, too."""
+    if isinstance(value, Mapping) and "name" in value:
+        return component(value)
+    if isinstance(value, str) and value.startswith("(") and value.endswith(")"):
+        return parse(value[1:-1])
+    return value

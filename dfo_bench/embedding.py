@@ -1,0 +1,152 @@
+"""From R^d into R^D: the lift x = clip(base + alpha * s * A z), and rows of A on demand."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from dfo_bench.points import DENSE_LIMIT, Anchor, Array, Dense, Index, Points, Space, expand
+
+_BLOCK = 2**22
+"""Numbers of A that are made at a time where A as a whole is too large to keep."""
+
+
+class Embedding(ABC):
+    """One drawn linear map R^dim -> R^space.dim, and the lift through it.
+
+    `factor` is alpha * s of the lift; `index` tells the embeddings of one run apart.
+    """
+
+    def __init__(self, space: Space, dim: int, index: int, factor: float) -> None:
+        self.space, self.dim, self.index, self.factor = space, dim, index, factor
+        self._kept: tuple[Index, Array] | None = None
+
+    @abstractmethod
+    def rows(self, index: Index) -> Array:
+        """Return the rows `index` of A, shape (len(index), dim); pure, the same in any order of access."""
+
+    @cached_property
+    def search_space(self) -> Space:
+        """The space that a plain optimizer sees: start 0, scale 1, no bounds."""
+        return Space(self.dim, None, None, Anchor.origin(self.dim), 1.0)
+
+    def lift(self, z: Array, base: Points | None = None) -> Points:
+        """Return clip(base + factor * A z) for each row of z; base is one candidate, one per row, or the start."""
+        return Lifted(self, z, base)
+
+    def image(self, z: Array, index: Index) -> Array:
+        """Return the coordinates `index` of factor * A z, shape (len(z), len(index))."""
+        if len(index) * self.dim > DENSE_LIMIT:
+            step = max(1, _BLOCK // self.dim)
+            blocks = [z @ self.rows(index[i : i + step]).T for i in range(0, len(index), step)]
+            return self.factor * np.concatenate(blocks, axis=1)
+        # A task reads the same coordinates every time, so the last block of rows is the next one, too.
+        if self._kept is None or not np.array_equal(self._kept[0], index):
+            self._kept = index.copy(), np.ascontiguousarray(self.factor * self.rows(index).T)
+        product: Array = z @ self._kept[1]
+        return product
+
+
+class Lifted(Points):
+    """Points that came out of an embedding."""
+
+    def __init__(self, embedding: Embedding, z: Array, base: Points | None) -> None:
+        self.embedding, self.z, self.base, self.dim = embedding, z, base, embedding.space.dim
+
+    def __len__(self) -> int:
+        """Return n."""
+        return len(self.z)
+
+    def __getitem__(self, rows: slice) -> Points:
+        """Return some of the candidates."""
+        base = self.base if self.base is None or len(self.base) == 1 else self.base[rows]
+        return Lifted(self.embedding, self.z[rows], base)
+
+    def at(self, index: Index) -> Array:
+        """Return coordinates, shape (n, len(index)), clipped into the task's bounds."""
+        space = self.embedding.space
+        base = space.start if self.base is None else self.base
+        return space.clip(base.at(index) + self.embedding.image(self.z, index))
+
+    def recipe(self) -> tuple[Array, dict[str, Any]]:
+        """Return z (behind the numbers of a base of n candidates) and the embedding's index."""
+        plain: dict[str, Any] = {"embedding": self.embedding.index}
+        if self.base is None:
+            return self.z, plain
+        if len(self.base) == 1:
+            return self.z, {**plain, "base": expand(self.base)}
+        numbers, base = self.base.recipe()
+        return np.concatenate([numbers, self.z], axis=1), {**plain, "base": base}
+
+
+class RandomEmbedding(Embedding):
+    """A with independent entries, each row made on demand by a counter-based generator.
+
+    Row i is the Philox stream keyed by (seed, index) from step i * ceil(dim / 4) on, so that a block of rows is
+    one call and equals row-by-row access (Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011).
+    """
+
+    def __init__(
+        self, space: Space, dim: int, index: int, factor: float, seed: int, entries: Callable[[Array], Array]
+    ) -> None:
+        """`entries` maps uniforms of the open interval (0, 1) to entries of A, one to one."""
+        super().__init__(space, dim, index, factor)
+        self.entries = entries
+        self._steps = -(-dim // 4)
+        words = hashlib.blake2b(f"embedding/{seed}/{index}".encode(), digest_size=16).digest()
+        self._key = np.frombuffer(words, dtype=np.uint64)
+
+    def rows(self, index: Index) -> Array:
+        """Return the rows `index` of A, shape (len(index), dim)."""
+        out = np.empty((len(index), self.dim))
+        breaks = np.flatnonzero(np.diff(index) != 1) + 1
+        for begin, end in zip([0, *breaks], [*breaks, len(index)], strict=True):
+            if begin < end:
+                out[begin:end] = self._block(int(index[begin]), int(end - begin))
+        return out
+
+    def _block(self, first: int, count: int) -> Array:
+        generator = np.random.Generator(np.random.Philox(key=self._key, counter=first * self._steps))
+        uniforms = generator.random((count, 4 * self._steps))[:, : self.dim]
+        # random() returns multiples of 2^-53 from 0 on; half a step up keeps quantile functions finite.
+        return self.entries(uniforms + 2.0**-54)
+
+
+class IdentityEmbedding(Embedding):
+    """A = I: the optimizer searches the task's own space, a bounded one mapped to [-1, 1]."""
+
+    def __init__(self, space: Space, index: int) -> None:
+        if space.lower is not None and space.upper is not None:
+            self._middle: float | None = (space.lower + space.upper) / 2
+            factor = (space.upper - space.lower) / 2
+        else:
+            self._middle, factor = None, space.scale
+        super().__init__(space, space.dim, index, factor)
+
+    def rows(self, index: Index) -> Array:
+        """Return rows of the identity."""
+        out = np.zeros((len(index), self.dim))
+        out[np.arange(len(index)), index] = 1.0
+        return out
+
+    def image(self, z: Array, index: Index) -> Array:
+        """Return coordinates of factor * z without forming the matrix."""
+        return self.factor * z[:, index]
+
+    @cached_property
+    def search_space(self) -> Space:
+        """The task's box as [-1, 1] with the task's start in it; without bounds as any embedding's."""
+        if self._middle is None:
+            return super().search_space
+        start = Dense((self.space.start.dense() - self._middle) / self.factor)
+        return Space(self.dim, -1.0, 1.0, start, self.space.scale / self.factor)
+
+    def lift(self, z: Array, base: Points | None = None) -> Points:
+        """Return points around the middle of the task's box, or its start where it has none."""
+        middle = self._middle
+        if base is None and middle is not None:
+            base = Anchor(self.dim, "middle", lambda index: np.full(len(index), middle))
+        return Lifted(self, z, base)

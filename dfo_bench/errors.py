@@ -1,0 +1,58 @@
+"""Every exception dfo-bench raises on purpose.
+
+DfoBenchError
+├── InputError (ValueError)     what the user asked for cannot be done; the command line exits with 2
+│   ├── UnknownNameError        no such optimizer, task, projection, parameter...; names the nearest
+│   ├── PluginError             a plugin that does not import, or holds no or two classes
+│   └── StoreError              a folder that is not a store, cannot be written, or does not match
+├── RunError                    this run cannot go on; the sweep does, the run is kept as failed
+├── ReplayError                 a journal that its own optimizer does not reproduce
+└── BusyError                   another process is writing this run
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class DfoBenchError(Exception):
+    """Base of all errors that dfo-bench raises on purpose."""
+
+
+class InputError(DfoBenchError, ValueError):
+    """Wrong input: the message is one line with the value and the remedy."""
+
+
+class UnknownNameError(InputError):
+    """A name that is not known, with the nearest ones that are."""
+
+    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+        """Name `what` there is none of: "optimizer", "parameter of cma"..."""
+        names = sorted(known)
+        near = get_close_matches(name, names, n=3, cutoff=0.5)
+        if near:
+            remedy = f"did you mean {' or '.join(near)}?"
+        elif names:
+            remedy = f"there are: {', '.join(names)}"
+        else:
+            remedy = "there are none"
+        super().__init__(f"no {what} named {name!r}; {remedy}")
+
+
+class PluginError(InputError):
+    """A plugin that cannot be used; the message names its file."""
+
+
+class StoreError(InputError):
+    """A folder that cannot serve as the store it was named as."""
+
+
+class RunError(DfoBenchError):
+    """The run cannot go on and is recorded as failed with this message."""
+
+
+class ReplayError(DfoBenchError):
+    """The optimizer, asked again, does not propose the points of its journal."""
+
+
+class BusyError(DfoBenchError):
+    """Another process holds this run's journal."""

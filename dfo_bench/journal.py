@@ -1,0 +1,138 @@
+"""The append-only file of a run in progress: one JSON record a line, each flushed before anybody learns of it."""
+
+import fcntl
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dfo_bench.errors import BusyError, StoreError
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch of evaluations: losses (nan where it failed), digests of the points, and what it took.
+
+    `seconds` are task wall, task CPU, optimizer wall, optimizer CPU; the optimizer's are those since the last batch.
+    """
+
+    begin: int
+    losses: list[float]
+    digests: list[str]
+    seconds: list[float]
+    error: str = ""
+    repaid: bool = False
+    """Whether this batch may have been evaluated before, by a process that was stopped before it could write."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One candidate scored on a split after `evaluation` evaluations; `cost` is plain JSON of a Cost."""
+
+    evaluation: int
+    split: str
+    metrics: dict[str, float]
+    cost: dict[str, int]
+    seconds: float
+
+
+@dataclass
+class Log:
+    """What a journal holds."""
+
+    header: dict[str, Any] = field(default_factory=dict)
+    attempts: int = 0
+    batches: list[Batch] = field(default_factory=list)
+    measurements: list[Measurement] = field(default_factory=list)
+    size: int = 0
+    """Bytes up to the end of the last whole record."""
+
+    @classmethod
+    def read(cls, path: Path) -> "Log":
+        """Read a journal, which somebody else may be writing; half a line at its end is passed over."""
+        log = cls()
+        with path.open("rb") as lines:
+            for line in lines:
+                if not line.endswith(b"\n"):
+                    break
+                try:
+                    log._take(json.loads(line))
+                except (ValueError, KeyError, TypeError) as error:
+                    raise StoreError(f"{path} is damaged at byte {log.size}; move it away to start anew") from error
+                log.size += len(line)
+        return log
+
+    def _take(self, record: dict[str, Any]) -> None:
+        if "header" in record:
+            self.header = record["header"]
+        elif "attempt" in record:
+            self.attempts = record["attempt"]
+        elif "begin" in record:
+            # A line written twice holds nothing new.
+            if record["begin"] == self.evaluations:
+                text = record.pop("digests")
+                digests = [text[i : i + 16] for i in range(0, len(text), 16)]
+                self.batches.append(Batch(digests=digests, **record))
+        elif (measurement := Measurement(**record)) not in self.measurements:
+            self.measurements.append(measurement)
+
+    @property
+    def evaluations(self) -> int:
+        """How many evaluations the journal holds."""
+        return self.batches[-1].begin + len(self.batches[-1].losses) if self.batches else 0
+
+
+class Journal:
+    """A run's journal, opened for its one writer."""
+
+    def __init__(self, path: Path, header: dict[str, Any]) -> None:
+        """Open or create; raise BusyError where another process has it open, StoreError where it cannot be written.
+
+        `log` is what an earlier attempt left; a new journal begins with `header`.
+        """
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise StoreError(f"{path} cannot be written: {error.strerror}") from error
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.path = path
+            self.log = Log.read(path)
+            # A kill in the middle of a write leaves half a line: nobody was told of it, so it never happened.
+            os.ftruncate(self._fd, self.log.size)
+            if not self.log.header:
+                self.log.header = header
+                self._append({"header": header})
+        except BlockingIOError as error:
+            os.close(self._fd)
+            raise BusyError(f"{path.parent} is being written by another process") from error
+        except BaseException:
+            os.close(self._fd)
+            raise
+
+    def begin_attempt(self) -> None:
+        """Note that a process begins or goes on with this run."""
+        self.log.attempts += 1
+        self._append({"attempt": self.log.attempts})
+
+    def add_batch(self, batch: Batch) -> None:
+        """Write a batch of evaluations."""
+        self._append({**vars(batch), "digests": "".join(batch.digests)})
+
+    def add_measurement(self, measurement: Measurement) -> None:
+        """Write a measurement."""
+        self._append(vars(measurement))
+        self.log.measurements.append(measurement)
+
+    def _append(self, record: dict[str, Any]) -> None:
+        line = memoryview(json.dumps(record).encode() + b"\n")
+        try:
+            while line:
+                line = line[os.write(self._fd, line) :]
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be written: {error.strerror}; free space and run again") from error
+
+    def close(self) -> None:
+        """Give the run free for another writer."""
+        os.close(self._fd)

@@ -1,0 +1,60 @@
+"""Dev on schedule and test once: what the incumbent is worth on data the search does not see."""
+
+import time
+from dataclasses import asdict
+
+from dfo_bench.core import Cost, Points, Task
+from dfo_bench.journal import Journal, Measurement
+from dfo_bench.meter import Meter
+
+
+def worth(metrics: dict[str, float], metric: str) -> tuple[float, float]:
+    """Return what orders candidates on dev: the metric, higher is better, then the loss, lower is better."""
+    return metrics.get(metric, 0.0), -metrics.get("loss", 0.0)
+
+
+class Measurer:
+    """Scores a run's incumbent on dev, keeps the candidate that dev likes best, and scores that one on test.
+
+    `selected` is that candidate and `selected_at` the evaluation that found it.
+    """
+
+    def __init__(self, task: Task, journal: Journal) -> None:
+        self.task, self._journal = task, journal
+        self.selected: Points | None = None
+        self.selected_at = 0
+        self._best = (-float("inf"), -float("inf"))
+        self._scored: dict[str, float] | None = None
+        self._scored_at = 0
+
+    def dev(self, meter: Meter) -> None:
+        """Score the incumbent on dev, and select it if it is better than all before."""
+        if "dev" not in self.task.splits or meter.incumbent is None:
+            return
+        # The same candidate as last time has the same score, and a service would charge for asking again.
+        known = self._scored if self._scored_at == meter.found_at else None
+        self._scored, self._scored_at = self._score(meter.incumbent, "dev", meter.spent, known), meter.found_at
+        value = worth(self._scored, self.task.metric)
+        if value > self._best:
+            self._best, self.selected, self.selected_at = value, meter.incumbent, meter.found_at
+
+    def test(self, meter: Meter) -> None:
+        """Score the selected candidate on test; the incumbent where there is no dev."""
+        if self.selected is None:
+            self.selected, self.selected_at = meter.incumbent, meter.found_at
+        if "test" in self.task.splits and self.selected is not None:
+            self._score(self.selected, "test", meter.spent)
+
+    def _score(
+        self, point: Points, split: str, evaluation: int, known: dict[str, float] | None = None
+    ) -> dict[str, float]:
+        """Return the metrics: those in the journal, those known, or those measured now; the last two are journalled."""
+        for old in self._journal.log.measurements:
+            if (old.split, old.evaluation) == (split, evaluation):
+                return old.metrics
+        begin, cost = time.perf_counter(), Cost()
+        if known is None:
+            known, cost = self.task.measure(point, split)
+        seconds = time.perf_counter() - begin
+        self._journal.add_measurement(Measurement(evaluation, split, known, asdict(cost), seconds))
+        return known

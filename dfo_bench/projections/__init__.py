@@ -1,0 +1,1 @@
+"""The projections that come with dfo-bench: one file each, its file name is its name."""

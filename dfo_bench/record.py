@@ -1,0 +1,154 @@
+"""What a run leaves in its folder when it ends: a Parquet curve and a JSON summary, put in place atomically."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+import dfo_bench
+from dfo_bench.errors import StoreError
+from dfo_bench.journal import Batch, Log, Measurement
+
+JOURNAL, CURVE, SUMMARY = "journal.jsonl", "curve.parquet", "summary.json"
+FORMAT = 1
+"""The version of the files of a run; a newer one is refused, not guessed at."""
+
+_REPORTED = ("numpy", "scipy", "torch", "transformers", "cma", "optuna", "nevergrad")
+
+
+def curve(batches: Iterable[Batch]) -> pa.Table:
+    """Return one row an evaluation: evaluation, loss, best, digest, and the seconds spent up to it."""
+    kept = list(batches)
+    losses = np.array([loss for batch in kept for loss in batch.losses], dtype=float)
+    sizes = [len(batch.losses) for batch in kept]
+    seconds = np.cumsum([batch.seconds for batch in kept], axis=0) if kept else np.empty((0, 4))
+    counted = np.where(losses > -np.inf, losses, np.inf)
+    return pa.table(
+        {
+            "evaluation": pa.array(np.arange(1, len(losses) + 1), pa.int32()),
+            "loss": losses,
+            "best": np.minimum.accumulate(counted) if len(losses) else counted,
+            "digest": [digest for batch in kept for digest in batch.digests],
+            "task_seconds": np.repeat(seconds[:, 0], sizes),
+            "optimizer_seconds": np.repeat(seconds[:, 2], sizes),
+        }
+    )
+
+
+def seconds(batches: Iterable[Batch], measurements: Iterable[Measurement]) -> dict[str, float]:
+    """Return the wall and CPU seconds of the task and of the optimizer, and those of measuring."""
+    kept = list(batches)
+    names = ("task_wall", "task_cpu", "optimizer_wall", "optimizer_cpu")
+    totals = {name: sum(batch.seconds[i] for batch in kept) for i, name in enumerate(names)}
+    return {**totals, "measuring_wall": sum(measurement.seconds for measurement in measurements)}
+
+
+def repaid(batches: Iterable[Batch]) -> int:
+    """Return how many evaluations may have been paid for twice."""
+    return sum(len(batch.losses) for batch in batches if batch.repaid)
+
+
+def in_progress(log: Log) -> dict[str, Any]:
+    """Return what is known of a run that has not ended, in the form of a summary."""
+    table = curve(log.batches)
+    return {
+        **log.header,
+        "status": "unfinished",
+        "error": "",
+        "best_loss": min(table["best"].to_pylist(), default=float("inf")),
+        "evaluations": log.evaluations,
+        "measurements": [vars(m) for m in log.measurements],
+        "seconds": seconds(log.batches, log.measurements),
+        "attempts": log.attempts,
+        "repaid": repaid(log.batches),
+        "discarded": 0,
+        "incumbent": None,
+        "selected": None,
+        "events": [],
+        "interrupted": True,
+        "provenance": provenance(),
+    }
+
+
+def bury(folder: Path, error: str) -> dict[str, Any] | None:
+    """End a run whose process died as failed, with what its journal holds; None where it had not begun."""
+    path = folder / JOURNAL
+    log = Log.read(path) if path.exists() else Log()
+    if not log.header:
+        return None
+    summary = {**in_progress(log), "status": "failed", "error": error, "interrupted": True}
+    write(folder, curve(log.batches), summary)
+    return summary
+
+
+def write(folder: Path, table: pa.Table, summary: dict[str, Any]) -> None:
+    """Put the curve in place, then the summary: a run has ended when its summary is there."""
+    try:
+        unfinished = folder / f"{CURVE}.tmp"
+        # Random digests and nearly random losses: dictionaries would only add their own size.
+        pq.write_table(table, unfinished, compression="zstd", use_dictionary=False)
+        os.replace(unfinished, folder / CURVE)
+        unfinished = folder / f"{SUMMARY}.tmp"
+        unfinished.write_text(json.dumps(summary, indent=1) + "\n")
+        os.replace(unfinished, folder / SUMMARY)
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be written: {error.strerror}; free space and run again") from error
+
+
+def read(folder: Path) -> dict[str, Any] | None:
+    """Return a run's summary, None where it has not ended."""
+    try:
+        summary: dict[str, Any] = json.loads((folder / SUMMARY).read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise StoreError(f"{folder / SUMMARY} is damaged; delete the folder to run it again") from error
+    if summary["format"] > FORMAT:
+        raise StoreError(f"{folder} has format {summary['format']}, newer than {FORMAT}; update dfo-bench")
+    return summary
+
+
+def provenance() -> dict[str, Any]:
+    """Return what this process runs on: versions, hardware, git revision."""
+    root = Path(dfo_bench.__file__).resolve().parent.parent
+    versions = {"python": platform.python_version(), "dfo-bench": dfo_bench.__version__}
+    versions |= {name: version(name) for name in _REPORTED if name in sys.modules}
+    return {
+        "versions": versions,
+        "platform": platform.platform(),
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "git": _git(root) if (root / "setup.cfg").is_file() else None,
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+@cache
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+@cache
+def _git(root: Path) -> str | None:
+    """Return the revision of a checkout, with "+" where it has uncommitted changes."""
+    try:
+        revision = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True)
+        changes = subprocess.run(["git", "-C", root, "status", "--porcelain", "-uno"], capture_output=True, text=True)
+    except OSError:
+        return None
+    return revision.stdout.strip() + ("+" if changes.stdout.strip() else "") if revision.returncode == 0 else None

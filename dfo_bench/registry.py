@@ -1,0 +1,201 @@
+"""Finds plugins by name: the files of the plugin folders, and entry points of other packages.
+
+Listing imports nothing; a plugin's module is imported when it is first used.
+"""
+
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+
+from dfo_bench.component import Component, Value
+from dfo_bench.core import EmbeddingOptimizer, Optimizer, Projection, Task
+from dfo_bench.errors import InputError, PluginError, UnknownNameError
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What makes a module a plugin of this kind; `given` are constructor arguments that are not parameters."""
+
+    bases: tuple[type, ...]
+    given: frozenset[str]
+
+
+KINDS: Mapping[str, _Kind] = {
+    "optimizer": _Kind(
+        (Optimizer, EmbeddingOptimizer), frozenset({"self", "space", "dim", "budget", "rng", "embed", "make"})
+    ),
+    "task": _Kind((Task,), frozenset({"self", "rngs"})),
+    "projection": _Kind((Projection,), frozenset({"self"})),
+}
+"""The kinds of plugin; `<kind>s` is both the folder in dfo_bench and the end of the entry-point group."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a plugin comes from: the module, and words that tell a reader where to look."""
+
+    module: str
+    where: str
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a plugin: its annotated type and default (`inspect.Parameter.empty` where it has none)."""
+
+    type: Any
+    default: Any
+
+    @property
+    def required(self) -> bool:
+        """Whether it must be given."""
+        return self.default is inspect.Parameter.empty
+
+
+def sources(kind: str) -> dict[str, Source]:
+    """Return every plugin of a kind by name, sorted; raise PluginError where two have one name."""
+    package = f"dfo_bench.{kind}s"
+    spec = importlib.util.find_spec(package)
+    found: dict[str, Source] = {}
+    for path in spec.submodule_search_locations or () if spec else ():
+        for module in pkgutil.iter_modules([path]):
+            if not module.name.startswith("_"):
+                where = str(Path(path) / f"{module.name}.py")
+                _add(found, kind, module.name, Source(f"{package}.{module.name}", where))
+    for point in importlib.metadata.entry_points(group=package):
+        where = f"{point.value} of the package {point.dist.name}" if point.dist else point.value
+        _add(found, kind, point.name, Source(point.value, where))
+    return dict(sorted(found.items()))
+
+
+def _add(found: dict[str, Source], kind: str, name: str, source: Source) -> None:
+    if found.setdefault(name, source) != source:
+        raise PluginError(f"two {kind}s are named {name!r}: {found[name].where} and {source.where}; uninstall one")
+
+
+def names(kind: str) -> list[str]:
+    """Return the names of all plugins of a kind."""
+    return list(sources(kind))
+
+
+def load(kind: str, name: str) -> type:
+    """Import a plugin and return its class."""
+    known = sources(kind)
+    if name not in known:
+        raise UnknownNameError(kind, name, known)
+    return _load(kind, name, known[name])
+
+
+@cache
+def _load(kind: str, name: str, source: Source) -> type:
+    what = f"{kind} {name} ({source.where})"
+    try:
+        module = importlib.import_module(source.module)
+    except Exception as error:
+        raise PluginError(f"{what} does not import: {type(error).__name__}: {error}") from error
+    bases = KINDS[kind].bases
+    own = [c for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__]
+    found = [c for c in own if issubclass(c, bases) and not c.__name__.startswith("_")]
+    if len(found) != 1:
+        wanted = " or ".join(base.__name__ for base in bases)
+        have = ", ".join(c.__name__ for c in found) or "none"
+        raise PluginError(f"{what} must define one public subclass of {wanted}; it has {len(found)} ({have})")
+    if missing := sorted(getattr(found[0], "__abstractmethods__", ())):
+        raise PluginError(f"{what}: {found[0].__name__} must define {' and '.join(missing)}")
+    return found[0]
+
+
+def parameters(kind: str, cls: type) -> dict[str, Parameter]:
+    """Return the parameters of a plugin class: the keyword parameters of its constructor."""
+    hints = get_type_hints(cls.__init__, include_extras=True)  # type: ignore[misc]
+    return {
+        name: Parameter(hints.get(name, Any), parameter.default)
+        for name, parameter in inspect.signature(cls.__init__).parameters.items()  # type: ignore[misc]
+        if name not in KINDS[kind].given and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    }
+
+
+def resolve(kind: str, component: Component) -> Component:
+    """Return the component with every default filled in and every value of its declared type.
+
+    A component among the values names an optimizer and is resolved, too.
+    """
+    cls = load(kind, component.name)
+    known = parameters(kind, cls)
+    for name in component.params:
+        if name not in known:
+            raise UnknownNameError(f"parameter of {kind} {component.name}", name, known)
+    values: dict[str, Value] = {}
+    for name, parameter in known.items():
+        if name not in component.params and parameter.required:
+            raise InputError(f"{kind} {component.name} needs {name}; write {component.name}:{name}=...")
+        given = component.params.get(name, parameter.default)
+        values[name] = _coerced(f"{kind} {component.name}: {name}", parameter.type, given)
+    return Component(component.name, values)
+
+
+def _coerced(what: str, annotation: Any, value: Any) -> Value:
+    try:
+        adapter: TypeAdapter[Any] = TypeAdapter(annotation, config=ConfigDict(coerce_numbers_to_str=True))
+    except PydanticUserError as error:
+        raise PluginError(f"{what}: the annotation {annotation} is not a plain type: {error.message}") from error
+    try:
+        value = adapter.validate_python(value)
+    except ValidationError as error:
+        reasons = " or ".join(dict.fromkeys(e["msg"].lower() for e in error.errors()))
+        raise InputError(f"{what}={value!r}: {reasons}") from error
+    if isinstance(value, Component):
+        return resolve("optimizer", value)
+    plain: Value = adapter.dump_python(value, mode="json")
+    return plain
+
+
+def without_defaults(kind: str, component: Component) -> Component:
+    """Return a resolved component as people write it: parameters at their defaults left out."""
+    defaults = resolve_defaults(kind, component.name)
+    kept = {
+        name: without_defaults("optimizer", value) if isinstance(value, Component) else value
+        for name, value in component.params.items()
+        if name not in defaults or defaults[name] != value
+    }
+    return Component(component.name, kept)
+
+
+def resolve_defaults(kind: str, name: str) -> dict[str, Value]:
+    """Return the value of every parameter that has a default."""
+    return {
+        key: _coerced(f"{kind} {name}: {key}", parameter.type, parameter.default)
+        for key, parameter in parameters(kind, load(kind, name)).items()
+        if not parameter.required
+    }
+
+
+def construct(kind: str, component: Component, *args: Any, **given: Any) -> Any:
+    """Build a resolved component; what its constructor refuses is wrong input."""
+    cls = load(kind, component.name)
+    try:
+        return cls(*args, **given, **component.params)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{kind} {component} cannot be built: {type(error).__name__}: {error}") from error
+
+
+def source_digest(cls: type) -> str:
+    """Return the digest of the files that define a plugin's class and its bases, the contracts apart."""
+    digest = hashlib.sha256()
+    for base in cls.__mro__:
+        module = inspect.getmodule(base)
+        if module is not None and base.__module__ not in ("builtins", "abc", "dfo_bench.core"):
+            file = getattr(module, "__file__", None)
+            digest.update(Path(file).read_bytes() if file else base.__qualname__.encode())
+    return digest.hexdigest()[:16]

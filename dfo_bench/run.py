@@ -1,0 +1,134 @@
+"""One run, from its spec to its folder: ask, evaluate, tell, until the budget is spent; resumed by replay."""
+
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from dfo_bench import record
+from dfo_bench.assemble import Assembly, assemble
+from dfo_bench.core import Points
+from dfo_bench.errors import InputError, ReplayError, StoreError
+from dfo_bench.journal import Journal, Log
+from dfo_bench.measure import Measurer
+from dfo_bench.meter import Meter, Progress
+from dfo_bench.points import expand
+from dfo_bench.spec import RunSpec
+from dfo_bench.threads import single_threaded
+
+
+def execute(spec: RunSpec, store: Path, progress: Progress = lambda spent, best, replayed: None) -> dict[str, Any]:
+    """Run a spec in its folder of `store`, or go on with it where it stopped; return its summary.
+
+    A run that has finished is left as it is. What fails inside the task or the optimizer ends as a summary of
+    status "failed"; InputError, StoreError and BusyError are raised.
+    """
+    with single_threaded():
+        assembly = assemble(spec)
+        folder = store / assembly.key
+        folder.mkdir(exist_ok=True)
+        while True:
+            summary = record.read(folder)
+            if summary and summary["status"] == "finished":
+                return summary
+            journal = Journal(folder / record.JOURNAL, header(assembly))
+            try:
+                if difference := mismatch(assembly, journal.log):
+                    if not summary:
+                        raise InputError(difference)
+                    # A failed run whose plugin was mended since: what it spent is kept, and counted as discarded.
+                    _set_aside(folder)
+                    continue
+                interrupted = summary is None or summary["interrupted"]
+                return _attempt(assembly, folder, journal, progress, interrupted=interrupted)
+            except ReplayError:
+                _set_aside(folder)
+            finally:
+                journal.close()
+
+
+def header(assembly: Assembly) -> dict[str, Any]:
+    """Return what the first line of a run's journal says."""
+    return {
+        "format": record.FORMAT,
+        "key": assembly.key,
+        "spec": assembly.spec.to_json(),
+        "shown": assembly.shown(),
+        "digests": assembly.source_digests(),
+        "optimum": assembly.task.optimum,
+        "metric": assembly.task.metric,
+        "cost": asdict(assembly.cost),
+    }
+
+
+def mismatch(assembly: Assembly, log: Log) -> str:
+    """Say in a line how a journal was begun with other sources or data than there are now; "" where it was not."""
+    now, then = assembly.source_digests(), log.header["digests"]
+    changed = [f"{name} {then.get(name)} is now {now.get(name)}" for name in now if now[name] != then.get(name)]
+    if not changed:
+        return ""
+    return (
+        f"unfinished run {assembly.key} ({assembly.spec.optimizer.name} on {assembly.spec.task.name}) was begun "
+        f"with another {'; '.join(changed)}: put back what it was, delete the run's folder, or name another store"
+    )
+
+
+def _attempt(
+    assembly: Assembly, folder: Path, journal: Journal, progress: Progress, *, interrupted: bool
+) -> dict[str, Any]:
+    """Replay what the journal holds, go on to the end, and write the folder's files."""
+    spec = assembly.spec
+    interrupted = interrupted and journal.log.attempts > 0
+    journal.begin_attempt()
+    meter = Meter(assembly.task, spec.budget, journal, progress, interrupted=interrupted)
+    measurer = Measurer(assembly.task, journal)
+    status, error = "finished", ""
+    events: Callable[[], list[str]] = list
+    try:
+        optimizer, events = assembly.optimizer()
+        while meter.spent < spec.budget:
+            before = meter.spent
+            losses = meter.evaluate(optimizer.ask())
+            if meter.spent // spec.dev_every > before // spec.dev_every or meter.spent == spec.budget:
+                measurer.dev(meter)
+            meter.rest()
+            if losses is not None:
+                optimizer.tell(losses)
+        measurer.test(meter)
+    except (ReplayError, StoreError):
+        raise
+    except Exception as exception:
+        status, error = "failed", f"{type(exception).__name__}: {exception}"
+        meter.events.append(traceback.format_exc())
+    summary = {
+        **journal.log.header,
+        "status": status,
+        "error": error,
+        "best_loss": meter.best,
+        "evaluations": meter.spent,
+        "incumbent": _kept(meter.incumbent, meter.found_at),
+        "selected": _kept(measurer.selected, measurer.selected_at),
+        "measurements": [vars(measurement) for measurement in journal.log.measurements],
+        "seconds": record.seconds(meter.batches, journal.log.measurements),
+        "attempts": journal.log.attempts,
+        "repaid": record.repaid(meter.batches),
+        "discarded": sum(Log.read(path).evaluations for path in folder.glob("journal.*.jsonl")),
+        "events": [*meter.events, *events()],
+        "interrupted": False,
+        "provenance": record.provenance(),
+    }
+    record.write(folder, record.curve(meter.batches), summary)
+    if status == "finished":
+        journal.path.unlink()
+    return summary
+
+
+def _set_aside(folder: Path) -> None:
+    """Keep a journal that cannot be gone on with beside the new one."""
+    number = 1 + len(list(folder.glob("journal.*.jsonl")))
+    (folder / record.JOURNAL).rename(folder / f"journal.{number}.jsonl")
+
+
+def _kept(point: Points | None, evaluation: int) -> dict[str, Any] | None:
+    return None if point is None else {"evaluation": evaluation, "recipe": expand(point)}

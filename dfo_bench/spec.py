@@ -1,0 +1,68 @@
+"""What a run is: a frozen spec of plain values, its seeded streams, and the key that names it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dfo_bench.component import Component, component
+from dfo_bench.core import Rngs
+from dfo_bench.errors import InputError
+
+DIM, BUDGET, DEV_EVERY = 500, 8_000, 100
+"""The defaults of a run: Black-Box Tuning's."""
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run: task x projection x optimizer x seed x budget.
+
+    `dim` None is DIM, or D where that is smaller; `dev_every` is the evaluations between two scores on dev.
+    """
+
+    task: Component
+    optimizer: Component
+    projection: Component
+    dim: int | None = None
+    budget: int = BUDGET
+    seed: int = 0
+    dev_every: int = DEV_EVERY
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that make no run."""
+        for name, least in {"dim": 1, "budget": 1, "seed": 0, "dev_every": 1}.items():
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+                raise InputError(f"{name} must be a whole number, got {value!r}")
+            if value is not None and value < least:
+                raise InputError(f"{name} must be at least {least}, got {value}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON, from which `from_json` makes an equal spec."""
+        return {name: str(v) if isinstance(v, Component) else v for name, v in vars(self).items()}
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> "RunSpec":
+        """Read what `to_json` made."""
+        kinds = {name: component(plain[name]) for name in ("task", "optimizer", "projection")}
+        return cls(**{**plain, **kinds})
+
+    def key(self, contents: Mapping[str, str]) -> str:
+        """Return the 16-digit digest that names a resolved spec; `contents` are the task's.
+
+        The parameters that name files are replaced by the digest of what they hold.
+        """
+        plain = RunSpec(**{**vars(self), "task": self.task.replace(**contents)}).to_json()
+        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def streams(seed: int) -> Rngs:
+    """Return one independent stream a purpose, the same at every call."""
+
+    def stream(purpose: str) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=tuple(purpose.encode())))
+
+    return stream

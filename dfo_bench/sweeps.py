@@ -1,0 +1,117 @@
+"""A sweep: every combination of its axes, checked before anything is written, then run into a store."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from dfo_bench import record
+from dfo_bench.assemble import Assembly, assemble
+from dfo_bench.component import Component, component
+from dfo_bench.core import Task
+from dfo_bench.errors import InputError
+from dfo_bench.journal import Log
+from dfo_bench.progress import Listener, shown
+from dfo_bench.run import mismatch
+from dfo_bench.spec import BUDGET, DEV_EVERY, RunSpec
+from dfo_bench.store import Store
+from dfo_bench.threads import single_threaded
+from dfo_bench.workers import run_all
+
+Written = str | Mapping[str, Any] | Component
+"""A component as a user may write it."""
+
+
+def sweep(
+    *,
+    tasks: Sequence[Written],
+    optimizers: Sequence[Written],
+    projections: Sequence[Written] = ("normal",),
+    dim: int | None = None,
+    budget: int = BUDGET,
+    seeds: Iterable[int] = (0,),
+    dev_every: int = DEV_EVERY,
+    store: str | Path = "results",
+    workers: int = 1,
+    listener: Listener = shown,
+) -> Store:
+    """Run every task x projection x optimizer x seed into a store, and return it.
+
+    Finished runs are skipped, unfinished ones resumed, failed ones tried again. `dim` is 500, or the task's own
+    where that is smaller; `budget` counts evaluations; every `dev_every` of them the incumbent is scored on dev.
+    `workers` processes run side by side, which does not change any result. InputError is raised before anything
+    is written.
+    """
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise InputError(f"workers must be a whole number, at least 1, got {workers!r}")
+    specs = plan(tasks, optimizers, projections, dim=dim, budget=budget, seeds=seeds, dev_every=dev_every)
+    with single_threaded():
+        keys = check(specs, Path(store))
+    opened = Store.create(store)
+    with listener(specs) as listen:
+        run_all(keys, opened.path, workers, listen)
+    return opened
+
+
+def plan(
+    tasks: Sequence[Written],
+    optimizers: Sequence[Written],
+    projections: Sequence[Written],
+    *,
+    dim: int | None,
+    budget: int,
+    seeds: Iterable[int],
+    dev_every: int,
+) -> list[RunSpec]:
+    """Return the specs of the product, without repetitions; raise InputError where an axis is empty."""
+    seeds = list(seeds)
+    if not seeds:
+        raise InputError("seeds is empty; name at least one")
+    for name, values in {"tasks": tasks, "projections": projections, "optimizers": optimizers}.items():
+        if isinstance(values, str | Mapping) or not values:
+            raise InputError(f"{name} must be a list of at least one, got {values!r}")
+    # The seed changes slowest, so that a sweep that is stopped early holds whole comparisons.
+    specs = [
+        RunSpec(component(task), component(optimizer), component(projection), dim, budget, seed, dev_every)
+        for seed, task, projection, optimizer in product(seeds, tasks, projections, optimizers)
+    ]
+    return list(dict.fromkeys(specs))
+
+
+def check(specs: Sequence[RunSpec], store: Path) -> dict[RunSpec, str]:
+    """Build every distinct component once, ask each optimizer once, and return the key of every spec.
+
+    Whatever is wrong with a plugin, a parameter, a model, a data file or a journal that cannot go on is found here,
+    before a store is made.
+    """
+    tasks: dict[Component, Task] = {}
+    assemblies: dict[tuple[Component, Component, Component], Assembly] = {}
+    keys: dict[RunSpec, str] = {}
+    for spec in specs:
+        combination = spec.task, spec.projection, spec.optimizer
+        if combination not in assemblies:
+            assembly = assemble(spec, tasks.get(spec.task))
+            tasks[spec.task] = assembly.task
+            _ask_once(assembly)
+            assemblies[combination] = assembly
+        # Another seed changes neither what the key rests on nor what a journal must agree with.
+        assembly = replace(assemblies[combination], spec=replace(assemblies[combination].spec, seed=spec.seed))
+        keys[spec] = assembly.key
+        folder = store / assembly.key
+        if (folder / record.JOURNAL).exists() and not (folder / record.SUMMARY).exists():
+            log = Log.read(folder / record.JOURNAL)
+            if log.header and (difference := mismatch(assembly, log)):
+                raise InputError(difference)
+    return keys
+
+
+def _ask_once(assembly: Assembly) -> None:
+    try:
+        optimizer, _ = assembly.optimizer()
+        optimizer.ask().digests()
+    except InputError:
+        raise
+    except Exception as error:
+        name = assembly.spec.optimizer
+        raise InputError(f"optimizer {name} cannot be asked: {type(error).__name__}: {error}") from error
