@@ -1,6 +1,6 @@
 """From a spec to the objects of a run: the task, its embeddings, the optimizer, and what its key rests on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -114,14 +114,22 @@ class Assembly:
 
     def source_digests(self) -> dict[str, str]:
         """Return the digest of each plugin's source, and of the contents of the files the task names."""
-        sources = {
-            kind: registry.source_digest(registry.load(kind, getattr(self.spec, kind).name)) for kind in registry.KINDS
-        }
+        plugins = {kind: (kind, getattr(self.spec, kind).name) for kind in registry.KINDS}
+        plugins |= {f"inner {name}": ("optimizer", name) for name in _inner(self.spec.optimizer)}
+        sources = {word: registry.source_digest(registry.load(*plugin)) for word, plugin in plugins.items()}
         return {**sources, **{f"task:{name}": digest for name, digest in self.task.contents.items()}}
 
     def shown(self) -> dict[str, str]:
         """Return the components as people write them, defaults left out."""
         return {kind: str(registry.without_defaults(kind, getattr(self.spec, kind))) for kind in registry.KINDS}
+
+
+def _inner(component: Component) -> Iterator[str]:
+    """Yield the names of the components among a component's values, at any depth."""
+    for value in component.params.values():
+        if isinstance(value, Component):
+            yield value.name
+            yield from _inner(value)
 
 
 def assemble(spec: RunSpec, task: Task | None = None) -> Assembly:

@@ -47,9 +47,6 @@ Rngs = Callable[[str], np.random.Generator]
 Embed = Callable[[int], Embedding]
 """embed(index): the run's projection, drawn for the index-th time."""
 
-Make = Callable[[Component, Space, int, np.random.Generator], "Optimizer"]
-"""make(component, space, budget, rng): an inner optimizer."""
-
 
 @dataclass(frozen=True)
 class Cost:
@@ -112,6 +109,10 @@ class Optimizer(ABC):
     @abstractmethod
     def tell(self, x: Array, losses: Array) -> None:
         """Learn the losses, shape (n,), of exactly the points last asked; a failure is +inf. x stays as it is."""
+
+
+Make = Callable[[Component, Space, int, np.random.Generator], Optimizer]
+"""make(component, space, budget, rng): an inner optimizer."""
 
 
 class EmbeddingOptimizer(ABC):

@@ -10,6 +10,9 @@ import numpy as np
 
 from dfo_bench.points import DENSE_LIMIT, Anchor, Array, Dense, Index, Points, Space, expand
 
+_EXACT = 2**20
+"""The largest block of A that is multiplied row by row."""
+
 _BLOCK = 2**22
 """Numbers of A that are made at a time where A as a whole is too large to keep."""
 
@@ -46,7 +49,10 @@ class Embedding(ABC):
         # A task reads the same coordinates every time, so the last block of rows is the next one, too.
         if self._kept is None or not np.array_equal(self._kept[0], index):
             self._kept = index.copy(), np.ascontiguousarray(self.factor * self.rows(index).T)
-        product: Array = z @ self._kept[1]
+        kept = self._kept[1]
+        # Row by row, so that a candidate's coordinates are the same to the bit in any batch. A large product is left
+        # to BLAS, which is many times faster and rounds by the shape: models have a tolerance for that.
+        product: Array = np.matmul(z[:, None, :], kept)[:, 0] if kept.size <= _EXACT else z @ kept
         return product
 
 

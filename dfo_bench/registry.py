@@ -3,15 +3,16 @@
 Listing imports nothing; a plugin's module is imported when it is first used.
 """
 
+import ast
 import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
 import inspect
 import pkgutil
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -92,14 +93,9 @@ def load(kind: str, name: str) -> type:
     known = sources(kind)
     if name not in known:
         raise UnknownNameError(kind, name, known)
-    return _load(kind, name, known[name])
-
-
-@cache
-def _load(kind: str, name: str, source: Source) -> type:
-    what = f"{kind} {name} ({source.where})"
+    what = f"{kind} {name} ({known[name].where})"
     try:
-        module = importlib.import_module(source.module)
+        module = importlib.import_module(known[name].module)
     except Exception as error:
         raise PluginError(f"{what} does not import: {type(error).__name__}: {error}") from error
     bases = KINDS[kind].bases
@@ -116,7 +112,10 @@ def _load(kind: str, name: str, source: Source) -> type:
 
 def parameters(kind: str, cls: type) -> dict[str, Parameter]:
     """Return the parameters of a plugin class: the keyword parameters of its constructor."""
-    hints = get_type_hints(cls.__init__, include_extras=True)  # type: ignore[misc]
+    try:
+        hints = get_type_hints(cls.__init__, include_extras=True)  # type: ignore[misc]
+    except NameError as error:
+        raise PluginError(f"{cls.__module__}.{cls.__name__}: an annotation of its constructor: {error}") from error
     return {
         name: Parameter(hints.get(name, Any), parameter.default)
         for name, parameter in inspect.signature(cls.__init__).parameters.items()  # type: ignore[misc]
@@ -145,17 +144,18 @@ def resolve(kind: str, component: Component) -> Component:
 
 def _coerced(what: str, annotation: Any, value: Any) -> Value:
     try:
-        adapter: TypeAdapter[Any] = TypeAdapter(annotation, config=ConfigDict(coerce_numbers_to_str=True))
+        # In a tuple: pydantic takes no config for a type that is a dataclass itself.
+        adapter: TypeAdapter[Any] = TypeAdapter(tuple[annotation], config=ConfigDict(coerce_numbers_to_str=True))
     except PydanticUserError as error:
         raise PluginError(f"{what}: the annotation {annotation} is not a plain type: {error.message}") from error
     try:
-        value = adapter.validate_python(value)
+        (value,) = adapter.validate_python((value,))
     except ValidationError as error:
         reasons = " or ".join(dict.fromkeys(e["msg"].lower() for e in error.errors()))
         raise InputError(f"{what}={value!r}: {reasons}") from error
     if isinstance(value, Component):
         return resolve("optimizer", value)
-    plain: Value = adapter.dump_python(value, mode="json")
+    plain: Value = adapter.dump_python((value,), mode="json")[0]
     return plain
 
 
@@ -191,11 +191,28 @@ def construct(kind: str, component: Component, *args: Any, **given: Any) -> Any:
 
 
 def source_digest(cls: type) -> str:
-    """Return the digest of the files that define a plugin's class and its bases, the contracts apart."""
-    digest = hashlib.sha256()
-    for base in cls.__mro__:
-        module = inspect.getmodule(base)
-        if module is not None and base.__module__ not in ("builtins", "abc", "dfo_bench.core"):
-            file = getattr(module, "__file__", None)
-            digest.update(Path(file).read_bytes() if file else base.__qualname__.encode())
-    return digest.hexdigest()[:16]
+    """Return the digest of a plugin's source: the files of its class, of its bases, and of what these import.
+
+    Only imports from the own package count: a family's private modules, all of the language-model objective. The
+    contracts are left out.
+    """
+    files: dict[str, bytes] = {}
+    waiting = [base.__module__ for base in cls.__mro__ if base.__module__ not in ("builtins", "abc", "dfo_bench.core")]
+    while waiting:
+        name = waiting.pop()
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if name not in files and file and file.endswith(".py"):
+            files[name] = Path(file).read_bytes()
+            waiting += _family_imports(name, files[name])
+    return hashlib.sha256(b"".join(files[name] for name in sorted(files))).hexdigest()[:16]
+
+
+def _family_imports(name: str, source: bytes) -> Iterator[str]:
+    """Yield the modules of its own package that a module imports."""
+    package = name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            absolute = importlib.util.resolve_name(module, package) if node.level else module
+            if package and (absolute == package or absolute.startswith(f"{package}.")):
+                yield from (absolute, *(f"{absolute}.{alias.name}" for alias in node.names))

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +57,9 @@ class Store:
         """Show the folder."""
         return f"Store({str(self.path)!r})"
 
-    def keys(self) -> list[str]:
-        """Return the keys of all runs."""
-        return sorted(p.name for p in self.path.iterdir() if _KEY.fullmatch(p.name) and p.is_dir())
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the keys of all runs, sorted."""
+        yield from sorted(p.name for p in self.path.iterdir() if _KEY.fullmatch(p.name) and p.is_dir())
 
     def summary(self, key: str) -> dict[str, Any] | None:
         """Return the summary of a run that finished or failed, else None."""
@@ -67,7 +67,7 @@ class Store:
 
     def runs(self) -> pd.DataFrame:
         """Return one row a run; of an unfinished one what its journal says so far."""
-        rows = [_row(summary) for key in self.keys() if (summary := self._summary(key))]
+        rows = [_row(summary) for key in self if (summary := self._summary(key))]
         if not rows:
             return pd.DataFrame(columns=["key", *_ORDER, "status", "error", "best_loss", "evaluations"])
         frame: pd.DataFrame = pd.DataFrame(rows).sort_values(_ORDER, ignore_index=True)
@@ -76,7 +76,7 @@ class Store:
     def curves(self, keys: Iterable[str] | None = None, improvements: bool = False) -> pd.DataFrame:
         """Return one row an evaluation (or an improvement): key, evaluation, loss, best, digest and seconds."""
         frames = []
-        for key in self.keys() if keys is None else keys:
+        for key in self if keys is None else keys:
             table = self._curve(key)
             if table is not None:
                 frame = table.to_pandas()
@@ -85,13 +85,14 @@ class Store:
                 frames.append(frame[improved] if improvements else frame)
         if not frames:
             return pd.DataFrame(columns=["key", *record.curve([]).column_names])
-        return pd.concat(frames, ignore_index=True)
+        joined: pd.DataFrame = pd.concat(frames, ignore_index=True)
+        return joined
 
     def measures(self) -> pd.DataFrame:
         """Return one row a score on dev or test: key, evaluation, split, metric, value."""
         rows = [
             (key, m["evaluation"], m["split"], metric, value)
-            for key in self.keys()
+            for key in self
             if (summary := self._summary(key))
             for m in summary["measurements"]
             for metric, value in m["metrics"].items()

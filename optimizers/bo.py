@@ -6,25 +6,23 @@ from contextlib import contextmanager
 
 import numpy as np
 import optuna
-from optuna.distributions import FloatDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 from pydantic import PositiveFloat, PositiveInt
-from scipy.stats import qmc
 
 from dfo_bench.core import Array, Dense, Optimizer, Space
 
-from ._box import BOX
+from ._embedded import BOX
 from ._pycma import Pycma
 
 _STARTUP = 8
-"""Points of the Sobol' start-up, a power of 2: ten or more would be most of a small share in REMBO."""
+"""Random points before the first process: ten or more are too large a part of a small share in REMBO."""
 
 
 class Bo(Optimizer):
     """A Gaussian process for the first points, then CMA-ES in the same box from their incumbent.
 
-    A point from a Gaussian process on n points costs O(n^3): 8,000 evaluations are feasible only if it ends early
-    (Wang et al., JAIR 2016, interleave and restart for the same reason). Searches u in [-1, 1]^d, the space's box or
-    `box` scales around the start. Failures are the worst finite loss to the process.
+    A process on n points costs O(n^3), so it must end early for 8,000 evaluations to be feasible. Both search
+    u in [-1, 1]^d, which is the space's box, or `box` scales to each side of its start.
     """
 
     def __init__(
@@ -36,7 +34,7 @@ class Bo(Optimizer):
         points: PositiveInt = 150,
         box: PositiveFloat | None = None,
     ) -> None:
-        """`points` come from start-up and process; `box` serves spaces without bounds, 5 where it is None."""
+        """`points` come from start-up and process; `box`, 5 where it is None, is for a space without bounds."""
         super().__init__(space, budget=budget, rng=rng)
         start = space.start.dense()
         if space.lower is not None and space.upper is not None:
@@ -44,39 +42,53 @@ class Bo(Optimizer):
             self._half = (space.upper - space.lower) / 2
         else:
             self._centre, self._half = start, (box or BOX) * space.scale
-        self._points = points
         self._best, self._incumbent = np.inf, (start - self._centre) / self._half
-        self._told = 0
+        self._points, self._told = points, 0
         self._cma: Pycma | None = None
-        self._axes = {f"{i:09d}": FloatDistribution(-1.0, 1.0) for i in range(space.dim)}
+        self._axes: dict[str, BaseDistribution] = {f"u{i}": FloatDistribution(-1.0, 1.0) for i in range(space.dim)}
         with _quiet():
-            sampler = optuna.samplers.GPSampler(
-                seed=int(rng.integers(2**31)), n_startup_trials=1, deterministic_objective=True
-            )
+            seed = int(rng.integers(2**31))
+            # GPSampler fits a failure, +inf, as the worst finite loss it knows.
+            sampler = optuna.samplers.GPSampler(seed=seed, n_startup_trials=_STARTUP, deterministic_objective=True)
             self._study = optuna.create_study(sampler=sampler)
 
     def ask(self) -> Array:
-        """Return the start-up at once, then point by point, then one population after the other."""
-        self._u = self._propose()
-        return self.space.clip(self._centre + self._half * self._u)
-
-    def _propose(self) -> Array:
+        """Return the start-up at once, then points of the process one by one, then populations of CMA-ES."""
         if self._cma:
-            return self._cma.ask()
-        if not self._told:
-            points: Array = 2 * qmc.Sobol(self.space.dim, rng=self.rng).random(_STARTUP) - 1
-            return points[: self._points]
-        with _quiet():
-            self._trial = self._study.ask(self._axes)
-        return np.array([[self._trial.params[axis] for axis in self._axes]])
+            self._u = self._cma.ask()
+        else:
+            count = 1 if self._told else min(_STARTUP, self._points)
+            with _quiet():
+                self._trials = [self._study.ask(self._axes) for _ in range(count)]
+            self._u = np.array([[trial.params[axis] for axis in self._axes] for trial in self._trials])
+        return self.space.clip(self._centre + self._half * self._u)
 
     def tell(self, x: Array, losses: Array) -> None:
         """Add the points to the process, or update CMA-ES."""
         if self._cma:
             self._cma.tell(self._u, losses)
             return
-        for u, loss in zip(self._u, losses, strict=True):
-            if loss < self._best:
-                self._best, self._incumbent = loss, u[None, :]
-            params = dict(zip(self._axes, u.tolist(), strict=True))
-        ...
+        for trial, loss in zip(self._trials, losses.tolist(), strict=True):
+            self._study.tell(trial, loss)
+        best = int(np.argmin(losses))
+        if losses[best] < self._best:
+            self._best, self._incumbent = losses[best], self._u[best : best + 1]
+        self._told += len(losses)
+        if self._told == self._points:
+            box = Space(self.space.dim, -1.0, 1.0, Dense(self._incumbent), self.space.scale / self._half)
+            self._cma = Pycma(box, budget=self.budget, rng=self.rng, sigma=1.0, popsize=20)
+            self._cma.events = self.events
+            del self._study, self._trials
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back optuna's log and its warnings about experimental arguments and infinite values."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)

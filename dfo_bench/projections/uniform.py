@@ -14,7 +14,8 @@ class Uniform(Projection):
         """Draw A with independent entries of variance 1/dim."""
 
         def entries(uniforms: Array) -> Array:
-            return (2.0 * uniforms - 1.0) * (3.0 / dim) ** 0.5
+            uniform: Array = (2.0 * uniforms - 1.0) * (3.0 / dim) ** 0.5
+            return uniform
 
         factor = self.alpha * (space.scale if self.scale is None else self.scale)
         return RandomEmbedding(space, dim, index, factor, seed, entries)

@@ -1,0 +1,319 @@
+"""The command line. Exit status: 0 done, 1 some runs failed, 2 wrong input, 130 after Ctrl-C."""
+
+import ast
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from dfo_bench import registry
+from dfo_bench.errors import DfoBenchError, InputError, UnknownNameError
+
+app = typer.Typer(
+    name="dfo-bench",
+    help="Compare derivative-free optimizers on black-box language models.",
+    epilog="Begin with: dfo-bench sweep quickstart",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+_UsageError = typer.BadParameter.__base__
+
+Task = Annotated[str, typer.Option("-t", "--task", help="Task, e.g. helpdesk or sphere:dim=1000.")]
+Optimizer = Annotated[str, typer.Option("-o", "--optimizer", help="Optimizer, e.g. cma or 'rembo:inner=(cma)'.")]
+Projection = Annotated[str, typer.Option("-p", "--projection", help="Projection, e.g. normal:alpha=2.")]
+Tasks = Annotated[list[str] | None, typer.Option("-t", "--task", help="Task; give it once for each.")]
+Optimizers = Annotated[list[str] | None, typer.Option("-o", "--optimizer", help="Optimizer; give it once for each.")]
+Projections = Annotated[
+    list[str] | None, typer.Option("-p", "--projection", help="Projection; give it once for each. [default: normal]")
+]
+Dim = Annotated[
+    int | None,
+    typer.Option("-d", "--dim", help="Dimension to search in. [default: 500, or the task's where that is smaller]"),
+]
+Budget = Annotated[int | None, typer.Option("-b", "--budget", help="Evaluations a run may spend. [default: 8000]")]
+Seeds = Annotated[
+    list[str] | None, typer.Option("-s", "--seed", help="Seeds: 3, 0-9, or several of them. [default: 0]")
+]
+StoreTo = Annotated[Path | None, typer.Option("--store", help="Folder of runs. [default: results]")]
+StoreFrom = Annotated[Path, typer.Option("--store", help="Folder of runs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        status = app(standalone_mode=False)
+    except (InputError, _UsageError) as error:  # type: ignore[misc]
+        message = error.format_message() if hasattr(error, "format_message") else str(error)
+        print(f"dfo-bench: {' '.join(message.split())}", file=sys.stderr)
+        status = 2
+    except DfoBenchError as error:
+        print(f"dfo-bench: {error}", file=sys.stderr)
+        status = 1
+    except (KeyboardInterrupt, typer.Abort):
+        print("dfo-bench: stopped; the same command goes on from here", file=sys.stderr)
+        status = 130
+    sys.exit(status)
+
+
+@app.command("list", epilog="Example: dfo-bench list optimizers")
+def list_plugins(
+    kind: Annotated[str | None, typer.Argument(help="optimizers, tasks or projections; all where none.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the plugins there are, without importing any."""
+    kinds = [f"{name}s" for name in registry.KINDS]
+    if kind is not None and kind not in kinds:
+        raise UnknownNameError("kind of plugin", kind, kinds)
+    shown = [kind] if kind else kinds
+    found = {name: registry.sources(name.removesuffix("s")) for name in shown}
+    if as_json:
+        print(json.dumps({name: {n: vars(s) for n, s in sources.items()} for name, sources in found.items()}, indent=1))
+        return
+    for name, sources in found.items():
+        table = _table(name, "what it is" if sources else "none")
+        for plugin, source in sources.items():
+            table.add_row(plugin, _first_line(source))
+        Console().print(table)
+
+
+def _first_line(source: registry.Source) -> str:
+    """Return the first line of a plugin file's docstring, read without running the file."""
+    try:
+        return (ast.get_docstring(ast.parse(Path(source.where).read_text())) or "").partition("\n")[0]
+    except (OSError, SyntaxError, ValueError):
+        return source.where
+
+
+@app.command(epilog="Example: dfo-bench run -t helpdesk -o cma -d 200 -b 300")
+def run(
+    task: Task,
+    optimizer: Optimizer,
+    projection: Projection = "normal",
+    dim: Dim = None,
+    budget: Budget = None,
+    seed: Annotated[int, typer.Option("-s", "--seed", help="Seed.")] = 0,
+    store: StoreTo = None,
+) -> int:
+    """Run one optimizer on one task; what has run before is not run again."""
+    given = {"tasks": [task], "optimizers": [optimizer], "projections": [projection], "seeds": [seed]}
+    return _sweep({**given, "dim": dim, "budget": budget, "store": store})
+
+
+@app.command(
+    epilog="Examples: dfo-bench sweep quickstart; "
+    "dfo-bench sweep -t sphere -t ackley -o cma -o random -d 20 -b 2000 -s 0-9 --store results/demo --workers 2"
+)
+def sweep(
+    file: Annotated[str | None, typer.Argument(help="A YAML file, or a preset.", metavar="[FILE.yaml|PRESET]")] = None,
+    tasks: Tasks = None,
+    optimizers: Optimizers = None,
+    projections: Projections = None,
+    dim: Dim = None,
+    budget: Budget = None,
+    seeds: Seeds = None,
+    store: StoreTo = None,
+    workers: Annotated[int | None, typer.Option("--workers", help="Runs side by side, each on one core.")] = None,
+) -> int:
+    """Run every task x projection x optimizer x seed; options override the file.
+
+    Interrupt it at any time: the same command goes on where it stopped and skips what has finished.
+    """
+    from dfo_bench.config import parse_seeds, read_sweep
+
+    options: dict[str, Any] = {
+        "tasks": tasks,
+        "optimizers": optimizers,
+        "projections": projections,
+        "dim": dim,
+        "budget": budget,
+    }
+    options |= {"seeds": parse_seeds(seeds) if seeds else None, "store": store, "workers": workers}
+    return _sweep({**(read_sweep(file) if file else {}), **{name: v for name, v in options.items() if v is not None}})
+
+
+def _sweep(given: dict[str, Any]) -> int:
+    """Run a sweep, print what came out, and return the exit status."""
+    from dfo_bench.progress import shown
+    from dfo_bench.spec import RunSpec
+    from dfo_bench.sweeps import sweep
+    from dfo_bench.workers import Ended, Event
+
+    for name in ("tasks", "optimizers"):
+        if not given.get(name):
+            raise InputError(f"no {name}; name at least one with -{name[0]}, or a sweep file or preset that does")
+    ended: list[Ended] = []
+
+    @contextmanager
+    def listener(specs: Sequence[RunSpec]) -> Iterator[Any]:
+        with shown(specs) as show:
+
+            def listen(event: Event) -> None:
+                if isinstance(event, Ended):
+                    ended.append(event)
+                show(event)
+
+            yield listen
+
+    store = sweep(**{name: value for name, value in given.items() if value is not None}, listener=listener)
+    _print_results(store)
+    failed = [event for event in ended if event.summary is None or event.summary["status"] == "failed"]
+    if failed:
+        print(
+            f"dfo-bench: {len(failed)} of {len(ended)} runs failed; the same command tries them again", file=sys.stderr
+        )
+    print(f"compare them with: dfo-bench report --store {store.path}")
+    return 1 if failed else 0
+
+
+def _print_results(store: Any) -> None:
+    """Print the report's table of each task."""
+    from dfo_bench.report.looks import looks
+    from dfo_bench.report.statistics import summary
+    from dfo_bench.report.tables import results
+
+    runs = store.runs()
+    groups = summary(runs)
+    for task in groups.index.unique("task"):
+        content = results(groups.loc[groups.index.get_level_values("task") == task], looks(runs))
+        table = _table(*content.columns, title=f"{task}: {content.caption.lower()}")
+        for row in content.rows:
+            table.add_row(*(f"{cell.note} {cell.text}".strip() for cell in row))
+        Console().print(table)
+
+
+@app.command(epilog="Example: dfo-bench status --store results/demo")
+def status(store: StoreFrom = Path("results"), as_json: AsJson = False) -> None:
+    """Say which runs have finished, failed or are under way."""
+    from dfo_bench.store import Store
+
+    runs = Store(store).runs()
+    if as_json:
+        print(runs.to_json(orient="records", indent=1))
+        return
+    counts = ", ".join(f"{number} {name}" for name, number in runs["status"].value_counts().items()) or "no runs"
+    print(f"{store}: {counts}")
+    left = runs[runs["status"] != "finished"]
+    if len(left):
+        table = _table("key", "run", "evaluations", "best", "status")
+        for one in left.itertuples():
+            words = f"{one.optimizer} on {one.task}, {one.projection}, seed {one.seed}"
+            state = f"{one.status} {one.error}".strip()
+            table.add_row(str(one.key), words, f"{one.evaluations}/{one.budget}", f"{one.best_loss:.4g}", state)
+        Console().print(table)
+
+
+@app.command(epilog="Example: dfo-bench report --store results/demo --output demo.html")
+def report(
+    store: StoreFrom = Path("results"),
+    output: Annotated[Path | None, typer.Option("--output", help="The page. [default: STORE/report.html]")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Write it anew every 10 s while runs are under way.")] = False,
+) -> None:
+    """Write one HTML page with curves, tables and costs; it opens without a network."""
+    from dfo_bench.report.page import build_page
+    from dfo_bench.report.reproduce import commands, provenance
+    from dfo_bench.store import Store
+
+    opened = Store(store)
+    path = output or opened.path / "report.html"
+    while True:
+        runs, curves, measures = opened.runs(), opened.curves(improvements=True), opened.measures()
+        summaries = [summary for key in opened if (summary := opened.summary(key))]
+        page = build_page(
+            runs,
+            curves,
+            measures,
+            title=opened.path.resolve().name,
+            commands=commands(runs, str(opened.path)),
+            provenance=provenance(summaries),
+        )
+        _write(path, page)
+        if not watch or not (runs["status"] == "unfinished").any():
+            break
+        time.sleep(10)
+    print(path)
+
+
+@app.command(epilog="Example: dfo-bench plot curve --store results/demo --output curve.pdf --style two-column")
+def plot(
+    kind: Annotated[str, typer.Argument(help="Which figure: curve.")],
+    store: StoreFrom = Path("results"),
+    output: Annotated[
+        Path | None, typer.Option("--output", help="FILE.png, .pdf or .svg. [default: STORE/KIND.png]")
+    ] = None,
+    style: Annotated[str, typer.Option("--style", help="one-column or two-column.")] = "two-column",
+) -> None:
+    """Draw a figure for a paper."""
+    from dfo_bench.report.figures import KINDS, save
+    from dfo_bench.store import Store
+
+    if kind not in KINDS:
+        raise UnknownNameError("kind of plot", kind, KINDS)
+    opened = Store(store)
+    path = output or opened.path / f"{kind}.png"
+    figure = KINDS[kind](opened.runs(), opened.curves(improvements=True), style=style)
+    try:
+        save(figure, path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from error
+    print(path)
+
+
+@app.command(epilog="Example: dfo-bench check optimizer cma:popsize=10")
+def check(
+    kind: Annotated[str, typer.Argument(help="optimizer, task or projection.")],
+    name: Annotated[str, typer.Argument(help="The plugin, with parameters where you like.")],
+) -> int:
+    """Check that a plugin keeps its contract."""
+    from dfo_bench.component import parse
+    from dfo_bench.testing import CHECKS, findings
+
+    if kind not in CHECKS:
+        raise UnknownNameError("kind of plugin", kind, CHECKS)
+    table = _table("check", "kept", "what was found")
+    kept = True
+    for title, problem in findings(kind, parse(name)):
+        kept &= not problem
+        table.add_row(title, "no" if problem else "yes", problem)
+    Console().print(table)
+    return 0 if kept else 1
+
+
+@app.command(epilog="Example: dfo-bench new optimizer my_search")
+def new(
+    kind: Annotated[str, typer.Argument(help="optimizer, task or projection.")],
+    name: Annotated[str, typer.Argument(help="The plugin's name, which is its file's name.")],
+) -> None:
+    """Write a plugin file to start from."""
+    from dfo_bench.scaffold import write_plugin
+
+    path, next_step = write_plugin(kind, name)
+    print(f"{path}\n{next_step}")
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    table = Table(box=None, pad_edge=False, title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}; name another with --output") from error
+
+
+if __name__ == "__main__":
+    main()

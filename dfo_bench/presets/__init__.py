@@ -1,0 +1,1 @@
+"""Sweeps that come with dfo-bench: `dfo-bench sweep NAME`."""

@@ -1,0 +1,72 @@
+"""How groups are named and told apart: a colour and marker an optimizer, a dash a projection.
+
+The marker and the dash alone tell groups apart in black and white; the colours are those of Okabe and Ito
+(2008), which the colour-blind can tell apart, without the yellow that white paper swallows.
+"""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+MARKERS = ["circle", "square", "triangle-up", "diamond", "x", "triangle-down", "cross", "star", "pentagon", "hexagon"]
+DASHES = ["solid", "dash", "dot", "dashdot", "longdash"]
+
+
+GLYPHS = dict(zip(MARKERS, "●■▲◆✕▼✚★⬟⬢", strict=True))
+
+
+@dataclass(frozen=True)
+class Look:
+    """The name of a group and how it is drawn, in plotly's words."""
+
+    label: str
+    colour: str
+    marker: str
+    dash: str
+
+    @property
+    def glyph(self) -> str:
+        """Return the marker as a character."""
+        return GLYPHS[self.marker]
+
+
+SERIES = ["optimizer", "projection", "dim", "budget"]
+"""The columns that name a group within its task, and its look in every task."""
+
+Looks = dict[tuple[object, ...], Look]
+
+
+def looks(runs: pd.DataFrame) -> Looks:
+    """Give every value of the columns SERIES a look.
+
+    Dimension and budget are part of the name only where groups of one task differ in nothing else.
+    """
+    groups = runs[["task", *SERIES]].drop_duplicates()
+    several = {
+        "d": groups.groupby(["task", "optimizer", "projection"])["dim"].nunique().max() > 1,
+        "budget": groups.groupby(["task", "optimizer", "projection", "dim"])["budget"].nunique().max() > 1,
+    }
+    optimizers: list[str] = []
+    variants: list[str] = []
+    named: Looks = {}
+    ordered = groups[SERIES].drop_duplicates().sort_values(SERIES)
+    for optimizer, projection, dim, budget in ordered.itertuples(index=False):
+        extra = [f"{word}={value}" for word, value in (("d", dim), ("budget", budget)) if several[word]]
+        variant = " · ".join([projection, *extra])
+        colour = _index(optimizers, optimizer)
+        look = Look(
+            label=f"{optimizer} · {variant}",
+            colour=COLOURS[colour % len(COLOURS)],
+            marker=MARKERS[colour % len(MARKERS)],
+            dash=DASHES[_index(variants, variant) % len(DASHES)],
+        )
+        named[optimizer, projection, dim, budget] = look
+    return named
+
+
+def _index(names: list[str], name: str) -> int:
+    """Return the place of a name in the list, which grows by it if it is new."""
+    if name not in names:
+        names.append(name)
+    return names.index(name)

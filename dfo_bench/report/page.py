@@ -1,0 +1,103 @@
+"""The report: one HTML file that needs nothing but itself."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from dfo_bench.report.cautions import cautions
+from dfo_bench.report.looks import SERIES, Look, Looks, looks
+from dfo_bench.report.panels import library, panels
+from dfo_bench.report.statistics import STATUSES, summary
+from dfo_bench.report.tables import Table, costs, results, troubles
+
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,  # names come from plugins and data
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page shows of one task; `panels` maps titles to plotly's JSON."""
+
+    task: str
+    facts: str
+    legend: list[Look]
+    panels: dict[str, Markup]
+    tables: list[Table]
+
+
+@dataclass(frozen=True)
+class Content:
+    """What the page shows of a store, nothing where it holds no run."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    cautions: list[str] = field(default_factory=list)
+    sections: list[Section] = field(default_factory=list)
+    troubles: Table | None = None
+
+
+def build_page(
+    runs: pd.DataFrame,
+    curves: pd.DataFrame,
+    measures: pd.DataFrame,
+    *,
+    title: str,
+    commands: list[str],
+    provenance: dict[str, str],
+) -> str:
+    """Return the report of a store's frames as one HTML document; the store may be empty or unfinished.
+
+    `commands` reproduce the runs, `provenance` says with what they were made; both are shown as they are.
+    """
+    return _TEMPLATES.get_template("page.html").render(
+        title=title,
+        content=Content() if runs.empty else _content(runs, curves, measures),
+        commands=commands,
+        provenance=provenance,
+        library=Markup(library()),
+    )
+
+
+def _content(runs: pd.DataFrame, curves: pd.DataFrame, measures: pd.DataFrame) -> Content:
+    look = looks(runs)
+    groups = summary(runs)
+    sections = []
+    for task, members in runs.groupby("task", sort=True):
+        drawn = panels(members, curves, measures, look)
+        sections.append(_section(str(task), members, groups.loc[[task]].droplevel("task"), drawn, look))
+    return Content(_counts(runs), cautions(runs, look), sections, troubles(runs, look))
+
+
+def _section(task: str, runs: pd.DataFrame, groups: pd.DataFrame, drawn: dict[str, str], look: Looks) -> Section:
+    # The panels' JSON has no "<": plotly escapes it.
+    return Section(
+        task=task,
+        facts=_facts(runs),
+        legend=[look[group] for group in sorted(set(runs[SERIES].itertuples(index=False, name=None)))],
+        panels={title: Markup(figure) for title, figure in drawn.items()},
+        tables=[results(groups, look), costs(groups, look)],
+    )
+
+
+def _counts(runs: pd.DataFrame) -> dict[str, int]:
+    """Count the runs, by status too, and sum evaluations, budgets and calls that an interruption cost."""
+    counts = {"runs": len(runs)} | {status: int((runs["status"] == status).sum()) for status in STATUSES}
+    spent = runs.reindex(columns=["evaluations", "budget", "repaid", "discarded"], fill_value=0)
+    return counts | {str(column): int(total) for column, total in spent.sum().items()}
+
+
+def _facts(runs: pd.DataFrame) -> str:
+    """Describe a task's runs in a line: "dimension 10, 20 · budget 300 · seeds 0, 1, 2 · known optimum 0"."""
+    facts = []
+    for column, name in {"dim": "dimension", "budget": "budget", "seed": "seeds", "optimum": "known optimum"}.items():
+        values = sorted(runs[column].dropna().unique()) if column in runs else []
+        if values:
+            facts.append(f"{name} {', '.join(f'{value:,.6g}' for value in values)}")
+    return " · ".join(facts)

@@ -1,0 +1,145 @@
+"""The numbers of the report: pure functions of a store's frames `runs`, `curves` and `measures`.
+
+The rules, which the page repeats to its reader:
+- A group is the runs that differ only in their seed.
+- Every run that has begun counts, failed and unfinished ones with their best so far: +inf before the first
+  success, the last best after the end. A failed run without one evaluation counts as +inf throughout.
+- A curve ends at the smallest budget of its group, or where the longest of its runs has come so far.
+- Bands are quartiles over seeds, interpolated linearly; next to a +inf, the worse neighbour stands.
+- Means and deviations (n - 1) are over the runs that have the value; how many those are stands beside them.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from dfo_bench.core import Array, Index
+
+GROUP = ["task", "optimizer", "projection", "dim", "budget"]
+"""The columns of `runs` that name a group."""
+
+STATUSES = ["finished", "failed", "unfinished"]
+
+COSTS = ["task_seconds", "optimizer_seconds", "evaluations", "examples", "tokens"]
+COSTS += ["bytes_up_z", "bytes_up_prompt", "bytes_down"]
+"""What a run costs; see `dfo_bench.core.Cost`."""
+
+BANDS = ["evaluation", "lower", "median", "upper", "n"]
+"""The columns of a frame of bands after those of its group."""
+
+Steps = dict[str, tuple[Index, Array]]
+"""Of each run's key: its evaluations, ascending, and a value that holds from each of them to the next."""
+
+_NEVER: tuple[Index, Array] = (np.empty(0, dtype=np.int64), np.empty(0))
+
+
+def begun(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs that count: a failure is a result, a run that still waits for its turn is not."""
+    return runs[(runs["evaluations"] > 0) | (runs["status"] == "failed")]
+
+
+def steps(frame: pd.DataFrame, column: str) -> Steps:
+    """Read a step function a run out of a frame with `key`, `evaluation` and the column, in any order of rows."""
+    ordered = frame.sort_values(["key", "evaluation"])
+    return {
+        str(key): (rows["evaluation"].to_numpy(dtype=np.int64), rows[column].to_numpy(dtype=float))
+        for key, rows in ordered.groupby("key")
+    }
+
+
+def value_at(evaluations: Index, values: Array, at: Index) -> Array:
+    """Return the values that hold at these evaluations; +inf before the first."""
+    return np.concatenate([[np.inf], values])[np.searchsorted(evaluations, at, side="right")]
+
+
+def quartiles(values: Array) -> Array:
+    """Return the lower quartile, median and upper quartile down the columns: (n, m) -> (3, m)."""
+    share = [0.25, 0.5, 0.75]
+    worse = np.quantile(values, share, axis=0, method="higher")
+    with np.errstate(invalid="ignore"):  # inf - inf, replaced at once
+        between = np.quantile(values, share, axis=0)
+    return np.where(np.isfinite(between), between, worse)
+
+
+def grid(end: int, points: int = 400) -> Index:
+    """Spread evaluations over 1..end, all of them where they are few, denser at the beginning where they are not."""
+    if end <= points:
+        return np.arange(1, end + 1)
+    spread = [np.linspace(1, end, points // 2), np.geomspace(1, end, points // 2)]
+    return np.unique(np.rint(np.concatenate(spread)).astype(np.int64))
+
+
+def curve_bands(runs: pd.DataFrame, curves: pd.DataFrame, by: Sequence[str] = GROUP) -> pd.DataFrame:
+    """Return the incumbent's loss over evaluations, one row a group and evaluation: `by`, then BANDS."""
+    best = steps(curves[curves["key"].isin(runs["key"])], "best")
+    frames = []
+    for name, members in begun(runs).groupby(list(by), sort=True):
+        at = grid(int(min(members["budget"].min(), members["evaluations"].max())))
+        values = np.array([value_at(*best.get(key, _NEVER), at) for key in members["key"]])
+        frames.append(_bands(by, name, at, values))
+    return _stack(frames, by)
+
+
+def measure_bands(
+    runs: pd.DataFrame, measures: pd.DataFrame, split: str, metric: str, by: Sequence[str] = GROUP
+) -> pd.DataFrame:
+    """Return a metric over evaluations like `curve_bands`, over the runs that have it.
+
+    A measurement holds until the next; a group begins where each of these runs has one.
+    """
+    chosen = measures[(measures["split"] == split) & (measures["metric"] == metric)]
+    measured = steps(chosen.dropna(subset=["value"]), "value")
+    frames = []
+    for name, members in runs[runs["key"].isin(list(measured))].groupby(list(by), sort=True):
+        own = [measured[key] for key in members["key"]]
+        at = np.unique(np.concatenate([evaluations for evaluations, _ in own]))
+        first = max(evaluations[0] for evaluations, _ in own)
+        at = at[(at >= first) & (at <= members["budget"].min())]
+        frames.append(_bands(by, name, at, np.array([value_at(*one, at) for one in own])))
+    return _stack(frames, by)
+
+
+def spans_decades(losses: pd.Series) -> bool:
+    """Say whether losses want a logarithmic axis: all positive, the largest more than a hundred times the smallest."""
+    finite = losses[np.isfinite(losses)]
+    return bool(len(finite) and finite.min() > 0 and finite.max() > 100 * finite.min())
+
+
+def summary(runs: pd.DataFrame, by: Sequence[str] = GROUP) -> pd.DataFrame:
+    """Return a row a group, the best mean loss of a task first, under two levels of columns.
+
+    ("runs", s) counts the runs of status s, ("runs", "begun") those that count; (c, "mean" | "sd" | "n") describe,
+    for those, the column c of `runs`: best_loss, dev_*, test_*, each of COSTS, and gap_* = dev_* - test_*.
+    """
+    runs = runs.reset_index(drop=True)
+    counted = begun(runs)
+    counts = {s: runs["status"] == s for s in STATUSES} | {"begun": runs.index.isin(counted.index)}
+    values = _values(counted).reindex(runs.index)
+    names = [runs[column] for column in by]
+    table = pd.concat(
+        {"runs": pd.DataFrame(counts).groupby(names).sum()}
+        | {c: values[c].groupby(names).agg(mean="mean", sd="std", n="count") for c in values},
+        axis="columns",
+    )
+    return table.sort_values(("best_loss", "mean")).sort_index(level=by[0], sort_remaining=False, kind="stable")
+
+
+def _values(runs: pd.DataFrame) -> pd.DataFrame:
+    """Gather what `summary` describes; a loss of +inf is none."""
+    scores = [c for c in runs.columns if c.startswith(("dev_", "test_"))]
+    values = runs.reindex(columns=["best_loss", *scores, *COSTS]).astype(float).replace([np.inf, -np.inf], np.nan)
+    for metric in [c.removeprefix("dev_") for c in scores if c.startswith("dev_")]:
+        if f"test_{metric}" in values:
+            values[f"gap_{metric}"] = values[f"dev_{metric}"] - values[f"test_{metric}"]
+    return values
+
+
+def _bands(by: Sequence[str], name: tuple[object, ...], at: Index, values: Array) -> pd.DataFrame:
+    lower, median, upper = quartiles(values)
+    columns = {"evaluation": at, "lower": lower, "median": median, "upper": upper, "n": len(values)}
+    return pd.DataFrame({**dict(zip(by, name, strict=True)), **columns})
+
+
+def _stack(frames: list[pd.DataFrame], by: Sequence[str]) -> pd.DataFrame:
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*by, *BANDS])

@@ -1,0 +1,119 @@
+"""The tables of the page: what each group of a task reached, and what one of its runs cost."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from dfo_bench.report.looks import SERIES, Looks
+from dfo_bench.report.statistics import COSTS, STATUSES
+from dfo_bench.report.units import MISSING, count, precision, seconds, size
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands in a table, the number by which its column sorts (nan last), and a remark before the text."""
+
+    text: str
+    value: float = math.nan
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Named columns over rows; the first cell of a row is its name."""
+
+    caption: str
+    columns: list[str]
+    rows: list[list[Cell]]
+
+
+COST_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
+    "task_seconds": ("task time", seconds),
+    "optimizer_seconds": ("optimizer time", seconds),
+    "evaluations": ("calls", count),
+    "examples": ("examples", count),
+    "tokens": ("tokens", count),
+    "bytes_up_z": ("upload as z", size),
+    "bytes_up_prompt": ("upload as prompt", size),
+    "bytes_down": ("download", size),
+}
+
+
+def results(groups: pd.DataFrame, look: Looks) -> Table:
+    """Tabulate the scores of one task's groups, the rows of `statistics.summary`."""
+    metrics = _headline(groups)
+    columns = _scores(groups, {"best_loss": "train loss" if metrics else "loss"})
+    for metric in metrics:
+        names = {f"dev_{metric}": f"dev {metric}", f"test_{metric}": f"test {metric}"}
+        columns |= _scores(groups, names | {f"gap_{metric}": f"gap in {metric}"})
+    totals = groups[[("runs", status) for status in STATUSES]].sum(axis="columns")
+    finished = zip(groups["runs", "finished"], totals, strict=True)
+    columns["finished"] = [Cell(f"{n} of {total}", n) for n, total in finished]
+    columns["failed"] = [Cell(str(n), n) for n in groups["runs", "failed"]]
+    return _table("Results: mean ± sd over seeds", groups, look, columns)
+
+
+def costs(groups: pd.DataFrame, look: Looks) -> Table:
+    """Tabulate what a run of each group cost on average."""
+    columns = {}
+    for cost in COSTS:
+        name, unit = COST_COLUMNS[cost]
+        if groups[cost, "mean"].any():
+            columns[name] = [Cell(unit(mean), mean) for mean in groups[cost, "mean"]]
+    return _table("Cost of one run: mean over seeds", groups, look, columns)
+
+
+def troubles(runs: pd.DataFrame, look: Looks) -> Table | None:
+    """List the runs that failed, with their error, and those that are unfinished; None where there is neither."""
+    rows = []
+    for _, run in runs[runs["status"] != "finished"].sort_values(["status", "task", *SERIES, "seed"]).iterrows():
+        evaluations, budget = int(run["evaluations"]), int(run["budget"])
+        row = [
+            Cell(run["status"]),
+            Cell(run["task"]),
+            Cell(look[tuple(run[SERIES])].label),
+            Cell(str(run["seed"]), run["seed"]),
+            Cell(f"{evaluations:,} of {budget:,}", evaluations),
+            Cell(str(run.get("attempts", 1)), run.get("attempts", 1)),
+            Cell(run["error"] or MISSING),
+            Cell(run["key"]),
+        ]
+        rows.append(row)
+    columns = ["status", "task", "optimizer · projection", "seed", "evaluations", "attempts", "error", "run"]
+    return Table("Runs that did not finish", columns, rows) if rows else None
+
+
+def _headline(groups: pd.DataFrame) -> list[str]:
+    """Choose the metrics to show: those that are not the loss, which the curves show, where there is any."""
+    columns = [c for c in groups.columns.get_level_values(0).unique() if _known(groups, c)]
+    metrics = dict.fromkeys(c.partition("_")[2] for c in columns if c.startswith(("dev_", "test_")))
+    return [m for m in metrics if m != "loss"] or list(metrics)
+
+
+def _known(groups: pd.DataFrame, column: str) -> bool:
+    return (column, "n") in groups.columns and bool(groups[column, "n"].any())
+
+
+def _scores(groups: pd.DataFrame, names: dict[str, str]) -> dict[str, list[Cell]]:
+    """Write mean ± sd in the precision of the first column; columns that no run has are left out.
+
+    Where not all runs that have begun have the value, the cell says how many do.
+    """
+    known = [column for column in names if _known(groups, column)]
+    number = precision(groups[known[0], "mean"]) if known else count
+    cells: dict[str, list[Cell]] = {names[column]: [] for column in known}
+    for column in known:
+        described = zip(*(groups[column, part] for part in ("mean", "sd", "n")), groups["runs", "begun"], strict=True)
+        for mean, sd, n, begun in described:
+            spread = "" if math.isnan(sd) else f" ± {number(sd)}"
+            cells[names[column]].append(Cell(f"{number(mean)}{spread}", mean, f"n = {n}" if 0 < n < begun else ""))
+    return cells
+
+
+def _table(caption: str, groups: pd.DataFrame, look: Looks, columns: dict[str, list[Cell]]) -> Table:
+    named = groups.index.to_frame(index=False)[SERIES].itertuples(index=False, name=None)
+    names = [Cell(look[group].label) for group in named]
+    rows = [list(row) for row in zip(names, *columns.values(), strict=True)]
+    return Table(caption, ["optimizer · projection", *columns], rows)

@@ -1,0 +1,50 @@
+"""Numbers as people read them: counts, seconds, bytes, and columns of one precision."""
+
+import math
+from collections.abc import Callable, Iterable
+
+MISSING = "—"
+"""What stands where there is no number."""
+
+
+def count(number: float) -> str:
+    """12345.4 -> 12,345; MISSING for nan."""
+    return MISSING if math.isnan(number) else f"{number:,.0f}"
+
+
+def seconds(number: float) -> str:
+    """0.0123 -> 12 ms, 3.21 -> 3.2 s, 754 -> 12 min 34 s, 7260 -> 2 h 1 min; MISSING for nan."""
+    if math.isnan(number):
+        return MISSING
+    if number < 0.9995:
+        return f"{1000 * number:.3g} ms"
+    if number < 59.95:
+        return f"{number:.1f} s"
+    whole = round(number)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600:,} h {whole % 3600 // 60} min"
+
+
+def size(number: float) -> str:
+    """Bytes in steps of a thousand: 950 -> 950 B, 12345 -> 12.3 kB; MISSING for nan."""
+    if math.isnan(number):
+        return MISSING
+    for unit in ("B", "kB", "MB", "GB", "TB", "PB"):
+        if number < 999.5 or unit == "PB":
+            break
+        number /= 1000
+    return f"{number:.0f} {unit}" if unit == "B" else f"{number:.3g} {unit}"
+
+
+def precision(numbers: Iterable[float]) -> Callable[[float], str]:
+    """Return one format for a column: four digits of its largest number from 1 on, three below.
+
+    Where one number of decimals cannot show the smallest, too, it is powers of ten.
+    """
+    sizes = [abs(n) for n in numbers if math.isfinite(n) and n != 0]
+    if sizes and (max(sizes) >= 1e6 or max(sizes) < 1e-3 or max(sizes) > 1e4 * min(sizes)):
+        decimals, kind = 3, "e"
+    else:
+        decimals, kind = max(0, 3 - int(math.log10(max(sizes, default=1.0)))), "f"
+    return lambda number: f"{number:.{decimals}{kind}}" if math.isfinite(number) else MISSING

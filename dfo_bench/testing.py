@@ -1,0 +1,245 @@
+"""The contract kit: what every plugin must keep, checked on the real class.
+
+`dfo-bench check` prints it; a package of plugins runs it in its own tests with one line a plugin::
+
+    from dfo_bench.testing import check_plugin
+    def test_my_search_keeps_its_contract():
+        check_plugin("optimizer", "my_search")
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from dfo_bench import registry
+from dfo_bench.assemble import Assembly
+from dfo_bench.component import Component, component
+from dfo_bench.core import Anchor, Array, Embedding, Points, Projection, RandomEmbedding, Space, Task
+from dfo_bench.spec import RunSpec, streams
+from dfo_bench.threads import single_threaded
+
+Problem = str
+"""What is wrong, "" where nothing is."""
+
+_DIM = 4
+_BUDGET = 60
+
+
+class Bowl(Task):
+    """A shifted sphere in R^12, bounded or not: the task on which optimizers are checked."""
+
+    def __init__(self, *, bounded: bool) -> None:
+        edge = 1.0 if bounded else None
+        self.space = Space(12, None if edge is None else -edge, edge, Anchor.origin(12), 1.0)
+        self.shift = np.linspace(-0.5, 0.5, 12)
+
+    def evaluate(self, points: Points) -> Array:
+        """Return squared distances to the shift."""
+        losses: Array = ((points.dense() - self.shift) ** 2).sum(axis=1)
+        return losses
+
+
+class Gaussian(Projection):
+    """The projection under which optimizers are checked: entries uniform, variance 1/d."""
+
+    def draw(self, space: Space, dim: int, seed: int, index: int) -> Embedding:
+        """Draw A."""
+        return RandomEmbedding(space, dim, index, space.scale, seed, lambda u: (2 * u - 1) * (3 / dim) ** 0.5)
+
+
+def check_plugin(kind: str, name: str | Component) -> None:
+    """Raise AssertionError with every check that a plugin does not keep."""
+    broken = [f"{title}: {problem}" for title, problem in findings(kind, component(name)) if problem]
+    assert not broken, f"{kind} {name} breaks its contract:\n" + "\n".join(broken)
+
+
+def findings(kind: str, plugin: Component) -> Iterator[tuple[str, Problem]]:
+    """Yield the title of every check and what is wrong; raise InputError where the plugin cannot be built."""
+    resolved = registry.resolve(kind, plugin)
+    with single_threaded():
+        for check in CHECKS[kind]:
+            title = (check.__doc__ or "").partition("\n")[0].rstrip(".")
+            try:
+                yield title, check(resolved)
+            except Exception as error:
+                yield title, f"{type(error).__name__}: {error}"
+
+
+def _assembly(plugin: Component, *, bounded: bool = True, seed: int = 0, budget: int = _BUDGET) -> Assembly:
+    spec = RunSpec(Component("bowl"), plugin, Component("gaussian"), _DIM, budget, seed)
+    return Assembly(spec, Bowl(bounded=bounded), Gaussian())
+
+
+def _drive(assembly: Assembly, answer: Callable[[Array], Array] = lambda losses: losses) -> list[str]:
+    """Run an optimizer to its budget and return the digests of all it asked; `answer` may spoil the losses."""
+    optimizer, _ = assembly.optimizer()
+    digests: list[str] = []
+    while len(digests) < assembly.spec.budget:
+        points = optimizer.ask()
+        if len(points) == 0:
+            raise AssertionError("ask returned no points")
+        digests += points.digests()
+        optimizer.tell(answer(assembly.task.evaluate(points)))
+    return digests
+
+
+def asks_well(plugin: Component) -> Problem:
+    """It asks for finite points of the space until the budget is spent, with and without bounds."""
+    for bounded in (True, False):
+        _drive(_assembly(plugin, bounded=bounded))
+    return ""
+
+
+def survives_a_budget_of_one(plugin: Component) -> Problem:
+    """It survives a budget of one."""
+    _drive(_assembly(plugin, budget=1))
+    return ""
+
+
+def repeats_itself(plugin: Component) -> Problem:
+    """The same seed asks the same points, whatever the global random state: a journal can be replayed."""
+    first = _drive(_assembly(plugin))
+    random.seed(12345)
+    np.random.seed(12345)  # noqa: NPY002 - the global state is what is checked
+    again = _drive(_assembly(plugin))
+    differ = next((i for i, pair in enumerate(zip(first, again, strict=True)) if pair[0] != pair[1]), None)
+    return "" if differ is None else f"evaluation {differ + 1} differs between two runs of one seed"
+
+
+def leaves_global_state(plugin: Component) -> Problem:
+    """The global random states of Python and NumPy stay as they are."""
+    before = random.getstate(), np.random.get_state()[1].tobytes()  # type: ignore[index] # noqa: NPY002
+    _drive(_assembly(plugin))
+    after = random.getstate(), np.random.get_state()[1].tobytes()  # type: ignore[index] # noqa: NPY002
+    return "" if before == after else "it draws from, or seeds, a global generator"
+
+
+def leaves_what_it_is_told(plugin: Component) -> Problem:
+    """Tell changes neither the points nor the losses."""
+    assembly = _assembly(plugin)
+    optimizer, _ = assembly.optimizer()
+    for _ in range(5):
+        points = optimizer.ask()
+        losses = assembly.task.evaluate(points)
+        kept = points.dense().copy(), losses.copy()
+        optimizer.tell(losses)
+        if not (np.array_equal(points.dense(), kept[0]) and np.array_equal(losses, kept[1])):
+            return "what was told has changed afterwards"
+    return ""
+
+
+def survives_failures(plugin: Component) -> Problem:
+    """It goes on when single evaluations, and all of the first, fail."""
+    told = 0
+
+    def spoil(losses: Array) -> Array:
+        nonlocal told
+        failed = (np.arange(told, told + len(losses)) < 25) | (np.arange(told, told + len(losses)) % 3 == 0)
+        told += len(losses)
+        return np.where(failed, np.inf, losses)
+
+    _drive(_assembly(plugin), spoil)
+    return ""
+
+
+def _task(plugin: Component, seed: int = 0) -> Task:
+    task: Task = registry.construct("task", plugin, rngs=streams(seed))
+    return task
+
+
+def _some_points(task: Task, count: int = 3) -> Points:
+    z = np.random.default_rng(0).standard_normal((count, min(3, task.space.dim)))
+    return Gaussian().draw(task.space, z.shape[1], 0, 0).lift(z)
+
+
+def evaluates(plugin: Component) -> Problem:
+    """It returns one loss a point, a number or nan, and the start can be evaluated."""
+    task = _task(plugin)
+    losses = task.evaluate(_some_points(task))
+    if np.shape(losses) != (3,):
+        return f"3 points gave losses of shape {np.shape(losses)}"
+    start = task.evaluate(task.space.start)
+    if np.shape(start) != (1,) or not np.isfinite(start).all():
+        return f"the start has the loss {start}"
+    if task.optimum is not None and min(np.nanmin(losses), start[0]) < task.optimum - task.tolerance - 1e-9:
+        return f"a loss of {min(np.nanmin(losses), start[0])} is below the optimum {task.optimum}"
+    return ""
+
+
+def evaluates_alike(plugin: Component) -> Problem:
+    """The same points have the same losses: to the bit in the same batch, to its tolerance in any other."""
+    task = _task(plugin)
+    points = _some_points(task)
+    losses = task.evaluate(points)
+    if not np.array_equal(task.evaluate(points), losses, equal_nan=True):
+        return "two evaluations of one batch differ"
+    if not np.array_equal(_task(plugin).evaluate(points), losses, equal_nan=True):
+        return "two tasks of one seed differ"
+    single = np.concatenate([task.evaluate(points[i : i + 1]) for i in range(len(points))])
+    error = float(np.nanmax(np.abs(single - losses)))
+    if error <= task.tolerance:
+        return ""
+    return f"one by one the losses differ by {error:.3g}, more than its tolerance of {task.tolerance:g}"
+
+
+def measures(plugin: Component) -> Problem:
+    """Every split it names can be scored, with the metric that selects."""
+    task = _task(plugin)
+    for split in task.splits:
+        metrics, _ = task.measure(task.space.start, split)
+        if task.metric not in metrics:
+            return f"{split} has {sorted(metrics)} and no {task.metric!r}"
+        if not all(np.isfinite(value) for value in metrics.values()):
+            return f"{split} has {metrics}"
+    return ""
+
+
+def _embedding(plugin: Component, *, seed: int = 0, index: int = 0, dim: int = 40) -> Embedding:
+    space = Space(200, -1.0, 1.0, Anchor.origin(200), 0.5)
+    projection: Projection = registry.construct("projection", plugin)
+    return projection.draw(space, 200 if projection.whole else dim, seed, index)
+
+
+def rows_are_pure(plugin: Component) -> Problem:
+    """A row is the same whatever was read before it, alone or in a block."""
+    whole = _embedding(plugin).rows(np.arange(200))
+    embedding = _embedding(plugin)
+    for index in ([199], [3, 4, 5, 0], [7, 7], [100]):
+        if not np.array_equal(embedding.rows(np.array(index)), whole[index]):
+            return f"rows {index} differ from those of the whole"
+    return ""
+
+
+def lifts_consistently(plugin: Component) -> Problem:
+    """Coordinates on demand are those of the whole point, inside the task's bounds."""
+    embedding = _embedding(plugin)
+    z = np.random.default_rng(1).standard_normal((5, embedding.dim)) * 3
+    points = embedding.lift(z)
+    dense, index = points.dense(), np.array([5, 150, 6, 199])
+    if not np.allclose(points.at(index), dense[:, index], rtol=0, atol=1e-12):
+        return "at() and dense() disagree"
+    return "" if (np.abs(dense) <= 1).all() else "a lifted point is out of bounds"
+
+
+def has_unit_variance(plugin: Component) -> Problem:
+    """A unit z gives every coordinate unit variance."""
+    embedding = _embedding(plugin)
+    variance = float((embedding.rows(np.arange(200)) ** 2).sum(axis=1).mean())
+    return "" if abs(variance - 1) < 0.1 else f"the variance is {variance:.3f}"
+
+
+CHECKS: dict[str, list[Callable[[Any], Problem]]] = {
+    "optimizer": [
+        asks_well,
+        survives_a_budget_of_one,
+        repeats_itself,
+        leaves_global_state,
+        leaves_what_it_is_told,
+        survives_failures,
+    ],
+    "task": [evaluates, evaluates_alike, measures],
+    "projection": [rows_are_pure, lifts_consistently, has_unit_variance],
+}
+"""The checks of every kind of plugin; the first line of each docstring is its title."""

@@ -1,0 +1,120 @@
+"""SRE: sequential random embeddings (Qian, Hu & Yu, IJCAI 2016)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from pydantic import PositiveFloat, PositiveInt
+
+from dfo_bench.core import (
+    Array,
+    Blend,
+    Component,
+    Dense,
+    Embed,
+    Embedding,
+    EmbeddingOptimizer,
+    Index,
+    Make,
+    Points,
+    Space,
+)
+
+from ._embedded import BOX, shares
+
+
+class Sre(EmbeddingOptimizer):
+    """Stages, each of which searches a new embedding around what the stages before found.
+
+    Stage i minimises f(start + alpha (x_{i-1} - start) + s A_i (box y)) over y in [-1, 1]^d and the withdraw
+    variable alpha in [-1, 1], from y = 0 and alpha = 1. The paper's start is 0 and its box 1, as here on tasks with
+    bounds; without them the box is 5. The paper's inner optimizer is any; CMA-ES did best.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        dim: int,
+        budget: int,
+        rng: np.random.Generator,
+        embed: Embed,
+        make: Make,
+        stages: PositiveInt = 5,
+        inner: Component = Component("cma"),
+        box: PositiveFloat | None = None,
+    ) -> None:
+        """`box` is half the width of y's search box in units of z."""
+        super().__init__(space, dim=dim, budget=budget, rng=rng, embed=embed, make=make)
+        self._component = inner
+        self._box = box or (1.0 if space.bounded else BOX)
+        self._shares = shares(budget, stages)  # the paper's n / m evaluations a stage
+        self._rngs = rng.spawn(len(self._shares))
+        self._best = np.inf
+        self._found: Points = space.start  # x_0
+        self._stage = -1
+        self._begin()
+
+    def _begin(self) -> None:
+        """Go on to the next stage."""
+        self._stage += 1
+        self._left = self._shares[self._stage]
+        self._previous = self._found
+        # The first stage has nothing to withdraw from: no alpha.
+        first = np.zeros((1, self.dim + (self._stage > 0)))
+        first[:, self.dim :] = 1.0
+        search = Space(first.shape[1], -1.0, 1.0, Dense(first), 1.0 / self._box)
+        self._inner = self.make(self._component, search, self._left, self._rngs[self._stage])
+        self._embedding = self.embed(self._stage)
+
+    def ask(self) -> Points:
+        """Return the points of the stage; its last may be fewer."""
+        if not self._left:
+            self._begin()
+        self._asked = self._inner.ask()
+        return self._lift(self._embedding, self._asked[: self._left], self._previous)
+
+    def _lift(self, embedding: Embedding, asked: Array, previous: Points) -> Points:
+        z, alpha = self._box * asked[:, : self.dim], asked[:, self.dim :]
+        if not alpha.size:
+            return embedding.lift(z)
+        # The paper's step of stage i: x = alpha x_{i-1} + A_i y, here relative to the start, and clipped.
+        return embedding.lift(z, base=Blend(self.space.start, previous, alpha[:, 0].copy()))
+
+    def tell(self, losses: Array) -> None:
+        """Tell the stage's optimizer, and keep the best point of all."""
+        self._left -= len(losses)
+        best = int(np.argmin(losses))
+        if losses[best] < self._best:  # x_i takes the place of x_{i-1} only if it is better
+            self._best = losses[best]
+            stage, asked, previous = self._stage, self._asked[best : best + 1].copy(), self._previous
+            self._found = _Kept(self.space.dim, lambda: self._lift(self.embed(stage), asked, previous))
+        if len(losses) == len(self._asked):
+            self._inner.tell(self._asked, losses)
+
+
+class _Kept(Points):
+    """What a stage found: remembers the coordinates last read, but not the rows of A that it takes to make them."""
+
+    def __init__(self, dim: int, make: Callable[[], Points]) -> None:
+        self.dim, self._make = dim, make
+        self._index: Index = np.empty(0, dtype=np.int64)
+        self._x = np.empty((1, 0))
+
+    def __len__(self) -> int:
+        """Return 1."""
+        return 1
+
+    def __getitem__(self, rows: slice) -> Points:
+        """Return the point, or no point."""
+        return self._make()[rows]
+
+    def at(self, index: Index) -> Array:
+        """Return coordinates, shape (1, len(index))."""
+        if not np.array_equal(index, self._index):
+            self._index, self._x = index.copy(), self._make().at(index)
+        return self._x
+
+    def recipe(self) -> tuple[Array, dict[str, Any]]:
+        """Return the point's own recipe."""
+        return self._make().recipe()

@@ -1,0 +1,68 @@
+"""Test functions of a few effective variables in a space of any dimension."""
+
+from abc import abstractmethod
+
+import numpy as np
+
+from dfo_bench.core import Anchor, Array, Index, InputError, Points, Rngs, Space, Task
+
+
+class Synthetic(Task):
+    """f(x) = g(x[index]) on [-1, 1]^dim, where index and start are drawn per seed.
+
+    An optimum or a start at 0 would favour whoever searches around 0, so both are random unless they are given. The
+    start is U(-0.5, 0.5): off the centre, yet near enough for a box around it to reach most of the domain.
+    """
+
+    def __init__(self, dim: int, effective: int, start: float | None, rngs: Rngs) -> None:
+        """`effective` is how many coordinates matter; `start`, if given, is the value of all of them at the start."""
+        if dim < effective:
+            raise InputError(f"dim={dim} is below the {effective} effective variables; use dim={effective} or more")
+        self._index: Index = np.sort(rngs("task").choice(dim, effective, replace=False))
+        key = int(rngs("start").integers(2**63))
+
+        def draw(index: Index) -> Array:
+            return _uniform(index, key) - 0.5 if start is None else np.full(len(index), start)
+
+        effective_start = draw(self._index)
+
+        def coordinates(index: Index) -> Array:
+            return effective_start if index is self._index else draw(index)
+
+        self.space = Space(dim, -1.0, 1.0, Anchor(dim, "start", coordinates), 1.0)
+
+    def evaluate(self, points: Points) -> Array:
+        """Read the effective coordinates, and nothing else."""
+        # One memory layout, so that every row is summed in one order and has one loss in any batch.
+        return self.value(np.ascontiguousarray(points.at(self._index)))
+
+    @abstractmethod
+    def value(self, x: Array) -> Array:
+        """Return the losses (n,) for the effective coordinates (n, effective)."""
+
+
+class Shifted(Synthetic):
+    """A function whose optimum o is U(-0.8, 0.8) in every effective coordinate."""
+
+    optimum = 0.0
+
+    def __init__(self, dim: int, effective: int, shift: float | None, start: float | None, rngs: Rngs) -> None:
+        """`shift`, if given, is the value of o's coordinates."""
+        super().__init__(dim, effective, start, rngs)
+        self._shift = rngs("shift").uniform(-0.8, 0.8, effective) if shift is None else np.full(effective, shift)
+
+    def value(self, x: Array) -> Array:
+        """Return the losses (n,) for the effective coordinates (n, effective)."""
+        return self.centred(x - self._shift)
+
+    @abstractmethod
+    def centred(self, x: Array) -> Array:
+        """Return the losses (n,) of the function whose optimum is at 0."""
+
+
+def _uniform(index: Index, key: int) -> Array:
+    """Return the numbers `index` of stream `key`, in [0, 1), by splitmix64 (Steele, Lea & Flood, OOPSLA 2014)."""
+    x = index.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(key)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.ldexp(((x ^ (x >> np.uint64(31))) >> np.uint64(11)).astype(np.float64), -53)

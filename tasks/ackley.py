@@ -1,0 +1,34 @@
+"""Ackley's function (1987): a funnel under a regular pattern of local optima."""
+
+import numpy as np
+from pydantic import PositiveInt
+
+from dfo_bench.core import Array, Rngs
+
+from ._synthetic import Shifted
+
+
+class Ackley(Shifted):
+    """f(x) = 20 + e - 20 exp(-0.2 rms(x - o)) - exp(mean cos 2 pi (x - o)); after Qian, Hu & Yu (2016), o_i = 0.2.
+
+    Their domain is [-1, 1], not the usual [-32, 32]: one or two periods of the cosine.
+    """
+
+    def __init__(
+        self,
+        *,
+        rngs: Rngs,
+        dim: PositiveInt = 100,
+        effective: PositiveInt = 10,
+        shift: float | None = None,
+        start: float | None = None,
+    ) -> None:
+        super().__init__(dim, effective, shift, start, rngs)
+
+    def centred(self, x: Array) -> Array:
+        """Return the losses."""
+        funnel = np.exp(-0.2 * np.sqrt(np.mean(x * x, axis=1)))
+        pattern = np.exp(np.mean(np.cos(2 * np.pi * x), axis=1))
+        # So grouped, the optimum is exactly 0.
+        losses: Array = 20 * (1 - funnel) + (np.e - pattern)
+        return losses

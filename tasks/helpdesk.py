@@ -1,0 +1,23 @@
+"""Tickets to a support desk: a small set that comes with dfo-bench (see data/helpdesk/README.md)."""
+
+from pathlib import Path
+
+from dfo_bench.lm import TextTask
+
+
+class Helpdesk(TextTask):
+    """What a ticket is about, six classes."""
+
+    folder = "helpdesk"
+    labels = ("billing", "login", "delivery", "bug", "feature", "cancellation")
+    words = ("payment", "password", "delivery", "error", "request", "cancel")
+    texts = (
+        "a question about an invoice, a charge or a refund",
+        "trouble signing in",
+        "a parcel that did not arrive",
+        "a bug report",
+        "a feature request",
+        "a cancellation",
+    )
+    template = "[MASK] : {text}"
+    shipped = Path(__file__).with_name("data")

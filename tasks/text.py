@@ -1,0 +1,54 @@
+"""Your own texts: `text:train=FILE,test=FILE`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from dfo_bench.core import InputError, Rngs
+from dfo_bench.lm import Head, Loss, Mode, TextTask
+from dfo_bench.lm.data import Row, read_file
+
+
+class Text(TextTask):
+    """Classification of texts from JSONL or CSV files with `text` (or `text_a` and `text_b`) and `label`."""
+
+    def __init__(
+        self,
+        *,
+        rngs: Rngs,
+        train: str,
+        test: str | None = None,
+        template: str | None = None,
+        words: Mapping[str, str] | None = None,
+        model: str = "",
+        head: Head = "embedding",
+        shots: int = 16,
+        prompt_tokens: int = 50,
+        mode: Mode = "add",
+        loss: Loss = "ce",
+    ) -> None:
+        """`words` maps each label to its label word (head=masked) or text; the labels themselves if it is left out.
+
+        `template` holds {text}, or {text_a} and {text_b}, and for head=masked one [MASK].
+        """
+        files = {"train": train} | ({"test": test} if test else {})
+        self._read = {split: read_file(Path(file)) for split, file in files.items()}
+        rows = self._read["train"]
+        words = dict(sorted(({row.label: row.label for row in rows} if words is None else words).items()))
+        if len(words) < 2:
+            raise InputError(f"a task needs two labels or more, {train} has only: {', '.join(words)}")
+        self.labels = tuple(words)
+        self.words = self.texts = tuple(words.values())
+        fields = "{text}" if len(rows[0].texts) == 1 else "{text_a} {text_b}"
+        self.template = template or f"[MASK] : {fields}"
+        self.plain = template or fields
+        super().__init__(
+            rngs=rngs, model=model, head=head, shots=shots, prompt_tokens=prompt_tokens, mode=mode, loss=loss
+        )
+
+    def read(self, data_dir: str | None) -> dict[str, list[Row]]:
+        """Return the rows of the files."""
+        return self._read
+
+    def digests(self, splits: Mapping[str, str]) -> dict[str, str]:
+        """Return a digest for each file."""
+        return dict(splits)

@@ -1,0 +1,38 @@
+"""Shared by all tests: no test reaches a network, and the folder beside the project is found or skipped."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Before any library that reads them is imported.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_DATASETS_OFFLINE"] = "1"
+os.environ.pop("DFO_BENCH_DATA", None)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Return the folder of data and models that stands beside the project where it is developed."""
+    folder = Path(__file__).resolve().parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip("needs ../shared, the data and models beside the project")
+    return folder
+
+
+@pytest.fixture
+def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Run a test in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Declare the task `toy` and the optimizer `odd`; return the folder their modules stand in."""
+    from tests import toys
+
+    folder = tmp_path / "toys"
+    folder.mkdir()
+    toys.declare(folder, monkeypatch)
+    return folder

@@ -1,0 +1,358 @@
+"""The optimizers: what all of them keep, and what each of them does."""
+
+import inspect
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from dfo_bench import registry
+from dfo_bench.core import (
+    Anchor,
+    Array,
+    Component,
+    Dense,
+    Embedding,
+    EmbeddingOptimizer,
+    Optimizer,
+    Points,
+    Space,
+)
+from dfo_bench.threads import single_threaded
+
+# Few points of the Gaussian process: each costs a tenth of a second.
+QUICK: dict[str, dict[str, Any]] = {"bo": {"points": 10}, "rembo": {"inner": Component("bo", {"points": 10}), "k": 2}}
+PLAIN = [name for name in registry.names("optimizer") if issubclass(registry.load("optimizer", name), Optimizer)]
+SPACES = {
+    "free": Space(3, None, None, Dense(np.array([[1.0, -2.0, 0.5]])), 0.5),
+    "box": Space(3, -1.0, 3.0, Dense(np.array([[0.0, 3.0, 1.0]])), 1.0),
+}
+
+Loss = Callable[[Array], Array]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """As in a run; and two threads that share a core make a Gaussian process slow."""
+    with single_threaded():
+        yield
+
+
+def bowl(x: Array) -> Array:
+    return np.asarray(((x - 0.7) ** 2).sum(axis=1))
+
+
+def plain(name: str, space: Space, *, budget: int = 60, seed: int = 0, **params: Any) -> Optimizer:
+    cls: type[Optimizer] = registry.load("optimizer", name)
+    return cls(space, budget=budget, rng=np.random.default_rng(seed), **{**QUICK.get(name, {}), **params})
+
+
+def drive(optimizer: Optimizer, loss: Loss = bowl, budget: int = 60) -> list[Array]:
+    """Ask and tell until the budget is spent; return the batches."""
+    batches: list[Array] = []
+    while sum(map(len, batches)) < budget:
+        x = optimizer.ask()
+        batches.append(x.copy())
+        optimizer.tell(x, loss(x))
+    return batches
+
+
+class Embeddings:
+    """What a run gives an EmbeddingOptimizer, with a note of what it did with it."""
+
+    def __init__(self, space: Space, dim: int) -> None:
+        self.space, self.dim = space, dim
+        self.drawn: list[int] = []
+        self.made: list[tuple[Optimizer, Space, int]] = []
+
+    def embed(self, index: int) -> Embedding:
+        self.drawn.append(index)
+        embedding: Embedding = registry.load("projection", "normal")().draw(self.space, self.dim, 0, index)
+        return embedding
+
+    def make(self, component: Component, space: Space, budget: int, rng: np.random.Generator) -> Optimizer:
+        cls: type[Optimizer] = registry.load("optimizer", component.name)
+        inner = cls(space, budget=budget, rng=rng, **component.params)
+        self.made.append((inner, space, budget))
+        return inner
+
+    def build(self, name: str, *, budget: int, seed: int = 0, **params: Any) -> EmbeddingOptimizer:
+        cls: type[EmbeddingOptimizer] = registry.load("optimizer", name)
+        rng = np.random.default_rng(seed)
+        return cls(self.space, dim=self.dim, budget=budget, rng=rng, embed=self.embed, make=self.make, **params)
+
+
+def wide(dim: int = 30, bound: float | None = 1.0, start: float = 0.1, scale: float = 1.0) -> Space:
+    lower = None if bound is None else -bound
+    return Space(dim, lower, bound, Anchor(dim, "start", lambda index: np.full(len(index), start)), scale)
+
+
+def drive_points(optimizer: EmbeddingOptimizer, budget: int, loss: Loss = bowl) -> list[Points]:
+    """Ask and tell until the budget is spent; return the batches."""
+    batches: list[Points] = []
+    while sum(map(len, batches)) < budget:
+        batches.append(optimizer.ask())
+        optimizer.tell(loss(batches[-1].dense()))
+    return batches
+
+
+# What all plain optimizers keep.
+
+
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+@pytest.mark.parametrize("name", PLAIN)
+def test_asks_are_finite_rows_inside_the_box(name: str, space: Space) -> None:
+    x = np.concatenate(drive(plain(name, space)))
+    assert x.shape[1] == 3
+    assert np.isfinite(x).all()
+    assert np.array_equal(space.clip(x), x)
+
+
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+@pytest.mark.parametrize("name", PLAIN)
+def test_a_seed_replays_bit_for_bit_whatever_the_global_random_state(name: str, space: Space) -> None:
+    np.random.seed(1)  # noqa: NPY002
+    random.seed(1)
+    torch.manual_seed(1)
+    first = drive(plain(name, space))
+    np.random.seed(2)  # noqa: NPY002
+    random.seed(2)
+    torch.manual_seed(2)
+    again = drive(plain(name, space))
+    other = drive(plain(name, space, seed=1))
+    assert all(map(np.array_equal, first, again))
+    assert not np.array_equal(first[0], other[0])
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_the_global_random_states_and_torch_defaults_stay_as_they_are(name: str) -> None:
+    before = str(np.random.get_state()), random.getstate(), torch.get_rng_state().tolist()  # noqa: NPY002
+    settings = torch.get_default_dtype(), torch.get_num_threads()
+    drive(plain(name, SPACES["box"]))
+    assert before == (str(np.random.get_state()), random.getstate(), torch.get_rng_state().tolist())  # noqa: NPY002
+    assert settings == (torch.get_default_dtype(), torch.get_num_threads())
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_tell_leaves_the_points_and_losses_as_they_are(name: str) -> None:
+    optimizer = plain(name, SPACES["box"])
+    for _ in range(5):
+        x = optimizer.ask()
+        losses = bowl(x)
+        kept = x.copy(), losses.copy()
+        optimizer.tell(x, losses)
+        assert np.array_equal(x, kept[0])
+        assert np.array_equal(losses, kept[1])
+
+
+def fail_all(x: Array) -> Array:
+    return np.full(len(x), np.inf)
+
+
+def fail_the_left_half(x: Array) -> Array:
+    return np.where(x[:, 0] < 0.7, np.inf, bowl(x))
+
+
+def plateau(x: Array) -> Array:
+    return np.ones(len(x))
+
+
+@pytest.mark.parametrize("loss", [fail_all, fail_the_left_half, plateau])
+@pytest.mark.parametrize("name", PLAIN)
+def test_failures_and_plateaus_are_survived_to_the_end_of_the_budget(name: str, loss: Loss) -> None:
+    x = np.concatenate(drive(plain(name, SPACES["box"], budget=120), loss, 120))
+    assert np.isfinite(x).all()
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_parameters_have_defaults(name: str) -> None:
+    for parameter in registry.parameters("optimizer", registry.load("optimizer", name)).values():
+        assert parameter.default is not inspect.Parameter.empty
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_nothing_is_printed_or_written(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    drive(plain(name, SPACES["box"]), plateau)
+    assert not list(tmp_path.iterdir())
+    assert capfd.readouterr() == ("", "")
+
+
+# cma
+
+
+def test_cma_asks_populations_around_the_start_with_a_first_step_of_sigma_scales() -> None:
+    x = plain("cma", SPACES["free"], sigma=2.0, popsize=2_000).ask()
+    assert np.allclose(x.mean(axis=0), [1.0, -2.0, 0.5], atol=0.1)
+    assert np.allclose(x.std(axis=0), 2.0 * 0.5, rtol=0.1)
+
+
+def test_the_first_step_of_cma_is_at_most_three_tenths_of_a_box() -> None:
+    space = Space(2, -1.0, 1.0, Anchor.origin(2), 100.0)
+    assert plain("cma", space, popsize=2_000).ask().std() == pytest.approx(0.58, abs=0.06)
+
+
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+def test_cma_converges_and_goes_on_from_the_incumbent(space: Space) -> None:
+    optimizer = plain("cma", space)
+    batches = drive(optimizer, budget=4_000)
+    assert bowl(np.concatenate(batches)).min() < 1e-12
+    assert any("restarted" in event for event in optimizer.events)
+
+
+# bo
+
+
+def test_bo_asks_a_random_start_up_then_points_one_by_one_then_populations() -> None:
+    sizes = [len(batch) for batch in drive(plain("bo", SPACES["box"], points=12))]
+    assert sizes == [8, 1, 1, 1, 1, 20, 20, 20]
+
+
+def test_bo_with_fewer_points_than_its_start_up_takes_as_many() -> None:
+    assert [len(batch) for batch in drive(plain("bo", SPACES["box"], points=3), budget=20)] == [3, 20]
+
+
+def test_bo_without_bounds_searches_a_box_around_the_start() -> None:
+    optimizer = plain("bo", SPACES["free"], points=500, box=4.0)
+    x = np.concatenate(drive(optimizer, budget=9)) - [1.0, -2.0, 0.5]
+    assert 1.0 < np.abs(x).max() <= 4.0 * 0.5
+
+
+def test_bo_beats_its_start_up_on_a_smooth_function() -> None:
+    losses = [bowl(batch).min() for batch in drive(plain("bo", SPACES["box"], points=15), budget=15)]
+    assert min(losses[1:]) < 0.2 * losses[0]
+
+
+def test_bo_hands_its_incumbent_to_cma() -> None:
+    batches = drive(plain("bo", Space(3, -50.0, 50.0, Anchor.origin(3), 0.01), points=10), budget=30)
+    gp = np.concatenate(batches[:-1])
+    assert np.abs(batches[-1] - gp[np.argmin(bowl(gp))]).max() < 0.1
+
+
+# rembo
+
+
+def test_rembo_takes_turns_between_k_embeddings_and_spends_the_budget_to_the_last_point() -> None:
+    run = Embeddings(wide(), 3)
+    batches = drive_points(run.build("rembo", budget=50, k=4, inner=Component("random")), 50)
+    assert [budget for _, _, budget in run.made] == [13, 13, 12, 12]
+    assert [len(batch) for batch in batches] == [13, 13, 12, 12]
+    assert [batch.recipe()[1]["embedding"] for batch in batches] == [0, 1, 2, 3]
+    assert run.drawn == [0, 1, 2, 3]
+
+
+def test_rembo_asks_an_embedding_no_more_when_its_share_is_spent() -> None:
+    run = Embeddings(wide(), 3)
+    batches = drive_points(run.build("rembo", budget=101, k=2, inner=Component("cma", {"popsize": 17})), 101)
+    spent: Counter[int] = Counter()
+    for batch in batches:
+        spent[batch.recipe()[1]["embedding"]] += len(batch)
+    assert spent == {0: 51, 1: 50}
+    assert [len(batch) for batch in batches] == [17, 17, 17, 17, 17, 16]
+
+
+def test_rembo_with_more_embeddings_than_budget_draws_one_a_point() -> None:
+    run = Embeddings(wide(), 3)
+    assert len(drive_points(run.build("rembo", budget=3, k=10, inner=Component("random")), 3)) == 3
+    assert run.drawn == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("bound", "box", "half"), [(1.0, None, 3.0), (None, None, 5.0), (1.0, 0.5, 0.5)])
+def test_the_box_of_rembo_is_d_wide_where_the_task_has_bounds(
+    bound: float | None, box: float | None, half: float
+) -> None:
+    run = Embeddings(wide(bound=bound), 3)
+    run.build("rembo", budget=50, inner=Component("random"), box=box)
+    assert {(space.lower, space.upper, space.scale) for _, space, _ in run.made} == {(-half, half, 1.0)}
+
+
+def test_the_embeddings_of_rembo_draw_from_streams_of_their_own() -> None:
+    run = Embeddings(wide(), 3)
+    batches = drive_points(run.build("rembo", budget=40, k=2, inner=Component("random")), 40)
+    assert not np.array_equal(batches[0].recipe()[0], batches[1].recipe()[0])
+
+
+# sre
+
+
+def test_sre_gives_every_stage_an_embedding_and_an_equal_share() -> None:
+    run = Embeddings(wide(), 3)
+    batches = drive_points(run.build("sre", budget=102, stages=5, inner=Component("random")), 102)
+    stages = [batch.recipe()[1]["embedding"] for batch in batches]
+    assert stages == [0, 0, 1, 1, 2, 3, 4]
+    assert [len(batch) for batch in batches] == [20, 1, 20, 1, 20, 20, 20]
+    assert [space.dim for _, space, _ in run.made] == [3, 4, 4, 4, 4]
+
+
+def test_sre_with_more_stages_than_budget_has_one_a_point() -> None:
+    run = Embeddings(wide(), 3)
+    assert len(drive_points(run.build("sre", budget=2, inner=Component("random")), 2)) == 2
+
+
+@pytest.mark.parametrize(("bound", "box"), [(1.0, 1.0), (None, 5.0)])
+def test_a_stage_of_sre_is_clip_of_start_plus_alpha_times_the_way_so_far_plus_the_new_step(
+    bound: float | None, box: float
+) -> None:
+    space = wide(dim=8, bound=bound, start=0.1, scale=0.5)
+    run = Embeddings(space, 3)
+    first, second = drive_points(run.build("sre", budget=40, stages=2, inner=Component("random")), 40)
+    x = first.dense()
+    previous = x[np.argmin(bowl(x))]
+    numbers = second.recipe()[0]
+    alpha, z = numbers[:, :1], numbers[:, 1:]
+    assert 0.5 * box < np.abs(z).max() <= box
+    assert np.abs(alpha).max() <= 1.0
+    step = 0.5 * z @ run.embed(1).rows(np.arange(8)).T
+    assert np.allclose(second.dense(), space.clip(0.1 + alpha * (previous - 0.1) + step))
+
+
+def test_every_stage_of_sre_begins_at_the_best_point_so_far() -> None:
+    run = Embeddings(wide(dim=6), 3)
+    drive_points(run.build("sre", budget=60, stages=3, inner=Component("random")), 60)
+    starts = [space.start.dense()[0].tolist() for _, space, _ in run.made]
+    assert starts == [[0, 0, 0], [0, 0, 0, 1], [0, 0, 0, 1]]
+
+
+def test_sre_keeps_a_stage_only_if_it_improved() -> None:
+    run = Embeddings(wide(dim=6), 3)
+    best = iter([3.0, 9.0, 1.0])
+    optimizer = run.build("sre", budget=60, stages=3, inner=Component("random"))
+    batches = drive_points(optimizer, 60, lambda x: np.arange(float(len(x))) + next(best))
+    origin = batches[2].recipe()[1]["base"]["target"]
+    assert origin["embedding"] == 0
+    assert np.array_equal(origin["z"], batches[0].recipe()[0][0])
+
+
+def test_sre_in_which_everything_failed_goes_on_from_the_start() -> None:
+    run = Embeddings(wide(dim=6), 3)
+    batches = drive_points(run.build("sre", budget=40, stages=2, inner=Component("random")), 40, fail_all)
+    assert batches[1].recipe()[1]["base"]["target"]["anchor"] == "start"
+
+
+@pytest.mark.parametrize("name", ["rembo", "sre"])
+def test_embedding_optimizers_replay_bit_for_bit(name: str) -> None:
+    def digests(seed: int) -> list[str]:
+        run = Embeddings(wide(), 3)
+        optimizer = run.build(name, budget=70, seed=seed, **QUICK.get(name, {}))
+        return [digest for batch in drive_points(optimizer, 70) for digest in batch.digests()]
+
+    first = digests(0)
+    assert len(set(first)) == 70
+    assert digests(0) == first
+    assert not set(digests(1)) & set(first)
+
+
+def test_sre_improves_on_one_embedding_and_random_search() -> None:
+    def best(name: str, **params: Any) -> float:
+        run = Embeddings(wide(dim=40), 4)
+        batches = drive_points(run.build(name, budget=600, **params), 600)
+        return min(float(bowl(batch.dense()).min()) for batch in batches)
+
+    assert best("sre") < best("sre", stages=1) < best("sre", stages=1, inner=Component("random"))

@@ -1,0 +1,130 @@
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dfo_bench import registry
+from dfo_bench.component import parse
+from dfo_bench.errors import InputError, PluginError, UnknownNameError
+
+OPTIMIZER = """
+from dfo_bench.core import Optimizer
+class {name}(Optimizer):
+    def __init__(self, space, *, budget, rng, step: float = 0.5, how: str = "a", many: int | None = None):
+        super().__init__(space, budget=budget, rng=rng)
+    def ask(self): ...
+    def tell(self, x, losses): ...
+"""
+
+Install = Callable[..., Path]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Return a function that makes a module importable and declares it as somebody's optimizer."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def install(
+        source: str, *, name: str = "theirs", module: str = "their_module", package: str = "their-package"
+    ) -> Path:
+        path = tmp_path / f"{module}.py"
+        path.write_text(source)
+        info = tmp_path / f"{package}-1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1\n")
+        (info / "entry_points.txt").write_text(f"[dfo_bench.optimizers]\n{name} = {module}\n")
+        monkeypatch.delitem(sys.modules, module, raising=False)
+        return path
+
+    return install
+
+
+@pytest.mark.parametrize("kind", registry.KINDS)
+def test_listing_imports_no_plugin(kind: str) -> None:
+    import subprocess
+
+    code = (
+        f"import sys; from dfo_bench import registry; names = registry.names({kind!r}); "
+        f"assert names; assert not [m for m in sys.modules if m.startswith('dfo_bench.{kind}s.')], sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])
+
+
+@pytest.mark.parametrize("kind", registry.KINDS)
+def test_every_listed_plugin_loads_and_its_file_name_is_its_name(kind: str) -> None:
+    for name, source in registry.sources(kind).items():
+        assert issubclass(registry.load(kind, name), registry.KINDS[kind].bases)
+        assert Path(source.where).stem == name
+
+
+def test_a_package_brings_a_plugin_by_its_entry_point(install: Install) -> None:
+    install(OPTIMIZER.format(name="Theirs"))
+    assert "theirs" in registry.names("optimizer")
+    assert registry.load("optimizer", "theirs").__name__ == "Theirs"
+    assert "their-package" in registry.sources("optimizer")["theirs"].where
+
+
+def test_two_plugins_of_one_name_are_an_error_that_names_both(install: Install) -> None:
+    install(OPTIMIZER.format(name="Theirs"), name="random")
+    with pytest.raises(PluginError, match=r"random\.py and their_module of the package their-package"):
+        registry.sources("optimizer")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("import no_such_module", "does not import: ModuleNotFoundError: No module named 'no_such_module'"),
+        ("def broken(:", "does not import: SyntaxError"),
+        ("x = 1", r"must define one public subclass of Optimizer or EmbeddingOptimizer; it has 0 \(none\)"),
+        (OPTIMIZER.format(name="A") + OPTIMIZER.format(name="B"), r"it has 2 \(A, B\)"),
+        ("from dfo_bench.core import Optimizer\nclass A(Optimizer): ...", "A must define ask and tell"),
+    ],
+)
+def test_a_plugin_that_cannot_be_used_names_its_file(install: Install, source: str, message: str) -> None:
+    install(source)
+    with pytest.raises(PluginError, match=message) as caught:
+        registry.load("optimizer", "theirs")
+    assert "their_module" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_name_brings_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="no optimizer named 'cmaa'; did you mean cma"):
+        registry.load("optimizer", "cmaa")
+    with pytest.raises(UnknownNameError, match="no parameter of optimizer cma named 'popsiz'; did you mean popsize"):
+        registry.resolve("optimizer", parse("cma:popsiz=3"))
+
+
+def test_resolving_fills_defaults_and_coerces_types(install: Install) -> None:
+    install(OPTIMIZER.format(name="Theirs"))
+    resolved = registry.resolve("optimizer", parse("theirs:step=1,how=7"))
+    assert dict(resolved.params) == {"step": 1.0, "how": "7", "many": None}
+    assert isinstance(resolved.params["step"], float)
+    assert str(registry.without_defaults("optimizer", resolved)) == 'theirs:how="7",step=1.0'
+
+
+def test_a_component_among_the_values_is_resolved_too() -> None:
+    resolved = registry.resolve("optimizer", parse("rembo:inner=(cma:popsize=4)"))
+    assert resolved.params["inner"] == registry.resolve("optimizer", parse("cma:popsize=4"))
+    assert str(registry.without_defaults("optimizer", resolved)) == "rembo:inner=(cma:popsize=4)"
+
+
+@pytest.mark.parametrize("text", ["theirs:step=big", "theirs:many=1.5", "theirs:step=null"])
+def test_a_value_of_another_type_is_refused_with_the_value(install: Install, text: str) -> None:
+    install(OPTIMIZER.format(name="Theirs"))
+    with pytest.raises(InputError, match=text.partition("=")[2].replace("null", "None")):
+        registry.resolve("optimizer", parse(text))
+
+
+def test_a_parameter_without_default_must_be_given() -> None:
+    with pytest.raises(InputError, match="task text needs train"):
+        registry.resolve("task", parse("text"))
+
+
+def test_the_source_digest_changes_with_the_file_and_with_its_family(install: Install) -> None:
+    path = install(OPTIMIZER.format(name="Theirs"))
+    cls = registry.load("optimizer", "theirs")
+    before = registry.source_digest(cls)
+    path.write_text(path.read_text() + "# changed\n")
+    assert registry.source_digest(cls) != before

@@ -1,0 +1,292 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dfo_bench import record
+from dfo_bench.component import parse
+from dfo_bench.errors import BusyError, InputError
+from dfo_bench.journal import Log
+from dfo_bench.run import execute
+from dfo_bench.spec import RunSpec
+from dfo_bench.store import Store
+
+EXACT = ["evaluation", "loss", "best", "digest"]
+"""The columns that a resume must not change; seconds are another matter."""
+
+
+def _spec(task: str = "toy", optimizer: str = "odd", budget: int = 60, **given: Any) -> RunSpec:
+    given = {"dim": 3, "dev_every": 20, **given}
+    return RunSpec(parse(task), parse(optimizer), parse("normal"), budget=budget, **given)
+
+
+@pytest.fixture
+def store(tmp_path: Path, toys: Path) -> Store:
+    return Store.create(tmp_path / "store")
+
+
+def _curve(store: Store, key: str) -> pd.DataFrame:
+    return store.curves([key])[EXACT]
+
+
+def test_a_run_leaves_a_curve_a_summary_and_no_journal(store: Store) -> None:
+    summary = execute(_spec(), store.path)
+    folder = store.path / summary["key"]
+    assert sorted(path.name for path in folder.iterdir()) == [record.CURVE, record.SUMMARY]
+    curve = store.curves()
+    assert curve["evaluation"].tolist() == list(range(1, 61))
+    assert (curve["best"] == curve["loss"].cummin()).all()
+    assert summary["best_loss"] == curve["best"].iloc[-1]
+    assert summary["status"] == "finished"
+
+
+def test_dev_is_scored_on_schedule_and_test_once(store: Store) -> None:
+    execute(_spec(budget=50), store.path)
+    measures = store.measures()
+    dev = measures[(measures["split"] == "dev") & (measures["metric"] == "closeness")]
+    assert dev["evaluation"].tolist() == [20, 40, 50]
+    assert measures[measures["split"] == "test"]["evaluation"].unique().tolist() == [50]
+    run = store.runs().iloc[0]
+    assert run["dev_closeness"] == dev["value"].max()
+
+
+def test_a_candidate_that_stays_the_incumbent_is_scored_once(store: Store, tmp_path: Path) -> None:
+    log = tmp_path / "calls"
+    execute(_spec(f"toy:log={log}", budget=200, dev_every=10), store.path)
+    dev = [line for line in log.read_text().splitlines() if line.startswith("dev")]
+    assert len(dev) == len(set(dev)) < 20
+    assert (store.measures()["split"] == "dev").sum() == 2 * 20
+
+
+def test_costs_are_of_the_whole_run_and_z_goes_up_as_four_bytes_a_dimension(store: Store) -> None:
+    execute(_spec(budget=10), store.path)
+    run = store.runs().iloc[0]
+    assert (run["examples"], run["tokens"], run["bytes_down"]) == (20, 300, 80)
+    assert (run["bytes_up_z"], run["bytes_up_prompt"]) == (10 * (100 + 4 * 3), 5000)
+
+
+def test_a_finished_run_is_not_run_again(store: Store, tmp_path: Path) -> None:
+    log = tmp_path / "calls"
+    first = execute(_spec(f"toy:log={log}"), store.path)
+    calls = log.read_text()
+    assert execute(_spec(f"toy:log={log}"), store.path) == first
+    assert log.read_text() == calls
+
+
+def test_runs_of_one_seed_share_task_and_embedding(store: Store) -> None:
+    for optimizer in ("odd", "odd:batch=7", "random"):
+        execute(_spec(optimizer=optimizer), store.path)
+    recipes = [store.summary(key)["incumbent"]["recipe"] for key in store]  # type: ignore[index]
+    assert {recipe["embedding"] for recipe in recipes} == {0}
+    first = store.curves().groupby("key")["digest"].first()
+    # Both draw the same numbers from the optimizer's stream, so the first point is one and the same.
+    assert first.nunique() == 1
+
+
+@pytest.mark.parametrize("optimizer", ["odd", "cma:popsize=6", "sre:stages=3", "bo:points=12", "rembo:k=2,inner=(cma)"])
+@pytest.mark.parametrize("cut", [0.0, 0.2, 0.5, 0.8, 1.0])
+def test_a_run_cut_anywhere_resumes_to_the_same_bits(store: Store, tmp_path: Path, optimizer: str, cut: float) -> None:
+    """The journal of an interrupted run, cut at any byte, leads to the curve of an uninterrupted one."""
+    spec = _spec(optimizer=optimizer, budget=40)
+    whole = execute(spec, store.path)
+    other = Store.create(tmp_path / "other")
+    folder = other.path / whole["key"]
+    folder.mkdir()
+    text = _journal_of(spec, tmp_path)
+    (folder / record.JOURNAL).write_bytes(text[: int(cut * len(text))])
+    kept = Log.read(folder / record.JOURNAL).evaluations
+    resumed = execute(spec, other.path)
+    pd.testing.assert_frame_equal(_curve(other, whole["key"]), _curve(store, whole["key"]), check_exact=True)
+    assert resumed["best_loss"] == whole["best_loss"]
+    assert [m["metrics"] for m in resumed["measurements"]] == [m["metrics"] for m in whole["measurements"]]
+    assert resumed["evaluations"] == 40
+    assert kept <= 40
+    assert resumed["repaid"] <= 20
+
+
+def _journal_of(spec: RunSpec, tmp_path: Path) -> bytes:
+    """Return the journal that a run has just before it ends."""
+    scratch = Store.create(tmp_path / f"scratch{len(list(tmp_path.iterdir()))}")
+    kept: list[bytes] = []
+
+    def keep(spent: int, best: float, replayed: bool) -> None:
+        kept[:] = [next(scratch.path.glob("*/journal.jsonl")).read_bytes()]
+
+    execute(spec, scratch.path, keep)
+    return kept[0]
+
+
+def test_no_journalled_evaluation_is_paid_again(store: Store, tmp_path: Path) -> None:
+    log = tmp_path / "calls"
+    spec = _spec(f"toy:log={log}")
+    text = _journal_of(spec, tmp_path)
+    log.unlink()
+    key = json.loads(text.splitlines()[0])["header"]["key"]
+    (store.path / key).mkdir()
+    lines = text.splitlines(keepends=True)
+    (store.path / key / record.JOURNAL).write_bytes(b"".join(lines[:6]))
+    kept = Log.read(store.path / key / record.JOURNAL)
+    summary = execute(spec, store.path)
+    calls = [line.split() for line in log.read_text().splitlines()]
+    evaluated = [digest for what, digest in calls if what == "evaluate"]
+    assert len(evaluated) == 60 - kept.evaluations
+    assert not {digest for batch in kept.batches for digest in batch.digests} & set(evaluated)
+    assert (summary["repaid"], summary["attempts"]) == (5, 2)
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from dfo_bench.component import parse
+from dfo_bench.run import execute
+from dfo_bench.spec import RunSpec
+spec = RunSpec(parse(sys.argv[1]), parse("odd"), parse("normal"), dim=3, budget=60, dev_every=20)
+print("ready", flush=True)
+execute(spec, Path(sys.argv[2]))
+"""
+
+
+def test_kill_minus_nine_loses_nothing(store: Store, tmp_path: Path) -> None:
+    log = tmp_path / "calls"
+    task = f"toy:pause=0.02,log={log}"
+    whole = execute(_spec("toy:pause=0.0"), store.path)
+    killed = Store.create(tmp_path / "killed")
+    for round_ in range(4):
+        process = subprocess.Popen([sys.executable, "-c", KILLED, task, killed.path], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        before = len(log.read_text().splitlines()) if log.exists() else 0
+        while (
+            process.poll() is None and len(log.read_text().splitlines() if log.exists() else ()) < before + 7 + round_
+        ):
+            os.sched_yield()
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+    summary = execute(_spec(task), killed.path)
+    np.testing.assert_array_equal(
+        _curve(killed, summary["key"])["loss"].to_numpy(), _curve(store, whole["key"])["loss"].to_numpy()
+    )
+    assert [m["metrics"] for m in summary["measurements"]] == [m["metrics"] for m in whole["measurements"]]
+    assert summary["attempts"] >= 2
+
+
+def test_a_task_that_always_raises_fails_the_run_with_its_error(store: Store) -> None:
+    summary = execute(_spec("toy:fail=always"), store.path)
+    assert summary["status"] == "failed"
+    assert "RuntimeError: the service said no" in summary["error"]
+    assert summary["evaluations"] == 10  # the third batch is in the journal; its failure ended the run
+    assert store.runs()["error"].iloc[0] == summary["error"]
+
+
+def test_a_failed_run_is_tried_again_and_its_calls_are_not_lost(store: Store) -> None:
+    spec = _spec("toy:fail=always")
+    execute(spec, store.path)
+    again = execute(spec, store.path)
+    assert (again["status"], again["attempts"]) == ("failed", 2)
+    assert again["evaluations"] > 10
+
+
+@pytest.mark.parametrize(("fail", "failed"), [("second", 5), ("nan", 20), ("minus-inf", 12), ("", 0)])
+def test_what_could_not_be_evaluated_is_recorded_and_never_lost(store: Store, fail: str, failed: int) -> None:
+    summary = execute(_spec(f"toy:fail={fail}"), store.path)
+    losses = store.curves()["loss"]
+    assert summary["status"] == "finished"
+    assert len(losses) == 60
+    expected = {"nan": 24}.get(fail, failed)  # every batch of 5 has two
+    assert (~np.isfinite(losses)).sum() == expected
+    assert np.isfinite(summary["best_loss"])
+
+
+@pytest.mark.parametrize(
+    ("fail", "error"),
+    [
+        ("third", "RuntimeError: lost my way"),
+        ("shape", "ask returned shape (5, 2); it must be (n, 3)"),
+        ("nan", "ask returned nan or inf"),
+        ("empty", "ask returned shape (0, 3)"),
+    ],
+)
+def test_an_optimizer_that_misbehaves_fails_its_run(store: Store, fail: str, error: str) -> None:
+    summary = execute(_spec(optimizer=f"odd:fail={fail}"), store.path)
+    assert summary["status"] == "failed"
+    assert error in summary["error"]
+    assert summary["evaluations"] == (10 if fail == "third" else 0)
+
+
+def test_a_run_that_cannot_replay_keeps_its_journal_and_starts_anew(store: Store, tmp_path: Path) -> None:
+    spec = _spec(optimizer="odd:fail=global")
+    text = _journal_of(spec, tmp_path)
+    key = json.loads(text.splitlines()[0])["header"]["key"]
+    (store.path / key).mkdir()
+    (store.path / key / record.JOURNAL).write_bytes(text)
+    spent = Log.read(store.path / key / record.JOURNAL).evaluations
+    summary = execute(spec, store.path)
+    assert summary["status"] == "finished"
+    assert summary["discarded"] == spent
+    assert (store.path / key / "journal.1.jsonl").read_bytes().startswith(text)
+
+
+def test_an_unfinished_run_of_another_source_is_an_error_that_names_both(
+    store: Store, tmp_path: Path, toys: Path
+) -> None:
+    spec = _spec()
+    text = _journal_of(spec, tmp_path)
+    key = json.loads(text.splitlines()[0])["header"]["key"]
+    (store.path / key).mkdir()
+    (store.path / key / record.JOURNAL).write_bytes(text)
+    plugin = toys / "odd_plugin.py"
+    plugin.write_text(plugin.read_text() + "\n# another version\n")
+    with pytest.raises(InputError, match=r"another optimizer [0-9a-f]{16} is now [0-9a-f]{16}"):
+        execute(spec, store.path)
+    assert (store.path / key / record.JOURNAL).read_bytes() == text
+
+
+def test_a_failed_run_whose_plugin_was_mended_starts_anew(store: Store, toys: Path) -> None:
+    spec = _spec(optimizer="odd:fail=third")
+    assert execute(spec, store.path)["evaluations"] == 10
+    plugin = toys / "odd_plugin.py"
+    plugin.write_text(plugin.read_text().replace("self.asked == 3", "self.asked == 300"))
+    sys.modules.pop("odd_plugin")
+    summary = execute(spec, store.path)
+    assert (summary["status"], summary["discarded"]) == ("finished", 10)
+
+
+def test_a_run_that_another_process_writes_is_left_to_it(store: Store, tmp_path: Path) -> None:
+    spec = _spec()
+
+    def meanwhile(spent: int, best: float, replayed: bool) -> None:
+        with pytest.raises(BusyError):
+            execute(spec, store.path)
+
+    assert execute(spec, store.path, meanwhile)["status"] == "finished"
+
+
+def test_a_budget_of_one_is_a_run(store: Store) -> None:
+    summary = execute(_spec(budget=1), store.path)
+    assert (summary["evaluations"], summary["status"]) == (1, "finished")
+    assert "smaller than the first batch" in summary["events"][0]
+
+
+def test_the_key_rests_on_what_files_hold_and_not_on_where_they_are() -> None:
+    spec = _spec("toy:log=a")
+    other = _spec("toy:log=b")
+    assert spec.key({}) != other.key({})
+    assert spec.key({"log": "0123"}) == other.key({"log": "0123"})
+
+
+def test_provenance_stands_in_every_summary(store: Store) -> None:
+    summary = execute(_spec(), store.path)
+    assert summary["provenance"]["versions"]["numpy"] == np.__version__
+    assert summary["spec"]["seed"] == 0
+    assert set(summary["digests"]) == {"task", "optimizer", "projection"}
+    assert summary["seconds"]["task_cpu"] >= 0
+    assert time.strptime(summary["provenance"]["ended"][:19], "%Y-%m-%dT%H:%M:%S")

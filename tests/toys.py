@@ -1,0 +1,101 @@
+"""Small real plugins for tests of the framework, declared like anybody's through entry points."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = '''
+import os, time
+from pathlib import Path
+import numpy as np
+from dfo_bench.core import Anchor, Array, Cost, Points, Rngs, Space, Task
+
+
+class Toy(Task):
+    """A shifted sphere with a dev and a test split, that fails, counts its calls, or is slow when told to."""
+
+    metric, splits = "closeness", ("dev", "test")
+
+    def __init__(self, *, rngs: Rngs, dim: int = 12, fail: str = "", log: str = "", pause: float = 0.0) -> None:
+        self.space = Space(dim, None, None, Anchor.origin(dim), 1.0)
+        self.shift = rngs("shift").uniform(-1, 1, dim)
+        self.cost = Cost(examples=2, tokens=30, bytes_up_z=100, bytes_up_prompt=500, bytes_down=8)
+        self.fail, self.log, self.pause, self.calls = fail, log, pause, 0
+
+    def evaluate(self, points: Points) -> Array:
+        self.calls += 1
+        if self.log:
+            with open(self.log, "a") as file:
+                file.write("".join(f"evaluate {digest}\\n" for digest in points.digests()))
+        time.sleep(self.pause)
+        losses = ((points.dense() - self.shift) ** 2).sum(axis=1)
+        if self.fail == "always" or (self.fail == "second" and self.calls == 2):
+            raise RuntimeError("the service said no")
+        if self.fail == "nan":
+            losses[::3] = np.nan
+        if self.fail == "minus-inf":
+            losses[0] = -np.inf
+        if self.fail == "shape":
+            losses = losses[:-1]
+        if self.fail == "die":
+            os._exit(9)
+        return losses
+
+    def measure(self, point: Points, split: str) -> tuple[dict[str, float], Cost]:
+        if self.log:
+            with open(self.log, "a") as file:
+                file.write(f"{split} {point.digests()[0]}\\n")
+        loss = float(((point.dense()[0] - self.shift - (0.3 if split == "dev" else 0.4)) ** 2).sum())
+        return {"loss": loss, "closeness": 1 / (1 + loss)}, Cost(examples=10)
+'''
+
+OPTIMIZER = '''
+import numpy as np
+from dfo_bench.core import Array, Optimizer, Space
+
+
+class Odd(Optimizer):
+    """Random search that misbehaves when told to."""
+
+    def __init__(self, space: Space, *, budget: int, rng: np.random.Generator, fail: str = "", batch: int = 5) -> None:
+        super().__init__(space, budget=budget, rng=rng)
+        if fail == "constructor":
+            raise ValueError("no such luck")
+        self.fail, self.batch, self.asked = fail, batch, 0
+
+    def ask(self) -> Array:
+        self.asked += 1
+        if self.fail == "third" and self.asked == 3:
+            raise RuntimeError("lost my way")
+        if self.fail == "global":
+            return np.random.standard_normal((self.batch, self.space.dim))
+        x = self.rng.standard_normal((self.batch, self.space.dim))
+        if self.fail == "shape":
+            return x[:, :-1]
+        if self.fail == "nan":
+            x[0, 0] = np.nan
+        if self.fail == "empty":
+            return x[:0]
+        return x
+
+    def tell(self, x: Array, losses: Array) -> None:
+        if self.fail == "writes":
+            x[:] = 0.0
+'''
+
+
+def declare(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the task `toy` and the optimizer `odd` known, in child processes too."""
+    for name, source in {"toy": SOURCE, "odd": OPTIMIZER}.items():
+        (folder / f"{name}_plugin.py").write_text(source)
+        monkeypatch.delitem(sys.modules, f"{name}_plugin", raising=False)
+    info = folder / "toys-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toys\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(
+        "[dfo_bench.tasks]\ntoy = toy_plugin\n\n[dfo_bench.optimizers]\nodd = odd_plugin\n"
+    )
+    monkeypatch.syspath_prepend(folder)
+    root = Path(__file__).resolve().parents[1]
+    monkeypatch.setenv("PYTHONPATH", f"{folder}:{root}")
