@@ -52,7 +52,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def main() -> None:
     """Run the command line and exit."""
     try:
+        # Typer turns Ctrl-C into a status of its own.
         status = app(standalone_mode=False)
+        if status == 130:
+            raise KeyboardInterrupt
     except (InputError, _UsageError) as error:  # type: ignore[misc]
         message = error.format_message() if hasattr(error, "format_message") else str(error)
         print(f"dfo-bench: {' '.join(message.split())}", file=sys.stderr)
@@ -60,7 +63,7 @@ def main() -> None:
     except DfoBenchError as error:
         print(f"dfo-bench: {error}", file=sys.stderr)
         status = 1
-    except (KeyboardInterrupt, typer.Abort):
+    except KeyboardInterrupt:
         print("dfo-bench: stopped; the same command goes on from here", file=sys.stderr)
         status = 130
     sys.exit(status)

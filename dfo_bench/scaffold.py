@@ -87,7 +87,7 @@ def write_plugin(kind: str, name: str) -> tuple[Path, str]:
     if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_") or name != name.lower():
         raise InputError(f"{name!r} cannot be a plugin's name; use lower-case letters, digits and _")
     if name in registry.sources(kind):
-        raise InputError(f"a {kind} named {name!r} exists: {registry.sources(kind)[name].where}; choose another name")
+        raise InputError(f"{kind} {name!r} exists already ({registry.sources(kind)[name].where}); choose another name")
     folder = Path("dfo_bench/projections" if kind == "projection" else f"{kind}s")
     checkout = Path("setup.cfg").is_file() and Path("dfo_bench/core.py").is_file()
     path = folder / f"{name}.py" if checkout else Path(f"{name}.py")

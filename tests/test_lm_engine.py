@@ -21,7 +21,7 @@ SENTENCES = (
     "a film . it was [MASK]",
     "a great great film . it was [MASK]",
     "a bad film . it was [MASK]",
-    "[MASK] film",
+    "[MASK] film it was a film",
 )
 
 

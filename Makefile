@@ -1,0 +1,39 @@
+# The two commands of the README: make quickstart, make test.
+
+PYTHON ?= python3.11
+# Another build of torch: make quickstart TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
+TORCH ?= torch==2.13.0
+BIN := .venv/bin
+
+.PHONY: quickstart test install check format clean
+
+quickstart: .venv/installed  ## a sweep of four optimizers on a real model, and its report
+	$(BIN)/dfo-bench sweep quickstart
+	@echo "open this page in a browser: $$($(BIN)/dfo-bench report --store results/quickstart)"
+
+test: .venv/installed-dev check  ## lint, types and tests
+	$(BIN)/pytest
+
+check: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+install: .venv/installed
+
+.venv/installed: setup.cfg constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet $(TORCH)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,169 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dfo_bench import registry
+
+Done = subprocess.CompletedProcess[str]
+
+
+def dfo_bench(*arguments: str | Path, cwd: Path) -> Done:
+    """Run the command line as a user does, in a folder of its own."""
+    command = [sys.executable, "-m", "dfo_bench.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+
+
+@pytest.fixture
+def home(tmp_path: Path, toys: Path) -> Path:
+    """Return an empty folder to work in, with the toy plugins declared."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    return folder
+
+
+def test_the_main_path_from_sweep_to_report(home: Path) -> None:
+    sweep = ["sweep", "-t", "toy", "-o", "cma", "-o", "random", "-d", "3", "-b", "60", "-s", "0-1", "--store", "demo"]
+    done = dfo_bench(*sweep, cwd=home)
+    assert done.returncode == 0, done.stderr
+    assert "cma · normal" in done.stdout
+    assert len([line for line in done.stderr.splitlines() if line.startswith("[")]) == 4
+
+    status = dfo_bench("status", "--store", "demo", "--json", cwd=home)
+    assert [run["status"] for run in json.loads(status.stdout)] == ["finished"] * 4
+    assert "4 finished" in dfo_bench("status", "--store", "demo", cwd=home).stdout
+
+    report = dfo_bench("report", "--store", "demo", cwd=home)
+    assert report.stdout.strip() == "demo/report.html"
+    page = (home / "demo" / "report.html").read_text()
+    assert "dfo-bench sweep -t toy -o cma -o random -p normal -d 3 -b 60 -s 0-1 --store demo" in page
+
+    plot = dfo_bench("plot", "curve", "--store", "demo", "--output", "curve.pdf", cwd=home)
+    assert plot.returncode == 0, plot.stderr
+    assert (home / "curve.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_yaml_file_describes_a_sweep_and_options_override_it(home: Path) -> None:
+    (home / "mine.yaml").write_text(
+        "tasks: [toy, {name: toy, dim: 6}]\noptimizers: [random]\ndim: 3\nbudget: 40\nseeds: 0-2\nstore: demo\n"
+    )
+    assert dfo_bench("sweep", "mine.yaml", "-b", "20", "-s", "5", cwd=home).returncode == 0
+    runs = json.loads(dfo_bench("status", "--store", "demo", "--json", cwd=home).stdout)
+    assert [(run["task"], run["budget"], run["seed"]) for run in runs] == [("toy", 20, 5), ("toy:dim=6", 20, 5)]
+
+
+def test_failed_runs_give_exit_status_one_and_the_error(home: Path) -> None:
+    done = dfo_bench("run", "-t", "toy", "-o", "odd:fail=third", "-b", "60", "--store", "demo", cwd=home)
+    assert done.returncode == 1
+    assert "failed: RuntimeError: lost my way" in done.stderr
+    assert "lost my way" in dfo_bench("status", "--store", "demo", cwd=home).stdout
+
+
+def test_ctrl_c_gives_130_and_a_store_that_resumes(home: Path) -> None:
+    command = ["run", "-t", "toy:pause=0.02", "-o", "odd", "-d", "3", "-b", "500", "--store", "demo"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dfo_bench.cli", *command], cwd=home, stderr=subprocess.PIPE, text=True
+    )
+    while process.poll() is None and not any(
+        p.read_bytes().count(b"\n") > 4 for p in home.glob("demo/*/journal.jsonl")
+    ):
+        os.sched_yield()
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate()
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+    assert "the same command goes on from here" in stderr
+    done = dfo_bench(*command, cwd=home)
+    assert done.returncode == 0, done.stderr
+    (run,) = json.loads(dfo_bench("status", "--store", "demo", "--json", cwd=home).stdout)
+    assert (run["evaluations"], run["status"], run["attempts"]) == (500, "finished", 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "-t", "toy", "-o", "cmaa"], "no optimizer named 'cmaa'; did you mean cma"),
+        (["run", "-t", "toy", "-o", "cma", "-b", "0"], "budget must be at least 1, got 0"),
+        (["run", "-t", "toy", "-o", "cma", "-d", "99"], "dim 99 is above the 12 of task toy"),
+        (["run", "-t", "toy"], "Missing option"),
+        (["sweep"], "no tasks; name at least one with -t"),
+        (["sweep", "quickstrt"], "did you mean quickstart"),
+        (["sweep", "no.yaml"], "sweep file no.yaml cannot be read"),
+        (["sweep", "-t", "toy", "-o", "cma", "-s", "x"], "seeds 'x': write a whole number or a range"),
+        (["sweep", "-t", "toy", "-o", "cma", "-s", "5-2"], "seeds '5-2'"),
+        (["list", "optimisers"], "did you mean optimizers"),
+        (["plot", "curv"], "no kind of plot named 'curv'; did you mean curve"),
+        (["status", "--store", "nowhere"], "nowhere does not exist"),
+        (["report", "--store", "nowhere"], "nowhere does not exist"),
+        (["check", "optimizr", "cma"], "did you mean optimizer"),
+        (["check", "optimizer", "cmaa"], "did you mean cma"),
+        (["new", "optimizer", "random"], "optimizer 'random' exists already"),
+        (["new", "optimizer", "My-Search"], "cannot be a plugin's name"),
+        (["frobnicate"], "No such command"),
+        (["run", "-t", "text:train=no.jsonl", "-o", "cma"], "no data file no.jsonl"),
+        (["run", "-t", "helpdesk:model=no/such-model", "-o", "cma"], "is neither a folder nor reachable"),
+        (["run", "-t", "helpdesk:shots=500", "-o", "cma"], "shots=500 needs"),
+    ],
+)
+def test_wrong_input_is_one_line_with_exit_status_two(home: Path, arguments: list[str], message: str) -> None:
+    done = dfo_bench(*arguments, cwd=home)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "tasks: toy", "budget: many", "taskz: [toy]", "tasks: [toy", "dim: 1.5"])
+def test_a_sweep_file_with_a_mistake_is_one_line(home: Path, text: str) -> None:
+    (home / "bad.yaml").write_text(text)
+    done = dfo_bench("sweep", "bad.yaml", cwd=home)
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "bad.yaml" in done.stderr
+
+
+def test_a_store_that_cannot_be_written_is_refused(home: Path) -> None:
+    (home / "file").write_text("")
+    done = dfo_bench("run", "-t", "toy", "-o", "random", "-b", "20", "--store", "file/below", cwd=home)
+    assert done.returncode == 2
+    assert "file/below cannot be written" in done.stderr
+
+
+@pytest.mark.parametrize("kind", registry.KINDS)
+def test_list_names_every_plugin(home: Path, kind: str) -> None:
+    listed = json.loads(dfo_bench("list", f"{kind}s", "--json", cwd=home).stdout)[f"{kind}s"]
+    assert set(registry.names(kind)) == set(listed)
+    text = dfo_bench("list", f"{kind}s", cwd=home).stdout
+    assert all(name in text for name in listed)
+
+
+def test_check_exits_by_what_it_finds(home: Path) -> None:
+    assert dfo_bench("check", "optimizer", "odd", cwd=home).returncode == 0
+    broken = dfo_bench("check", "optimizer", "odd:fail=global", cwd=home)
+    assert broken.returncode == 1
+    assert "global generator" in broken.stdout
+
+
+@pytest.mark.parametrize("kind", registry.KINDS)
+def test_new_writes_a_plugin_that_keeps_its_contract(home: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = dfo_bench("new", kind, "my_own", cwd=home)
+    assert done.returncode == 0, done.stderr
+    assert f'[project.entry-points."dfo_bench.{kind}s"]' in done.stdout
+    info = home / "mine-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(f"[dfo_bench.{kind}s]\nmy_own = my_own\n")
+    monkeypatch.setenv("PYTHONPATH", f"{home}:{os.environ['PYTHONPATH']}")
+    check = dfo_bench("check", kind, "my_own", cwd=home)
+    assert check.returncode == 0, check.stdout + check.stderr
+
+
+def test_every_command_has_help_with_an_example(home: Path) -> None:
+    for command in ("list", "run", "sweep", "status", "report", "plot", "check", "new"):
+        done = dfo_bench(command, "--help", cwd=home)
+        assert done.returncode == 0
+        assert "Example" in done.stdout

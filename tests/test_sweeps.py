@@ -1,0 +1,178 @@
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import dfo_bench
+from dfo_bench.errors import InputError, StoreError
+from dfo_bench.spec import RunSpec
+from dfo_bench.store import MARKER, Store
+from dfo_bench.workers import Ended, Event
+
+AXES: dict[str, Any] = {
+    "tasks": ["toy"],
+    "optimizers": ["odd", "random"],
+    "projections": ["normal", "uniform"],
+    "dim": 3,
+    "budget": 30,
+    "seeds": range(2),
+}
+EXACT = ["key", "evaluation", "loss", "best", "digest"]
+
+
+@contextmanager
+def quiet(specs: Sequence[RunSpec]) -> Iterator[Any]:
+    yield lambda event: None
+
+
+def _sweep(store: Path, **changed: Any) -> Store:
+    return dfo_bench.sweep(**{**AXES, "listener": quiet, **changed}, store=store)
+
+
+@pytest.fixture
+def path(tmp_path: Path, toys: Path) -> Path:
+    return tmp_path / "store"
+
+
+def test_a_sweep_is_the_product_of_its_axes(path: Path) -> None:
+    runs = _sweep(path).runs()
+    assert len(runs) == 2 * 2 * 2
+    assert runs["key"].is_unique
+    assert set(runs["status"]) == {"finished"}
+    assert runs.groupby(["optimizer", "projection"])["seed"].agg(list).map(sorted).tolist() == [[0, 1]] * 4
+
+
+def test_the_result_does_not_depend_on_the_number_of_workers(path: Path, tmp_path: Path) -> None:
+    one = _sweep(path)
+    two = _sweep(tmp_path / "two", workers=2)
+    pd.testing.assert_frame_equal(one.curves()[EXACT], two.curves()[EXACT], check_exact=True)
+    pd.testing.assert_frame_equal(one.measures(), two.measures(), check_exact=True)
+
+
+def test_the_same_sweep_again_runs_nothing(path: Path) -> None:
+    store = _sweep(path)
+    before = {file: file.stat().st_mtime_ns for file in store.path.rglob("*.json*")}
+    _sweep(path)
+    assert {file: file.stat().st_mtime_ns for file in store.path.rglob("*.json*")} == before
+
+
+def test_a_crash_in_one_run_never_stops_the_sweep(path: Path) -> None:
+    store = _sweep(path, optimizers=["odd:fail=third", "odd"])
+    assert store.runs()["status"].value_counts().to_dict() == {"finished": 4, "failed": 4}
+
+
+def test_a_worker_that_dies_takes_one_run_with_it(path: Path) -> None:
+    ended: list[Ended] = []
+
+    @contextmanager
+    def listener(specs: Sequence[RunSpec]) -> Iterator[Any]:
+        def listen(event: Event) -> None:
+            if isinstance(event, Ended):
+                ended.append(event)
+
+        yield listen
+
+    store = _sweep(path, tasks=["toy:fail=die", "toy"], optimizers=["odd"], workers=2, listener=listener)
+    runs = store.runs()
+    assert runs.groupby("task")["status"].unique().map(list).to_dict() == {
+        "toy": ["finished"],
+        "toy:fail=die": ["failed"],
+    }
+    assert runs.loc[runs["status"] == "failed", "error"].str.contains("exit code 9").all()
+    assert len(ended) == 8
+
+
+def test_an_identity_takes_the_dimension_of_the_task(path: Path) -> None:
+    runs = _sweep(path, projections=["identity", "normal"]).runs()
+    assert set(zip(runs["projection"], runs["dim"], strict=True)) == {("identity", 12), ("normal", 3)}
+
+
+def test_merging_stores_is_copying_their_folders(path: Path, tmp_path: Path) -> None:
+    whole = _sweep(path)
+    for seed in (0, 1):
+        _sweep(tmp_path / f"part{seed}", seeds=[seed])
+    merged = Store.create(tmp_path / "merged")
+    for seed in (0, 1):
+        subprocess.run(["cp", "-r", f"{tmp_path}/part{seed}/.", merged.path], check=True)
+    pd.testing.assert_frame_equal(merged.curves()[EXACT], whole.curves()[EXACT], check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"optimizers": ["cmaa"]}, "no optimizer named 'cmaa'; did you mean cma"),
+        ({"tasks": ["tou"]}, "no task named 'tou'; did you mean toy"),
+        ({"projections": ["norml"]}, "no projection named 'norml'; did you mean normal"),
+        ({"optimizers": ["cma:popsiz=3"]}, "no parameter of optimizer cma named 'popsiz'; did you mean popsize"),
+        ({"optimizers": ["cma:popsize=1"]}, "popsize=1: input should be greater than or equal to 2"),
+        ({"optimizers": ["odd:fail=constructor"]}, "cannot be built: ValueError: no such luck"),
+        ({"optimizers": ["odd:fail=shape"]}, r"ask returned shape \(5, 2\)"),
+        ({"optimizers": ["odd:fail=nan"]}, "ask returned nan or inf"),
+        ({"optimizers": ["rembo:inner=(sre)"]}, "sre draws its own embeddings and cannot stand inside another"),
+        ({"budget": 0}, "budget must be at least 1, got 0"),
+        ({"budget": -5}, "budget must be at least 1, got -5"),
+        ({"dim": 13}, "dim 13 is above the 12 of task toy; use -d 12 or less"),
+        ({"dim": 0}, "dim must be at least 1"),
+        ({"seeds": [-1]}, "seed must be at least 0"),
+        ({"seeds": []}, "seeds is empty"),
+        ({"tasks": []}, "tasks must be a list of at least one"),
+        ({"tasks": "toy"}, "tasks must be a list of at least one, got 'toy'"),
+        ({"workers": 0}, "workers must be a whole number, at least 1, got 0"),
+    ],
+)
+def test_wrong_input_is_one_line_and_nothing_is_written(path: Path, changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        _sweep(path, **changed)
+    assert "\n" not in str(caught.value)
+    assert not path.exists()
+
+
+def test_a_folder_that_is_no_store_is_left_alone(path: Path) -> None:
+    path.mkdir()
+    (path / "thesis.tex").write_text("precious")
+    with pytest.raises(StoreError, match="exists and is not a dfo-bench store; name a new or an empty folder"):
+        _sweep(path)
+    assert [file.name for file in path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_file_in_place_of_a_store_is_refused(path: Path) -> None:
+    path.write_text("precious")
+    with pytest.raises(StoreError, match="is not a dfo-bench store"):
+        _sweep(path)
+
+
+def test_opening_a_store_that_is_none_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="does not exist; make one with: dfo-bench sweep"):
+        Store(tmp_path / "nowhere")
+    with pytest.raises(StoreError, match="is not a dfo-bench store"):
+        Store(tmp_path)
+
+
+def test_an_empty_store_has_empty_frames(tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "store")
+    assert (store.path / MARKER).is_file()
+    assert (len(store.runs()), len(store.curves()), len(store.measures())) == (0, 0, 0)
+    assert {"key", "task", "optimizer", "seed", "status"} <= set(store.runs().columns)
+
+
+def test_improvements_are_the_rows_at_which_the_best_falls(path: Path) -> None:
+    store = _sweep(path)
+    curves, improvements = store.curves(), store.curves(improvements=True)
+    for key, rows in improvements.groupby("key"):
+        best = curves[curves["key"] == key]["best"].reset_index(drop=True)
+        assert rows["best"].tolist() == sorted(best.unique(), reverse=True)
+
+
+def test_the_python_interface_needs_no_main_guard_with_one_worker(path: Path) -> None:
+    code = (
+        "import dfo_bench\n"
+        f"store = dfo_bench.sweep(tasks=['toy'], optimizers=['odd'], budget=20, store={str(path)!r})\n"
+        "print(len(store.runs()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1"
