@@ -87,7 +87,7 @@ def list_plugins(
         table = _table(name, "what it is" if sources else "none")
         for plugin, source in sources.items():
             table.add_row(plugin, _first_line(source))
-        Console().print(table)
+        _print(table)
 
 
 def _first_line(source: registry.Source) -> str:
@@ -192,7 +192,7 @@ def _print_results(store: Any) -> None:
         table = _table(*content.columns, title=f"{task}: {content.caption.lower()}")
         for row in content.rows:
             table.add_row(*(f"{cell.note} {cell.text}".strip() for cell in row))
-        Console().print(table)
+        _print(table)
 
 
 @app.command(epilog="Example: dfo-bench status --store results/demo")
@@ -213,7 +213,7 @@ def status(store: StoreFrom = Path("results"), as_json: AsJson = False) -> None:
             words = f"{one.optimizer} on {one.task}, {one.projection}, seed {one.seed}"
             state = f"{one.status} {one.error}".strip()
             table.add_row(str(one.key), words, f"{one.evaluations}/{one.budget}", f"{one.best_loss:.4g}", state)
-        Console().print(table)
+        _print(table)
 
 
 @app.command(epilog="Example: dfo-bench report --store results/demo --output demo.html")
@@ -288,7 +288,7 @@ def check(
     for title, problem in findings(kind, parse(name)):
         kept &= not problem
         table.add_row(title, "no" if problem else "yes", problem)
-    Console().print(table)
+    _print(table)
     return 0 if kept else 1
 
 
@@ -309,6 +309,12 @@ def _table(*columns: str, title: str | None = None) -> Table:
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
+
+
+def _print(table: Table) -> None:
+    """Print a table as wide as the terminal, and wide enough for all elsewhere."""
+    console = Console()
+    Console(width=None if console.is_terminal else 200).print(table)
 
 
 def _write(path: Path, text: str) -> None:

@@ -68,6 +68,9 @@ def outcome(event: Ended) -> str:
             words += [f"test {name} {value:.4g}" for name, value in measurement["metrics"].items()]
     seconds = summary["seconds"]
     words.append(f"{seconds['task_wall']:.1f} s task, {seconds['optimizer_wall']:.1f} s optimizer")
+    if summary["events"]:
+        more = len(summary["events"]) - 1
+        words.append(summary["events"][0] + (f" (and {more} more events)" if more else ""))
     if summary["repaid"] or summary["discarded"]:
         words.append(f"{summary['repaid']} repaid, {summary['discarded']} discarded")
     return ", ".join(words)

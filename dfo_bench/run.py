@@ -34,6 +34,11 @@ def execute(spec: RunSpec, store: Path, progress: Progress = lambda spent, best,
                 return summary
             journal = Journal(folder / record.JOURNAL, header(assembly))
             try:
+                # Once more: another process may have finished it before this one had the journal.
+                summary = record.read(folder)
+                if summary and summary["status"] == "finished":
+                    journal.path.unlink(missing_ok=True)
+                    return summary
                 if difference := mismatch(assembly, journal.log):
                     if not summary:
                         raise InputError(difference)
