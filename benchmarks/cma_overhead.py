@@ -7,7 +7,7 @@ import cma
 import numpy as np
 from _timing import in_turn, machine, summarize
 
-from dfo_bench import registry
+from dfo_bench import parameters, registry
 from dfo_bench.component import parse
 from dfo_bench.core import Anchor, Space
 from dfo_bench.threads import single_threaded
@@ -17,7 +17,7 @@ DIM, POPULATION, EVALUATIONS = 500, 20, 2_000
 
 def ours() -> None:
     space = Space(DIM, None, None, Anchor.origin(DIM), 1.0)
-    component = registry.resolve("optimizer", parse("cma"))
+    component = parameters.resolve("optimizer", parse("cma"))
     optimizer = registry.construct("optimizer", component, space, budget=EVALUATIONS, rng=np.random.default_rng(0))
     for _ in range(EVALUATIONS // POPULATION):
         x = optimizer.ask()

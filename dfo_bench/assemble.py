@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dfo_bench import registry
+from dfo_bench import parameters, registry
 from dfo_bench.component import Component
 from dfo_bench.core import Array, Cost, Embedding, EmbeddingOptimizer, Optimizer, Points, Projection, Space, Task
 from dfo_bench.errors import InputError, RunError
@@ -90,7 +90,7 @@ class Assembly:
         made: list[Optimizer | EmbeddingOptimizer] = []
 
         def make(component: Component, space: Space, budget: int, rng: np.random.Generator) -> Optimizer:
-            resolved = registry.resolve("optimizer", component)
+            resolved = parameters.resolve("optimizer", component)
             if not issubclass(registry.load("optimizer", component.name), Optimizer):
                 raise InputError(f"{component.name} draws its own embeddings and cannot stand inside another")
             inner = registry.construct("optimizer", resolved, space, budget=budget, rng=rng)
@@ -121,7 +121,7 @@ class Assembly:
 
     def shown(self) -> dict[str, str]:
         """Return the components as people write them, defaults left out."""
-        return {kind: str(registry.without_defaults(kind, getattr(self.spec, kind))) for kind in registry.KINDS}
+        return {kind: str(parameters.without_defaults(kind, getattr(self.spec, kind))) for kind in registry.KINDS}
 
 
 def _inner(component: Component) -> Iterator[str]:
@@ -137,7 +137,7 @@ def assemble(spec: RunSpec, task: Task | None = None) -> Assembly:
 
     `task` is that of another assembly of the same task and seed: building one may mean loading a model.
     """
-    components = {kind: registry.resolve(kind, getattr(spec, kind)) for kind in registry.KINDS}
+    components = {kind: parameters.resolve(kind, getattr(spec, kind)) for kind in registry.KINDS}
     projection: Projection = registry.construct("projection", components["projection"])
     if task is None:
         task = registry.construct("task", components["task"], rngs=streams(spec.seed))

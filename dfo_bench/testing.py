@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dfo_bench import registry
+from dfo_bench import parameters, registry
 from dfo_bench.assemble import Assembly
 from dfo_bench.component import Component, component
 from dfo_bench.core import Anchor, Array, Embedding, Points, Projection, RandomEmbedding, Space, Task
@@ -57,7 +57,7 @@ def check_plugin(kind: str, name: str | Component) -> None:
 
 def findings(kind: str, plugin: Component) -> Iterator[tuple[str, Problem]]:
     """Yield the title of every check and what is wrong; raise InputError where the plugin cannot be built."""
-    resolved = registry.resolve(kind, plugin)
+    resolved = parameters.resolve(kind, plugin)
     with single_threaded():
         for check in CHECKS[kind]:
             title = (check.__doc__ or "").partition("\n")[0].rstrip(".")

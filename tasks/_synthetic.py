@@ -3,6 +3,7 @@
 from abc import abstractmethod
 
 import numpy as np
+from pydantic import PositiveInt
 
 from dfo_bench.core import Anchor, Array, Index, InputError, Points, Rngs, Space, Task
 
@@ -46,8 +47,16 @@ class Shifted(Synthetic):
 
     optimum = 0.0
 
-    def __init__(self, dim: int, effective: int, shift: float | None, start: float | None, rngs: Rngs) -> None:
-        """`shift`, if given, is the value of o's coordinates."""
+    def __init__(
+        self,
+        *,
+        rngs: Rngs,
+        dim: PositiveInt = 100,
+        effective: PositiveInt = 10,
+        shift: float | None = None,
+        start: float | None = None,
+    ) -> None:
+        """`shift`, if given, is the value of o's coordinates, `start` that of the start's."""
         super().__init__(dim, effective, start, rngs)
         self._shift = rngs("shift").uniform(-0.8, 0.8, effective) if shift is None else np.full(effective, shift)
 

@@ -1,9 +1,8 @@
 """Ackley's function (1987): a funnel under a regular pattern of local optima."""
 
 import numpy as np
-from pydantic import PositiveInt
 
-from dfo_bench.core import Array, Rngs
+from dfo_bench.core import Array
 
 from ._synthetic import Shifted
 
@@ -13,17 +12,6 @@ class Ackley(Shifted):
 
     Their domain is [-1, 1], not the usual [-32, 32]: one or two periods of the cosine.
     """
-
-    def __init__(
-        self,
-        *,
-        rngs: Rngs,
-        dim: PositiveInt = 100,
-        effective: PositiveInt = 10,
-        shift: float | None = None,
-        start: float | None = None,
-    ) -> None:
-        super().__init__(dim, effective, shift, start, rngs)
 
     def centred(self, x: Array) -> Array:
         """Return the losses."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dfo_bench import registry
+from dfo_bench import parameters, registry
 from dfo_bench.component import Component, parse
 from dfo_bench.core import Cost, Dense, InputError, Points, Task
 from dfo_bench.lm import TextTask
@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make(name: str, seed: int = 0, **params: Any) -> TextTask:
-    task = registry.construct("task", registry.resolve("task", Component(name, params)), rngs=streams(seed))
+    task = registry.construct("task", parameters.resolve("task", Component(name, params)), rngs=streams(seed))
     assert isinstance(task, TextTask)
     return task
 
@@ -135,7 +135,7 @@ def test_text_takes_csv_labels_of_its_own_and_a_template(tmp_path: Path, model: 
     words = json.dumps({"good": "great", "bad": "awful"})
     written = parse(f'text:train={table},model={model},shots=1,prompt_tokens=3,head=masked,words={words},'
                     'template="{text} it was [MASK]"')  # fmt: skip
-    task = registry.construct("task", registry.resolve("task", written), rngs=streams(0))
+    task = registry.construct("task", parameters.resolve("task", written), rngs=streams(0))
     assert task.words == ("awful", "great")
     assert np.isfinite(task.evaluate(points(2))).all()
 

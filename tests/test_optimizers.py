@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from dfo_bench import registry
+from dfo_bench import parameters, registry
 from dfo_bench.core import (
     Anchor,
     Array,
@@ -171,7 +171,7 @@ def test_failures_and_plateaus_are_survived_to_the_end_of_the_budget(name: str, 
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_parameters_have_defaults(name: str) -> None:
-    for parameter in registry.parameters("optimizer", registry.load("optimizer", name)).values():
+    for parameter in parameters.parameters("optimizer", registry.load("optimizer", name)).values():
         assert parameter.default is not inspect.Parameter.empty
 
 

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from dfo_bench import registry
-from dfo_bench.component import parse
-from dfo_bench.errors import InputError, PluginError, UnknownNameError
+from dfo_bench.errors import PluginError, UnknownNameError
 
 OPTIMIZER = """
 from dfo_bench.core import Optimizer
@@ -92,34 +91,6 @@ def test_a_plugin_that_cannot_be_used_names_its_file(install: Install, source: s
 def test_an_unknown_name_brings_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="no optimizer named 'cmaa'; did you mean cma"):
         registry.load("optimizer", "cmaa")
-    with pytest.raises(UnknownNameError, match="no parameter of optimizer cma named 'popsiz'; did you mean popsize"):
-        registry.resolve("optimizer", parse("cma:popsiz=3"))
-
-
-def test_resolving_fills_defaults_and_coerces_types(install: Install) -> None:
-    install(OPTIMIZER.format(name="Theirs"))
-    resolved = registry.resolve("optimizer", parse("theirs:step=1,how=7"))
-    assert dict(resolved.params) == {"step": 1.0, "how": "7", "many": None}
-    assert isinstance(resolved.params["step"], float)
-    assert str(registry.without_defaults("optimizer", resolved)) == 'theirs:how="7",step=1.0'
-
-
-def test_a_component_among_the_values_is_resolved_too() -> None:
-    resolved = registry.resolve("optimizer", parse("rembo:inner=(cma:popsize=4)"))
-    assert resolved.params["inner"] == registry.resolve("optimizer", parse("cma:popsize=4"))
-    assert str(registry.without_defaults("optimizer", resolved)) == "rembo:inner=(cma:popsize=4)"
-
-
-@pytest.mark.parametrize("text", ["theirs:step=big", "theirs:many=1.5", "theirs:step=null"])
-def test_a_value_of_another_type_is_refused_with_the_value(install: Install, text: str) -> None:
-    install(OPTIMIZER.format(name="Theirs"))
-    with pytest.raises(InputError, match=text.partition("=")[2].replace("null", "None")):
-        registry.resolve("optimizer", parse(text))
-
-
-def test_a_parameter_without_default_must_be_given() -> None:
-    with pytest.raises(InputError, match="task text needs train"):
-        registry.resolve("task", parse("text"))
 
 
 def test_the_source_digest_changes_with_the_file_and_with_its_family(install: Install) -> None:

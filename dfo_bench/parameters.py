@@ -1,0 +1,94 @@
+"""The parameters of plugins: their types and defaults, read off the constructor, and a component made complete."""
+
+import inspect
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+
+from dfo_bench import registry
+from dfo_bench.component import Component, Value
+from dfo_bench.errors import InputError, PluginError, UnknownNameError
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a plugin: its annotated type and default (`inspect.Parameter.empty` where it has none)."""
+
+    type: Any
+    default: Any
+
+    @property
+    def required(self) -> bool:
+        """Whether it must be given."""
+        return self.default is inspect.Parameter.empty
+
+
+def parameters(kind: str, cls: type) -> dict[str, Parameter]:
+    """Return the parameters of a plugin class: the keyword parameters of its constructor."""
+    try:
+        hints = get_type_hints(cls.__init__, include_extras=True)  # type: ignore[misc]
+    except NameError as error:
+        raise PluginError(f"{cls.__module__}.{cls.__name__}: an annotation of its constructor: {error}") from error
+    return {
+        name: Parameter(hints.get(name, Any), parameter.default)
+        for name, parameter in inspect.signature(cls.__init__).parameters.items()  # type: ignore[misc]
+        if name not in registry.KINDS[kind].given
+        and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    }
+
+
+def resolve(kind: str, component: Component) -> Component:
+    """Return the component with every default filled in and every value of its declared type.
+
+    A component among the values names an optimizer and is resolved, too.
+    """
+    cls = registry.load(kind, component.name)
+    known = parameters(kind, cls)
+    for name in component.params:
+        if name not in known:
+            raise UnknownNameError(f"parameter of {kind} {component.name}", name, known)
+    values: dict[str, Value] = {}
+    for name, parameter in known.items():
+        if name not in component.params and parameter.required:
+            raise InputError(f"{kind} {component.name} needs {name}; write {component.name}:{name}=...")
+        given = component.params.get(name, parameter.default)
+        values[name] = _coerced(f"{kind} {component.name}: {name}", parameter.type, given)
+    return Component(component.name, values)
+
+
+def _coerced(what: str, annotation: Any, value: Any) -> Value:
+    try:
+        # In a tuple: pydantic takes no config for a type that is a dataclass itself.
+        adapter: TypeAdapter[Any] = TypeAdapter(tuple[annotation], config=ConfigDict(coerce_numbers_to_str=True))
+    except PydanticUserError as error:
+        raise PluginError(f"{what}: the annotation {annotation} is not a plain type: {error.message}") from error
+    try:
+        (value,) = adapter.validate_python((value,))
+    except ValidationError as error:
+        reasons = " or ".join(dict.fromkeys(e["msg"].lower() for e in error.errors()))
+        raise InputError(f"{what}={value!r}: {reasons}") from error
+    if isinstance(value, Component):
+        return resolve("optimizer", value)
+    plain: Value = adapter.dump_python((value,), mode="json")[0]
+    return plain
+
+
+def without_defaults(kind: str, component: Component) -> Component:
+    """Return a resolved component as people write it: parameters at their defaults left out."""
+    defaults = _defaults(kind, component.name)
+    kept = {
+        name: without_defaults("optimizer", value) if isinstance(value, Component) else value
+        for name, value in component.params.items()
+        if name not in defaults or defaults[name] != value
+    }
+    return Component(component.name, kept)
+
+
+def _defaults(kind: str, name: str) -> dict[str, Value]:
+    """Return the value of every parameter that has a default."""
+    return {
+        key: _coerced(f"{kind} {name}: {key}", parameter.type, parameter.default)
+        for key, parameter in parameters(kind, registry.load(kind, name)).items()
+        if not parameter.required
+    }

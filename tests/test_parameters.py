@@ -1,0 +1,46 @@
+from pathlib import Path
+
+import pytest
+
+from dfo_bench import parameters, registry
+from dfo_bench.component import parse
+from dfo_bench.errors import InputError, UnknownNameError
+
+
+def test_resolving_fills_defaults_and_coerces_types(toys: Path) -> None:
+    assert dict(parameters.resolve("optimizer", parse("odd:fail=7")).params) == {"fail": "7", "batch": 5}
+    sigma = parameters.resolve("optimizer", parse("cma:sigma=1")).params["sigma"]
+    assert (sigma, type(sigma)) == (1.0, float)
+
+
+def test_parameters_at_their_defaults_are_not_shown(toys: Path) -> None:
+    resolved = parameters.resolve("optimizer", parse("odd:batch=5,fail=7"))
+    assert str(parameters.without_defaults("optimizer", resolved)) == 'odd:fail="7"'
+
+
+def test_a_component_among_the_values_is_resolved_too() -> None:
+    resolved = parameters.resolve("optimizer", parse("rembo:inner=(cma:popsize=4)"))
+    assert resolved.params["inner"] == parameters.resolve("optimizer", parse("cma:popsize=4"))
+    assert str(parameters.without_defaults("optimizer", resolved)) == "rembo:inner=(cma:popsize=4)"
+
+
+def test_an_unknown_parameter_brings_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="no parameter of optimizer cma named 'popsiz'; did you mean popsize"):
+        parameters.resolve("optimizer", parse("cma:popsiz=3"))
+
+
+@pytest.mark.parametrize("value", ["big", "1.5", "null", "[1]"])
+def test_a_value_of_another_type_is_refused_with_the_value(toys: Path, value: str) -> None:
+    with pytest.raises(InputError, match="optimizer odd: batch="):
+        parameters.resolve("optimizer", parse(f"odd:batch={value}"))
+
+
+def test_a_parameter_without_default_must_be_given() -> None:
+    with pytest.raises(InputError, match="task text needs train; write text:train="):
+        parameters.resolve("task", parse("text"))
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in registry.KINDS for name in registry.names(kind)])
+def test_every_parameter_of_every_plugin_has_a_type(kind: str, name: str) -> None:
+    for parameter in parameters.parameters(kind, registry.load(kind, name)).values():
+        assert parameter.type is not None
