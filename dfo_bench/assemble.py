@@ -26,8 +26,7 @@ class InOneEmbedding(EmbeddingOptimizer):
     def ask(self) -> Points:
         """Lift what the optimizer asks for."""
         self._x = self._optimizer.ask()
-        # A copy: an optimizer may go on writing to its own array, and the incumbent must not change.
-        return self._embedding.lift(np.array(self._x, dtype=float, order="C"))
+        return self._embedding.lift(self._x)
 
     def tell(self, losses: Array) -> None:
         """Tell the optimizer its own points."""
@@ -141,7 +140,7 @@ def assemble(spec: RunSpec, task: Task | None = None) -> Assembly:
     projection: Projection = registry.construct("projection", components["projection"])
     if task is None:
         task = registry.construct("task", components["task"], rngs=streams(spec.seed))
-    whole = task.space.dim
+    whole = int(task.space.dim)
     dim = min(DIM, whole) if spec.dim is None else spec.dim
     if projection.whole:
         dim = whole

@@ -53,14 +53,14 @@ def main() -> None:
     """Run the command line and exit."""
     try:
         # Typer turns Ctrl-C into a status of its own.
-        status = app(standalone_mode=False)
+        status = app(prog_name="dfo-bench", standalone_mode=False)
         if status == 130:
             raise KeyboardInterrupt
     except (InputError, _UsageError) as error:  # type: ignore[misc]
         message = error.format_message() if hasattr(error, "format_message") else str(error)
         print(f"dfo-bench: {' '.join(message.split())}", file=sys.stderr)
         status = 2
-    except DfoBenchError as error:
+    except (DfoBenchError, OSError) as error:
         print(f"dfo-bench: {error}", file=sys.stderr)
         status = 1
     except KeyboardInterrupt:
@@ -108,7 +108,10 @@ def run(
     seed: Annotated[int, typer.Option("-s", "--seed", help="Seed.")] = 0,
     store: StoreTo = None,
 ) -> int:
-    """Run one optimizer on one task; what has run before is not run again."""
+    """Run one optimizer on one task.
+
+    What has run before is not run again, and what was interrupted goes on.
+    """
     given = {"tasks": [task], "optimizers": [optimizer], "projections": [projection], "seeds": [seed]}
     return _sweep({**given, "dim": dim, "budget": budget, "store": store})
 
@@ -118,7 +121,9 @@ def run(
     "dfo-bench sweep -t sphere -t ackley -o cma -o random -d 20 -b 2000 -s 0-9 --store results/demo --workers 2"
 )
 def sweep(
-    file: Annotated[str | None, typer.Argument(help="A YAML file, or a preset.", metavar="[FILE.yaml|PRESET]")] = None,
+    file: Annotated[
+        str | None, typer.Argument(help="A YAML file, or a preset such as quickstart.", metavar="[FILE.yaml|PRESET]")
+    ] = None,
     tasks: Tasks = None,
     optimizers: Optimizers = None,
     projections: Projections = None,
@@ -126,11 +131,15 @@ def sweep(
     budget: Budget = None,
     seeds: Seeds = None,
     store: StoreTo = None,
+    dev_every: Annotated[
+        int | None, typer.Option("--dev-every", help="Evaluations between two scores on dev. [default: 100]")
+    ] = None,
     workers: Annotated[int | None, typer.Option("--workers", help="Runs side by side, each on one core.")] = None,
 ) -> int:
-    """Run every task x projection x optimizer x seed; options override the file.
+    """Run every task x projection x optimizer x seed.
 
-    Interrupt it at any time: the same command goes on where it stopped and skips what has finished.
+    Options override the file. Interrupt it at any time: the same command goes on where it stopped and skips what has
+    finished.
     """
     from dfo_bench.config import parse_seeds, read_sweep
 
@@ -142,6 +151,7 @@ def sweep(
         "budget": budget,
     }
     options |= {"seeds": parse_seeds(seeds) if seeds else None, "store": store, "workers": workers}
+    options["dev_every"] = dev_every
     return _sweep({**(read_sweep(file) if file else {}), **{name: v for name, v in options.items() if v is not None}})
 
 
@@ -222,7 +232,10 @@ def report(
     output: Annotated[Path | None, typer.Option("--output", help="The page. [default: STORE/report.html]")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Write it anew every 10 s while runs are under way.")] = False,
 ) -> None:
-    """Write one HTML page with curves, tables and costs; it opens without a network."""
+    """Write one HTML page: curves, tables, costs.
+
+    It holds all it needs and opens without a network.
+    """
     from dfo_bench.report.page import build_page
     from dfo_bench.report.reproduce import commands, provenance
     from dfo_bench.store import Store
@@ -313,8 +326,9 @@ def _table(*columns: str, title: str | None = None) -> Table:
 
 def _print(table: Table) -> None:
     """Print a table as wide as the terminal, and wide enough for all elsewhere."""
-    console = Console()
-    Console(width=None if console.is_terminal else 200).print(table)
+    width = None if sys.stdout.isatty() else 200
+    # Names and errors come from plugins and data: brackets in them are no markup.
+    Console(width=width, markup=False, emoji=False, highlight=False).print(table)
 
 
 def _write(path: Path, text: str) -> None:

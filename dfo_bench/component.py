@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Union
 
+import numpy as np
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
@@ -35,7 +36,7 @@ class Component:
         if not self.name or any(c in self.name for c in ':=,()[]{}"') or self.name != self.name.strip():
             raise InputError(f"{self.name!r} is no component name; write name:key=value,key=value")
         for key in self.params:
-            if not key.isidentifier():
+            if not isinstance(key, str) or not key.isidentifier():
                 raise InputError(f"{key!r} is no parameter name in {self.name!r}; write key=value")
         object.__setattr__(self, "params", MappingProxyType(dict(sorted(self.params.items()))))
 
@@ -121,6 +122,8 @@ def _parse_value(text: str, whole: str) -> Value:
     try:
         value: Value = _finite_json(text)
         return value
+    except RecursionError:
+        raise InputError(f"{text[:40]}... is nested too deep") from None
     except ValueError:
         if text.startswith('"'):
             raise InputError(f'{text} in {whole!r} is no JSON string; escape quotes inside it as \\"') from None
@@ -157,4 +160,9 @@ def _from_yaml(value: Any) -> Any:
         return component(value)
     if isinstance(value, str) and value.startswith("(") and value.endswith(")"):
         return parse(value[1:-1])
-    return value
+    if isinstance(value, np.generic):
+        return value.item()
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError):
+        raise InputError(f"{value!r} is no value of a parameter; write a number, text, list or mapping") from None

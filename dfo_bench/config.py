@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dfo_bench.errors import InputError, UnknownNameError
 
+_MOST_SEEDS = 100_000
+"""In one range: more is a slip of the finger."""
+
 
 class SweepFile(BaseModel):
     """The keys of a sweep file: the keyword arguments of `dfo_bench.sweep`, all optional."""
@@ -48,7 +51,7 @@ def read_sweep(name: str) -> dict[str, Any]:
         raise UnknownNameError("preset (a file's name ends in .yaml)", name, presets())
     try:
         plain = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"{name} is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(plain, dict):
         raise InputError(f"{name} must hold keys such as tasks and optimizers, got {plain!r}")
@@ -70,9 +73,9 @@ def parse_seeds(values: Iterable[int | str]) -> list[int]:
     """Return the seeds that `3`, `0-9`, `0,2,5` or several of them name, in order."""
     seeds: list[int] = []
     for part in (part.strip() for value in values for part in str(value).split(",")):
-        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
+        match = re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", part)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-        if last < first:
-            raise InputError(f"seeds {part!r}: write a whole number or a range such as 0-9")
+        if not 0 <= last - first < _MOST_SEEDS:
+            raise InputError(f"seeds {part[:40]!r}: write a whole number or a range such as 0-9")
         seeds.extend(range(first, last + 1))
     return list(dict.fromkeys(seeds))

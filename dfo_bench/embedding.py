@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dfo_bench.errors import InputError
 from dfo_bench.points import DENSE_LIMIT, Anchor, Array, Dense, Index, Points, Space, expand
 
 _EXACT = 2**20
@@ -60,7 +61,11 @@ class Lifted(Points):
     """Points that came out of an embedding."""
 
     def __init__(self, embedding: Embedding, z: Array, base: Points | None) -> None:
-        self.embedding, self.z, self.base, self.dim = embedding, z, base, embedding.space.dim
+        # A copy: an optimizer may go on writing to its own array, and these points must not change.
+        self.z = np.array(z, dtype=float, order="C")
+        self.embedding, self.base, self.dim = embedding, base, embedding.space.dim
+        if self.z.ndim != 2 or self.z.shape[1] != embedding.dim or not np.isfinite(self.z).all():
+            raise InputError(f"z has shape {self.z.shape}; it must be finite numbers of shape (n, {embedding.dim})")
 
     def __len__(self) -> int:
         """Return n."""

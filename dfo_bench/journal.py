@@ -7,7 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dfo_bench.errors import BusyError, StoreError
+
+plain_json = json.JSONEncoder(default=lambda value: value.item() if isinstance(value, np.generic) else str(value))
+"""Writes what plugins hand over: their NumPy scalars as numbers, anything else as its text."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,8 @@ class Log:
 
     header: dict[str, Any] = field(default_factory=dict)
     attempts: int = 0
+    retried_at: set[int] = field(default_factory=set)
+    """After how many batches a run that had failed was tried again."""
     batches: list[Batch] = field(default_factory=list)
     measurements: list[Measurement] = field(default_factory=list)
     size: int = 0
@@ -68,6 +75,8 @@ class Log:
             self.header = record["header"]
         elif "attempt" in record:
             self.attempts = record["attempt"]
+            if record["retry"]:
+                self.retried_at.add(len(self.batches))
         elif "begin" in record:
             # A line written twice holds nothing new.
             if record["begin"] == self.evaluations:
@@ -91,30 +100,25 @@ class Journal:
 
         `log` is what an earlier attempt left; a new journal begins with `header`.
         """
+        self.path = path
+        self._fd = _open_locked(path)
         try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise StoreError(f"{path} cannot be written: {error.strerror}") from error
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self.path = path
             self.log = Log.read(path)
             # A kill in the middle of a write leaves half a line: nobody was told of it, so it never happened.
             os.ftruncate(self._fd, self.log.size)
             if not self.log.header:
                 self.log.header = header
                 self._append({"header": header})
-        except BlockingIOError as error:
-            os.close(self._fd)
-            raise BusyError(f"{path.parent} is being written by another process") from error
         except BaseException:
             os.close(self._fd)
             raise
 
-    def begin_attempt(self) -> None:
-        """Note that a process begins or goes on with this run."""
+    def begin_attempt(self, *, retry: bool = False) -> None:
+        """Note that a process begins or goes on with this run, or tries it again after it failed."""
         self.log.attempts += 1
-        self._append({"attempt": self.log.attempts})
+        if retry:
+            self.log.retried_at.add(len(self.log.batches))
+        self._append({"attempt": self.log.attempts, "retry": retry})
 
     def add_batch(self, batch: Batch) -> None:
         """Write a batch of evaluations."""
@@ -126,7 +130,7 @@ class Journal:
         self.log.measurements.append(measurement)
 
     def _append(self, record: dict[str, Any]) -> None:
-        line = memoryview(json.dumps(record).encode() + b"\n")
+        line = memoryview(plain_json.encode(record).encode() + b"\n")
         try:
             while line:
                 line = line[os.write(self._fd, line) :]
@@ -136,3 +140,23 @@ class Journal:
     def close(self) -> None:
         """Give the run free for another writer."""
         os.close(self._fd)
+
+
+def _open_locked(path: Path) -> int:
+    """Open and lock a file that another process may unlink or rename at any moment."""
+    while True:
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise StoreError(f"{path} cannot be written: {error.strerror}") from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(fd), os.stat(path)):
+                return fd
+        except BlockingIOError as error:
+            os.close(fd)
+            raise BusyError(f"{path.parent} is being written by another process") from error
+        except FileNotFoundError:
+            pass
+        # What was locked is no longer the run's journal.
+        os.close(fd)

@@ -54,7 +54,8 @@ class Measurer:
                 return old.metrics
         begin, cost = time.perf_counter(), Cost()
         if known is None:
-            known, cost = self.task.measure(point, split)
+            metrics, cost = self.task.measure(point, split)
+            known = {name: float(value) for name, value in metrics.items()}
         seconds = time.perf_counter() - begin
         self._journal.add_measurement(Measurement(evaluation, split, known, asdict(cost), seconds))
         return known

@@ -38,9 +38,9 @@ class Meter:
         self.batches: list[Batch] = []
         self.events: list[str] = []
         self._journal, self._progress = journal, progress
-        self._recorded = iter(journal.log.batches)
+        self._recorded, self._retried_at = list(journal.log.batches), journal.log.retried_at
         self._interrupted = interrupted
-        self._errors = 0
+        self._in_a_row = 0
         self.rest()
 
     def evaluate(self, points: Points) -> Array | None:
@@ -54,11 +54,9 @@ class Meter:
                 self.events.append(f"budget {self.budget} is smaller than the first batch of {len(points)}")
             points = points[:left]
         digests = points.digests()
-        batch = next(self._recorded, None)
-        replayed = batch is not None
-        if batch is None:
-            batch = self._pay(points, digests)
-        elif batch.digests != digests:
+        replayed = len(self.batches) < len(self._recorded)
+        batch = self._recorded[len(self.batches)] if replayed else self._pay(points, digests)
+        if batch.digests != digests:
             raise ReplayError(f"evaluation {self.spent + 1} is not the point that the journal holds")
         losses = np.array(batch.losses)
         # -inf would win every comparison for good, so it is a failure like nan.
@@ -70,8 +68,26 @@ class Meter:
         self.spent += len(losses)
         self.batches.append(batch)
         self._progress(self.spent, self.best, replayed)
+        self._give_up_after_errors(batch)
         self.rest()
         return None if cut else losses
+
+    def _give_up_after_errors(self, batch: Batch) -> None:
+        """Fail the run after MAX_ERRORS failed batches in a row; one that is tried again may have as many anew."""
+        self._in_a_row = self._in_a_row + 1 if batch.error else 0
+        if len(self.batches) in self._retried_at:
+            self._in_a_row = 0
+        if self._in_a_row == MAX_ERRORS:
+            raise RunError(f"the task raised {MAX_ERRORS} times in a row, at last {batch.error}")
+
+    @property
+    def errors(self) -> list[str]:
+        """What the task raised, each with how often and where first."""
+        counts: dict[str, list[int]] = {}
+        for batch in self.batches:
+            if batch.error:
+                counts.setdefault(batch.error, []).append(batch.begin + 1)
+        return [f"{error} ({len(at)} batches, first at evaluation {at[0]})" for error, at in counts.items()]
 
     def _pay(self, points: Points, digests: list[str]) -> Batch:
         """Evaluate and journal; what raises costs the whole batch."""
@@ -81,7 +97,7 @@ class Meter:
             losses = np.asarray(self.task.evaluate(points), dtype=float)
             if losses.shape != (len(points),):
                 raise RunError(f"the task returned losses of shape {losses.shape} for {len(points)} points")
-        except Exception as exception:
+        except (Exception, SystemExit) as exception:
             losses = np.full(len(points), np.nan)
             error = f"{type(exception).__name__}: {exception}"
         seconds = [
@@ -93,9 +109,6 @@ class Meter:
         batch = Batch(self.spent, losses.tolist(), digests, seconds, error, repaid=self._interrupted)
         self._interrupted = False
         self._journal.add_batch(batch)
-        self._errors = self._errors + 1 if error else 0
-        if self._errors == MAX_ERRORS:
-            raise RunError(f"the task raised {MAX_ERRORS} times in a row, at last {error}")
         return batch
 
     def rest(self) -> None:

@@ -1,6 +1,7 @@
 """The parameters of plugins: their types and defaults, read off the constructor, and a component made complete."""
 
 import inspect
+import json
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
@@ -71,6 +72,10 @@ def _coerced(what: str, annotation: Any, value: Any) -> Value:
     if isinstance(value, Component):
         return resolve("optimizer", value)
     plain: Value = adapter.dump_python((value,), mode="json")[0]
+    try:
+        json.dumps(plain, allow_nan=False)
+    except ValueError:
+        raise InputError(f"{what}={value!r}: must be finite") from None
     return plain
 
 

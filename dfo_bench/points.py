@@ -118,7 +118,8 @@ class Dense(Points):
     """Candidates given by all their coordinates, shape (n, dim)."""
 
     def __init__(self, x: Array) -> None:
-        self.x, self.dim = x, x.shape[1]
+        self.x = np.array(x, dtype=float, order="C")
+        self.dim = self.x.shape[1]
 
     def __len__(self) -> int:
         """Return n."""
@@ -145,7 +146,8 @@ class Blend(Points):
 
     def __init__(self, origin: Points, target: Points, weights: Array) -> None:
         """`origin` and `target` are single candidates of one dimension; weights has shape (n,)."""
-        self.origin, self.target, self.weights, self.dim = origin, target, weights, target.dim
+        self.origin, self.target, self.dim = origin, target, target.dim
+        self.weights = np.array(weights, dtype=float)
 
     def __len__(self) -> int:
         """Return n."""

@@ -18,11 +18,11 @@ def shown(specs: Sequence[RunSpec]) -> Iterator[Callable[[Event], None]]:
     """Show events on standard error."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     bars = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         console=console,
         transient=True,
         disable=not console.is_terminal,

@@ -18,11 +18,13 @@ import pyarrow.parquet as pq
 
 import dfo_bench
 from dfo_bench.errors import StoreError
-from dfo_bench.journal import Batch, Log, Measurement
+from dfo_bench.journal import Batch, Log, Measurement, plain_json
 
 JOURNAL, CURVE, SUMMARY = "journal.jsonl", "curve.parquet", "summary.json"
 FORMAT = 1
 """The version of the files of a run; a newer one is refused, not guessed at."""
+
+pretty_json = json.JSONEncoder(indent=1, default=plain_json.default)
 
 _REPORTED = ("numpy", "scipy", "torch", "transformers", "cma", "optuna", "nevergrad")
 
@@ -85,6 +87,9 @@ def bury(folder: Path, error: str) -> dict[str, Any] | None:
     """End a run whose process died as failed, with what its journal holds; None where it had not begun."""
     path = folder / JOURNAL
     log = Log.read(path) if path.exists() else Log()
+    ended = read(folder)
+    if ended and ended["attempts"] >= log.attempts:
+        return ended
     if not log.header:
         return None
     summary = {**in_progress(log), "status": "failed", "error": error, "interrupted": True}
@@ -100,7 +105,7 @@ def write(folder: Path, table: pa.Table, summary: dict[str, Any]) -> None:
         pq.write_table(table, unfinished, compression="zstd", use_dictionary=False)
         os.replace(unfinished, folder / CURVE)
         unfinished = folder / f"{SUMMARY}.tmp"
-        unfinished.write_text(json.dumps(summary, indent=1) + "\n")
+        unfinished.write_text(pretty_json.encode(summary) + "\n")
         os.replace(unfinished, folder / SUMMARY)
     except OSError as error:
         raise StoreError(f"{folder} cannot be written: {error.strerror}; free space and run again") from error
@@ -110,13 +115,22 @@ def read(folder: Path) -> dict[str, Any] | None:
     """Return a run's summary, None where it has not ended."""
     try:
         summary: dict[str, Any] = json.loads((folder / SUMMARY).read_text())
-    except FileNotFoundError:
+        newer = summary["format"] > FORMAT
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except ValueError as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{folder / SUMMARY} is damaged; delete the folder to run it again") from error
-    if summary["format"] > FORMAT:
+    if newer:
         raise StoreError(f"{folder} has format {summary['format']}, newer than {FORMAT}; update dfo-bench")
     return summary
+
+
+def read_curve(folder: Path) -> pa.Table:
+    """Return the curve of a run that has ended."""
+    try:
+        return pq.read_table(folder / CURVE)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise StoreError(f"{folder / CURVE} is missing or damaged; delete the folder to run it again") from error
 
 
 def provenance() -> dict[str, Any]:

@@ -80,10 +80,10 @@ def load(kind: str, name: str) -> type:
     what = f"{kind} {name} ({known[name].where})"
     try:
         module = importlib.import_module(known[name].module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(f"{what} does not import: {type(error).__name__}: {error}") from error
     bases = KINDS[kind].bases
-    own = [c for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__]
+    own = {c: None for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__}
     found = [c for c in own if issubclass(c, bases) and not c.__name__.startswith("_")]
     if len(found) != 1:
         wanted = " or ".join(base.__name__ for base in bases)
@@ -101,7 +101,7 @@ def construct(kind: str, component: Component, *args: Any, **given: Any) -> Any:
         return cls(*args, **given, **component.params)
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"{kind} {component} cannot be built: {type(error).__name__}: {error}") from error
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from dfo_bench import record
 from dfo_bench.assemble import Assembly, assemble
 from dfo_bench.core import Points
-from dfo_bench.errors import InputError, ReplayError, StoreError
+from dfo_bench.errors import InputError, ReplayError, RunError, StoreError
 from dfo_bench.journal import Journal, Log
 from dfo_bench.measure import Measurer
 from dfo_bench.meter import Meter, Progress
@@ -27,10 +27,14 @@ def execute(spec: RunSpec, store: Path, progress: Progress = lambda spent, best,
     with single_threaded():
         assembly = assemble(spec)
         folder = store / assembly.key
-        folder.mkdir(exist_ok=True)
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{folder} cannot be written: {error.strerror}") from error
         while True:
             summary = record.read(folder)
             if summary and summary["status"] == "finished":
+                (folder / record.JOURNAL).unlink(missing_ok=True)
                 return summary
             journal = Journal(folder / record.JOURNAL, header(assembly))
             try:
@@ -39,13 +43,16 @@ def execute(spec: RunSpec, store: Path, progress: Progress = lambda spent, best,
                 if summary and summary["status"] == "finished":
                     journal.path.unlink(missing_ok=True)
                     return summary
-                if difference := mismatch(assembly, journal.log):
+                if difference := mismatch(assembly, journal.log.header):
                     if not summary:
                         raise InputError(difference)
                     # A failed run whose plugin was mended since: what it spent is kept, and counted as discarded.
                     _set_aside(folder)
                     continue
-                interrupted = summary is None or summary["interrupted"]
+                # Whoever failed in order wrote a summary of as many attempts as the journal has.
+                in_order = summary and summary["attempts"] == journal.log.attempts and not summary["interrupted"]
+                journal.begin_attempt(retry=bool(in_order))
+                interrupted = not in_order and journal.log.attempts > 1
                 return _attempt(assembly, folder, journal, progress, interrupted=interrupted)
             except ReplayError:
                 _set_aside(folder)
@@ -67,16 +74,14 @@ def header(assembly: Assembly) -> dict[str, Any]:
     }
 
 
-def mismatch(assembly: Assembly, log: Log) -> str:
-    """Say in a line how a journal was begun with other sources or data than there are now; "" where it was not."""
-    now, then = assembly.source_digests(), log.header["digests"]
+def mismatch(assembly: Assembly, header: dict[str, Any]) -> str:
+    """Say in a line how a run was made with other sources or data than there are now; "" where it was not."""
+    now, then = assembly.source_digests(), header["digests"]
     changed = [f"{name} {then.get(name)} is now {now.get(name)}" for name in now if now[name] != then.get(name)]
     if not changed:
         return ""
-    return (
-        f"unfinished run {assembly.key} ({assembly.spec.optimizer.name} on {assembly.spec.task.name}) was begun "
-        f"with another {'; '.join(changed)}: put back what it was, delete the run's folder, or name another store"
-    )
+    run = f"run {assembly.key} ({assembly.spec.optimizer.name} on {assembly.spec.task.name})"
+    return f"{run} was begun with another {'; '.join(changed)}"
 
 
 def _attempt(
@@ -84,8 +89,6 @@ def _attempt(
 ) -> dict[str, Any]:
     """Replay what the journal holds, go on to the end, and write the folder's files."""
     spec = assembly.spec
-    interrupted = interrupted and journal.log.attempts > 0
-    journal.begin_attempt()
     meter = Meter(assembly.task, spec.budget, journal, progress, interrupted=interrupted)
     measurer = Measurer(assembly.task, journal)
     status, error = "finished", ""
@@ -100,10 +103,12 @@ def _attempt(
             meter.rest()
             if losses is not None:
                 optimizer.tell(losses)
+        if meter.incumbent is None and meter.errors:
+            raise RunError(f"no evaluation succeeded: {meter.errors[0]}")
         measurer.test(meter)
     except (ReplayError, StoreError):
         raise
-    except Exception as exception:
+    except (Exception, SystemExit) as exception:
         status, error = "failed", f"{type(exception).__name__}: {exception}"
         meter.events.append(traceback.format_exc())
     summary = {
@@ -119,7 +124,7 @@ def _attempt(
         "attempts": journal.log.attempts,
         "repaid": record.repaid(meter.batches),
         "discarded": sum(Log.read(path).evaluations for path in folder.glob("journal.*.jsonl")),
-        "events": [*meter.events, *events()],
+        "events": [*meter.events, *meter.errors, *map(str, events())],
         "interrupted": False,
         "provenance": record.provenance(),
     }

@@ -3,7 +3,7 @@
 import keyword
 from pathlib import Path
 
-from dfo_bench import registry
+from dfo_bench import core, registry
 from dfo_bench.errors import InputError, UnknownNameError
 
 _OPTIMIZER = '''"""One line: what it does, and the paper it comes from."""
@@ -86,6 +86,9 @@ def write_plugin(kind: str, name: str) -> tuple[Path, str]:
         raise UnknownNameError("kind of plugin", kind, _TEMPLATES)
     if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_") or name != name.lower():
         raise InputError(f"{name!r} cannot be a plugin's name; use lower-case letters, digits and _")
+    cls = "".join(word.capitalize() for word in name.split("_"))
+    if hasattr(core, cls):
+        raise InputError(f"the class of {name!r} would be {cls}, which dfo_bench.core has; choose another name")
     if name in registry.sources(kind):
         raise InputError(f"{kind} {name!r} exists already ({registry.sources(kind)[name].where}); choose another name")
     folder = Path("dfo_bench/projections" if kind == "projection" else f"{kind}s")
@@ -93,7 +96,7 @@ def write_plugin(kind: str, name: str) -> tuple[Path, str]:
     path = folder / f"{name}.py" if checkout else Path(f"{name}.py")
     try:
         with path.open("x") as file:
-            file.write(_TEMPLATES[kind].format(cls="".join(word.capitalize() for word in name.split("_"))))
+            file.write(_TEMPLATES[kind].format(cls=cls))
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
     check = f"try it with: dfo-bench check {kind} {name}"

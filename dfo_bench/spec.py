@@ -39,6 +39,8 @@ class RunSpec:
                 raise InputError(f"{name} must be a whole number, got {value!r}")
             if value is not None and value < least:
                 raise InputError(f"{name} must be at least {least}, got {value}")
+            if value is not None and value >= 2**63:
+                raise InputError(f"{name} must be below 2^63, got {value}")
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, from which `from_json` makes an equal spec."""

@@ -1,6 +1,7 @@
 """A folder of runs, read as data frames; merged by copying one store's run folders into another."""
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -8,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dfo_bench import record
 from dfo_bench.errors import StoreError
@@ -19,7 +19,7 @@ MARKER = "dfo-bench.json"
 """The file that makes a folder a store."""
 
 _KEY = re.compile(r"[0-9a-f]{16}")
-_ORDER = ["task", "optimizer", "projection", "dim", "budget", "seed"]
+_ORDER = ["task", "optimizer", "projection", "dim", "budget", "dev_every", "seed"]
 
 
 class Store:
@@ -32,8 +32,12 @@ class Store:
     def __init__(self, path: str | Path) -> None:
         """Open a store; raise StoreError where the folder is none."""
         self.path = Path(path)
-        if not (self.path / MARKER).is_file():
-            what = "is not a dfo-bench store" if self.path.exists() else "does not exist"
+        try:
+            found, exists = (self.path / MARKER).is_file(), self.path.exists()
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be read: {error.strerror}; name another folder") from error
+        if not found:
+            what = "is not a dfo-bench store" if exists else "does not exist"
             raise StoreError(f"{self.path} {what}; make one with: dfo-bench sweep --store {self.path} ...")
 
     @classmethod
@@ -46,9 +50,9 @@ class Store:
                     raise StoreError(f"{path} exists and is not a dfo-bench store; name a new or an empty folder")
                 path.mkdir(parents=True, exist_ok=True)
                 (path / MARKER).write_text(json.dumps({"format": record.FORMAT}) + "\n")
-            probe = path / f".{MARKER}"
+            probe = path / f".{MARKER}.{os.getpid()}"
             probe.touch()
-            probe.unlink()
+            probe.unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(f"{path} cannot be written: {error.strerror}; name another folder") from error
         return cls(path)
@@ -101,10 +105,11 @@ class Store:
 
     def _summary(self, key: str) -> dict[str, Any] | None:
         """Return a run's summary, made up from the journal while it has not ended; None before it has begun."""
-        if summary := self.summary(key):
-            return summary
-        log = self._log(key)
-        return record.in_progress(log) if log else None
+        summary, log = self.summary(key), self._log(key)
+        # A failed run that is being tried again is under way.
+        if log and (summary is None or log.attempts > summary["attempts"]):
+            return record.in_progress(log)
+        return summary
 
     def _log(self, key: str) -> Log | None:
         path = self.path / key / record.JOURNAL
@@ -113,7 +118,7 @@ class Store:
 
     def _curve(self, key: str) -> pa.Table | None:
         if (self.path / key / record.SUMMARY).exists():
-            return pq.read_table(self.path / key / record.CURVE)
+            return record.read_curve(self.path / key)
         log = self._log(key)
         return record.curve(log.batches) if log else None
 
@@ -124,7 +129,7 @@ def _row(summary: dict[str, Any]) -> dict[str, Any]:
     row = {
         "key": summary["key"],
         **summary["shown"],
-        **{name: spec[name] for name in ("dim", "budget", "seed")},
+        **{name: spec[name] for name in ("dim", "budget", "seed", "dev_every")},
         **{name: summary[name] for name in ("status", "error", "best_loss", "evaluations")},
         "optimum": float("nan") if summary["optimum"] is None else summary["optimum"],
     }

@@ -1,5 +1,7 @@
 """A sweep: every combination of its axes, checked before anything is written, then run into a store."""
 
+import logging
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
@@ -10,7 +12,7 @@ from dfo_bench import record
 from dfo_bench.assemble import Assembly, assemble
 from dfo_bench.component import Component, component
 from dfo_bench.core import Task
-from dfo_bench.errors import InputError
+from dfo_bench.errors import InputError, StoreError
 from dfo_bench.journal import Log
 from dfo_bench.progress import Listener, shown
 from dfo_bench.run import mismatch
@@ -18,6 +20,8 @@ from dfo_bench.spec import BUDGET, DEV_EVERY, RunSpec
 from dfo_bench.store import Store
 from dfo_bench.threads import single_threaded
 from dfo_bench.workers import run_all
+
+_logger = logging.getLogger("dfo_bench")
 
 Written = str | Mapping[str, Any] | Component
 """A component as a user may write it."""
@@ -65,7 +69,9 @@ def plan(
     dev_every: int,
 ) -> list[RunSpec]:
     """Return the specs of the product, without repetitions; raise InputError where an axis is empty."""
-    seeds = list(seeds)
+    dim = None if dim is None else _whole("dim", dim)
+    budget = _whole("budget", budget)
+    seeds = [_whole("seed", seed) for seed in seeds]
     if not seeds:
         raise InputError("seeds is empty; name at least one")
     for name, values in {"tasks": tasks, "projections": projections, "optimizers": optimizers}.items():
@@ -77,6 +83,14 @@ def plan(
         for seed, task, projection, optimizer in product(seeds, tasks, projections, optimizers)
     ]
     return list(dict.fromkeys(specs))
+
+
+def _whole(name: str, value: Any) -> int:
+    """Return a whole number as Python's own, NumPy's included."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise InputError(f"{name} must be a whole number, got {value!r}") from None
 
 
 def check(specs: Sequence[RunSpec], store: Path) -> dict[RunSpec, str]:
@@ -97,13 +111,24 @@ def check(specs: Sequence[RunSpec], store: Path) -> dict[RunSpec, str]:
             assemblies[combination] = assembly
         # Another seed changes neither what the key rests on nor what a journal must agree with.
         assembly = replace(assemblies[combination], spec=replace(assemblies[combination].spec, seed=spec.seed))
-        keys[spec] = assembly.key
-        folder = store / assembly.key
-        if (folder / record.JOURNAL).exists() and not (folder / record.SUMMARY).exists():
-            log = Log.read(folder / record.JOURNAL)
-            if log.header and (difference := mismatch(assembly, log)):
-                raise InputError(difference)
+        # Two spellings of one run, "cma" and "cma:sigma=1.0", are one run.
+        if assembly.key not in keys.values():
+            keys[spec] = assembly.key
+            _check_begun(assembly, store / assembly.key)
     return keys
+
+
+def _check_begun(assembly: Assembly, folder: Path) -> None:
+    """Refuse an unfinished run of other sources, and speak of a finished one: it stays as it is."""
+    try:
+        summary = record.read(folder)
+        log = Log.read(folder / record.JOURNAL) if (folder / record.JOURNAL).exists() else Log()
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be read: {error.strerror}") from error
+    if summary is None and log.header and (difference := mismatch(assembly, log.header)):
+        raise InputError(f"{difference}: put back what it was, delete the run's folder, or name another store")
+    if summary and summary["status"] == "finished" and (difference := mismatch(assembly, summary)):
+        _logger.warning("%s; it is kept: delete the run's folder, or name another store, to run it anew", difference)
 
 
 def _ask_once(assembly: Assembly) -> None:
@@ -112,6 +137,6 @@ def _ask_once(assembly: Assembly) -> None:
         optimizer.ask().digests()
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         name = assembly.spec.optimizer
         raise InputError(f"optimizer {name} cannot be asked: {type(error).__name__}: {error}") from error

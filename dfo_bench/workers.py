@@ -7,8 +7,10 @@ import ctypes
 import multiprocessing
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -72,6 +74,8 @@ def _run(spec: RunSpec, store: Path, listen: Callable[[Advance], None]) -> Ended
         return Ended(spec, execute(spec, store, progress))
     except DfoBenchError as error:
         return Ended(spec, None, str(error))
+    except Exception as error:
+        return Ended(spec, None, f"{type(error).__name__}: {error}")
 
 
 def _serve(connection: Connection, store: Path) -> None:
@@ -101,8 +105,9 @@ def _run_side_by_side(specs: Mapping[RunSpec, str], store: Path, workers: int, l
 
     def start() -> tuple[Connection, BaseProcess]:
         ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, store), daemon=True)
-        process.start()
+        process = context.Process(target=_serve, args=(theirs, store))
+        with _ctrl_c_held_back():
+            process.start()
         theirs.close()
         return ours, process
 
@@ -132,7 +137,21 @@ def _run_side_by_side(specs: Mapping[RunSpec, str], store: Path, workers: int, l
                     del at_work[connection]
                     give(*((connection, process) if process.is_alive() else start()))
     finally:
+        # Not terminate: a stopped process would never hear it. The journal is made to be cut off anywhere.
         for process, _ in at_work.values():
-            process.terminate()
+            process.kill()
         for process, _ in at_work.values():
             process.join()
+
+
+@contextmanager
+def _ctrl_c_held_back() -> Iterator[None]:
+    """Let a process that starts here be born deaf to Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

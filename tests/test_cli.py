@@ -40,7 +40,7 @@ def test_the_main_path_from_sweep_to_report(home: Path) -> None:
     report = dfo_bench("report", "--store", "demo", cwd=home)
     assert report.stdout.strip() == "demo/report.html"
     page = (home / "demo" / "report.html").read_text()
-    assert "dfo-bench sweep -t toy -o cma -o random -p normal -d 3 -b 60 -s 0-1 --store demo" in page
+    assert "dfo-bench sweep -t toy -o cma -o random -p normal -d 3 -b 60 --dev-every 100 -s 0-1 --store demo" in page
 
     plot = dfo_bench("plot", "curve", "--store", "demo", "--output", "curve.pdf", cwd=home)
     assert plot.returncode == 0, plot.stderr
@@ -61,6 +61,14 @@ def test_failed_runs_give_exit_status_one_and_the_error(home: Path) -> None:
     assert done.returncode == 1
     assert "failed: RuntimeError: lost my way" in done.stderr
     assert "lost my way" in dfo_bench("status", "--store", "demo", cwd=home).stdout
+
+
+def test_brackets_in_names_and_errors_are_no_markup(home: Path, toys: Path) -> None:
+    plugin = toys / "odd_plugin.py"
+    plugin.write_text(plugin.read_text().replace("lost my way", "lost [/my] [bold]way"))
+    done = dfo_bench("run", "-t", "toy", "-o", "odd:fail=third", "-b", "60", "--store", "demo", cwd=home)
+    assert done.returncode == 1
+    assert "lost [/my] [bold]way" in dfo_bench("status", "--store", "demo", cwd=home).stdout
 
 
 def test_ctrl_c_gives_130_and_a_store_that_resumes(home: Path) -> None:

@@ -47,6 +47,20 @@ def test_the_digest_tells_embeddings_and_bases_apart() -> None:
     assert len({points.digests()[0] for points in variants}) == 4
 
 
+@pytest.mark.parametrize("z", [np.ones((2, 4)), np.ones(3), np.array([[1.0, np.nan, 0.0]])])
+def test_a_z_of_another_shape_or_not_finite_is_refused(z: np.ndarray) -> None:
+    with pytest.raises(InputError, match="z has shape"):
+        _embedding().lift(z)
+
+
+def test_points_stay_what_they_were_when_the_array_they_came_from_changes() -> None:
+    z = np.ones((2, 3))
+    points = _embedding().lift(z)
+    before = points.dense()
+    z[:] = 0.0
+    np.testing.assert_array_equal(points.dense(), before)
+
+
 def test_a_lift_is_clipped_into_the_bounds() -> None:
     x = _embedding().lift(np.full((1, 3), 1e6)).dense()
     assert np.abs(x).max() == 1.0

@@ -34,7 +34,7 @@ def run(**fields: Any) -> dict[str, Any]:
     """Return one row of `runs`: finished, one evaluation of budget 1, unless the fields say otherwise."""
     row: dict[str, Any] = {
         "task": "sphere", "optimizer": "random", "projection": "normal", "dim": 2, "budget": 1, "seed": 0,
-        "status": "finished", "error": "", "best_loss": 1.0, "evaluations": 1, "optimum": np.nan,
+        "dev_every": 100, "status": "finished", "error": "", "best_loss": 1.0, "evaluations": 1, "optimum": np.nan,
         "task_seconds": 2.5, "optimizer_seconds": 0.25, "wall_seconds": 3.0, "examples": 64, "tokens": 1500,
         "bytes_up_z": 800, "bytes_up_prompt": 40_000, "bytes_down": 250, "attempts": 1, "repaid": 0, "discarded": 0,
     }  # fmt: skip

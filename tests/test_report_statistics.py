@@ -27,8 +27,8 @@ INF, NAN = math.inf, math.nan
 def runs_of(*rows: dict[str, Any]) -> pd.DataFrame:
     """Return `runs`: finished ones of budget 4 that differ in seed and key, unless a row says otherwise."""
     common = {
-        "task": "sphere", "optimizer": "cma", "projection": "normal", "dim": 2, "budget": 4, "status": "finished",
-        "error": "", "evaluations": 4, "best_loss": 1.0, "task_seconds": 2.0, "tokens": 10,
+        "task": "sphere", "optimizer": "cma", "projection": "normal", "dim": 2, "budget": 4, "dev_every": 100,
+        "status": "finished", "error": "", "evaluations": 4, "best_loss": 1.0, "task_seconds": 2.0, "tokens": 10,
     }  # fmt: skip
     return pd.DataFrame([{"key": f"k{i}", "seed": i, **common, **row} for i, row in enumerate(rows)])
 

@@ -14,7 +14,7 @@ import pytest
 from dfo_bench import record
 from dfo_bench.component import parse
 from dfo_bench.errors import BusyError, InputError
-from dfo_bench.journal import Log
+from dfo_bench.journal import Journal, Log
 from dfo_bench.run import execute
 from dfo_bench.spec import RunSpec
 from dfo_bench.store import Store
@@ -183,7 +183,8 @@ def test_a_task_that_always_raises_fails_the_run_with_its_error(store: Store) ->
     summary = execute(_spec("toy:fail=always"), store.path)
     assert summary["status"] == "failed"
     assert "RuntimeError: the service said no" in summary["error"]
-    assert summary["evaluations"] == 10  # the third batch is in the journal; its failure ended the run
+    assert summary["evaluations"] == len(store.curves()) == 15
+    assert any("3 batches, first at evaluation 1" in event for event in summary["events"])
     assert store.runs()["error"].iloc[0] == summary["error"]
 
 
@@ -191,8 +192,38 @@ def test_a_failed_run_is_tried_again_and_its_calls_are_not_lost(store: Store) ->
     spec = _spec("toy:fail=always")
     execute(spec, store.path)
     again = execute(spec, store.path)
-    assert (again["status"], again["attempts"]) == ("failed", 2)
-    assert again["evaluations"] > 10
+    assert (again["status"], again["attempts"], again["evaluations"]) == ("failed", 2, 30)
+
+
+def test_a_run_without_one_success_has_failed(store: Store) -> None:
+    summary = execute(_spec("toy:fail=always", budget=10), store.path)
+    assert summary["status"] == "failed"
+    assert "no evaluation succeeded: RuntimeError: the service said no" in summary["error"]
+
+
+def test_what_a_task_raised_is_kept_when_the_run_finishes(store: Store) -> None:
+    summary = execute(_spec("toy:fail=second"), store.path)
+    assert summary["status"] == "finished"
+    assert summary["events"] == ["RuntimeError: the service said no (1 batches, first at evaluation 6)"]
+
+
+def test_an_interrupted_retry_counts_what_it_paid_twice(store: Store) -> None:
+    spec = _spec("toy:fail=always")
+    key = execute(spec, store.path)["key"]
+    journal = Journal(store.path / key / record.JOURNAL, {})
+    journal.begin_attempt(retry=True)
+    journal.close()
+    assert store.runs()["status"].tolist() == ["unfinished"]
+    assert execute(spec, store.path)["repaid"] == 5
+
+
+def test_numpy_scalars_of_plugins_are_numbers(store: Store, toys: Path) -> None:
+    plugin = toys / "toy_plugin.py"
+    text = plugin.read_text().replace('return {"loss": loss,', 'return {"loss": np.float32(loss),')
+    plugin.write_text(text.replace("bytes_down=8)", "bytes_down=np.int64(8))\n        self.optimum = np.float32(0)"))
+    summary = execute(_spec(), store.path)
+    assert (summary["status"], summary["error"], summary["optimum"]) == ("finished", "", 0.0)
+    assert store.runs()["bytes_down"].tolist() == [480]
 
 
 @pytest.mark.parametrize(("fail", "failed"), [("second", 5), ("nan", 20), ("minus-inf", 12), ("", 0)])

@@ -114,6 +114,8 @@ def test_merging_stores_is_copying_their_folders(path: Path, tmp_path: Path) -> 
         ({"optimizers": ["odd:fail=shape"]}, r"ask returned shape \(5, 2\)"),
         ({"optimizers": ["odd:fail=nan"]}, "ask returned nan or inf"),
         ({"optimizers": ["rembo:inner=(sre)"]}, "sre draws its own embeddings and cannot stand inside another"),
+        ({"optimizers": ["cma:sigma=inf"]}, "sigma=inf: must be finite"),
+        ({"projections": [{"name": "normal", "alpha": float("nan")}]}, "nan is no value of a parameter"),
         ({"budget": 0}, "budget must be at least 1, got 0"),
         ({"budget": -5}, "budget must be at least 1, got -5"),
         ({"dim": 13}, "dim 13 is above the 12 of task toy; use -d 12 or less"),
@@ -130,6 +132,32 @@ def test_wrong_input_is_one_line_and_nothing_is_written(path: Path, changed: dic
         _sweep(path, **changed)
     assert "\n" not in str(caught.value)
     assert not path.exists()
+
+
+def test_two_spellings_of_one_run_are_one_run(path: Path) -> None:
+    store = _sweep(path, optimizers=["odd", "odd:batch=5"], projections=["normal", "normal:alpha=1"], workers=2)
+    assert store.runs()["status"].tolist() == ["finished"] * 2
+
+
+def test_a_finished_run_of_another_source_is_kept_and_said(
+    path: Path, toys: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _sweep(path)
+    plugin = toys / "odd_plugin.py"
+    plugin.write_text(plugin.read_text() + "\n# another version\n")
+    _sweep(path)
+    assert any("was begun with another optimizer" in message for message in caplog.messages)
+
+
+def test_a_damaged_run_is_named_with_a_remedy(path: Path) -> None:
+    store = _sweep(path, optimizers=["odd"], projections=["normal"], seeds=[0])
+    (key,) = store
+    (store.path / key / "curve.parquet").write_bytes(b"half")
+    with pytest.raises(StoreError, match=r"curve\.parquet is missing or damaged; delete the folder to run it again"):
+        store.curves()
+    (store.path / key / "summary.json").write_text("{}")
+    with pytest.raises(StoreError, match=r"summary\.json is damaged"):
+        store.runs()
 
 
 def test_a_folder_that_is_no_store_is_left_alone(path: Path) -> None:

@@ -98,9 +98,11 @@ def classes(rows: Sequence[Row], labels: Sequence[str]) -> np.ndarray[Any, np.dt
 
 
 def _json_lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, 1):
             where = f"{path}:{number}"
+            if not line.strip():
+                continue
             try:
                 record = json.loads(line)
             except ValueError as error:

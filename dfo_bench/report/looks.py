@@ -31,7 +31,10 @@ class Look:
         return GLYPHS[self.marker]
 
 
-SERIES = ["optimizer", "projection", "dim", "budget"]
+NUMBERS = {"dim": "d", "budget": "budget", "dev_every": "dev every"}
+"""The columns of `runs` that name a group by a number, and its word."""
+
+SERIES = ["optimizer", "projection", *NUMBERS]
 """The columns that name a group within its task, and its look in every task."""
 
 Looks = dict[tuple[object, ...], Look]
@@ -40,19 +43,21 @@ Looks = dict[tuple[object, ...], Look]
 def looks(runs: pd.DataFrame) -> Looks:
     """Give every value of the columns SERIES a look.
 
-    Dimension and budget are part of the name only where groups of one task differ in nothing else.
+    Numbers are part of the name only where groups of one task differ in nothing else.
     """
     groups = runs[["task", *SERIES]].drop_duplicates()
     several = {
-        "d": groups.groupby(["task", "optimizer", "projection"])["dim"].nunique().max() > 1,
-        "budget": groups.groupby(["task", "optimizer", "projection", "dim"])["budget"].nunique().max() > 1,
+        column: groups.groupby(["task", *SERIES[: SERIES.index(column)]])[column].nunique().max() > 1
+        for column in NUMBERS
     }
     optimizers: list[str] = []
     variants: list[str] = []
     named: Looks = {}
     ordered = groups[SERIES].drop_duplicates().sort_values(SERIES)
-    for optimizer, projection, dim, budget in ordered.itertuples(index=False):
-        extra = [f"{word}={value}" for word, value in (("d", dim), ("budget", budget)) if several[word]]
+    for optimizer, projection, *numbers in ordered.itertuples(index=False):
+        extra = [
+            f"{word}={value}" for (column, word), value in zip(NUMBERS.items(), numbers, strict=True) if several[column]
+        ]
         variant = " · ".join([projection, *extra])
         colour = _index(optimizers, optimizer)
         look = Look(
@@ -61,7 +66,7 @@ def looks(runs: pd.DataFrame) -> Looks:
             marker=MARKERS[colour % len(MARKERS)],
             dash=DASHES[_index(variants, variant) % len(DASHES)],
         )
-        named[optimizer, projection, dim, budget] = look
+        named[optimizer, projection, *numbers] = look
     return named
 
 

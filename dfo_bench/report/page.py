@@ -99,5 +99,6 @@ def _facts(runs: pd.DataFrame) -> str:
     for column, name in {"dim": "dimension", "budget": "budget", "seed": "seeds", "optimum": "known optimum"}.items():
         values = sorted(runs[column].dropna().unique()) if column in runs else []
         if values:
-            facts.append(f"{name} {', '.join(f'{value:,.6g}' for value in values)}")
+            written = [f"{value:,}" if column != "optimum" else f"{value:.6g}" for value in values]
+            facts.append(f"{name} {', '.join(written)}")
     return " · ".join(facts)

@@ -13,12 +13,13 @@ _AXES = {"task": "-t", "optimizer": "-o", "projection": "-p"}
 def commands(runs: pd.DataFrame, store: str) -> list[str]:
     """Return the sweeps whose runs are exactly those of the frame: one where they are a full product."""
     found: list[str] = []
-    for (dim, budget), group in runs.groupby(["dim", "budget"], sort=True):
+    for (dim, budget, dev_every), group in runs.groupby(["dim", "budget", "dev_every"], sort=True):
+        numbers = f"-d {dim} -b {budget} --dev-every {dev_every}"
         parts = [part for _, part in group.groupby(list(_AXES), sort=True)]
         combinations = math.prod(group[axis].nunique() for axis in _AXES)
         if len(parts) == combinations and len({tuple(sorted(part["seed"])) for part in parts}) == 1:
             parts = [group]
-        found += [_command(part, f"-d {dim} -b {budget}", store) for part in parts]
+        found += [_command(part, numbers, store) for part in parts]
     return found
 
 

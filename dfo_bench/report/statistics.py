@@ -16,7 +16,7 @@ import pandas as pd
 
 from dfo_bench.core import Array, Index
 
-GROUP = ["task", "optimizer", "projection", "dim", "budget"]
+GROUP = ["task", "optimizer", "projection", "dim", "budget", "dev_every"]
 """The columns of `runs` that name a group."""
 
 STATUSES = ["finished", "failed", "unfinished"]
@@ -127,7 +127,7 @@ def summary(runs: pd.DataFrame, by: Sequence[str] = GROUP) -> pd.DataFrame:
 
 def _values(runs: pd.DataFrame) -> pd.DataFrame:
     """Gather what `summary` describes; a loss of +inf is none."""
-    scores = [c for c in runs.columns if c.startswith(("dev_", "test_"))]
+    scores = [c for c in runs.columns if c.startswith(("dev_", "test_")) and c not in GROUP]
     values = runs.reindex(columns=["best_loss", *scores, *COSTS]).astype(float).replace([np.inf, -np.inf], np.nan)
     for metric in [c.removeprefix("dev_") for c in scores if c.startswith("dev_")]:
         if f"test_{metric}" in values:
