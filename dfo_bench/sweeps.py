@@ -44,8 +44,8 @@ def sweep(
 
     Finished runs are skipped, unfinished ones resumed, failed ones tried again. `dim` is 500, or the task's own
     where that is smaller; `budget` counts evaluations; every `dev_every` of them the incumbent is scored on dev.
-    `workers` processes run side by side, which does not change any result. InputError is raised before anything
-    is written.
+    `workers` processes run side by side, which does not change any result; with more than one a script needs the
+    usual `if __name__ == "__main__":`. InputError is raised before anything is written.
     """
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise InputError(f"workers must be a whole number, at least 1, got {workers!r}")
