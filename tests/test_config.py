@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pytest
+
+from dfo_bench import parameters
+from dfo_bench.component import component
+from dfo_bench.config import parse_seeds, presets, read_sweep
+from dfo_bench.errors import InputError, UnknownNameError
+from dfo_bench.sweeps import plan
+
+
+@pytest.mark.parametrize("name", presets())
+def test_every_preset_names_plugins_and_parameters_that_exist(name: str) -> None:
+    given = read_sweep(name)
+    for kind in ("task", "optimizer", "projection"):
+        for written in given[f"{kind}s"]:
+            parameters.resolve(kind, component(written))
+    axes = [given[f"{kind}s"] for kind in ("task", "optimizer", "projection")]
+    assert plan(*axes, **{key: given[key] for key in ("dim", "budget", "seeds", "dev_every")})
+
+
+@pytest.mark.parametrize(
+    ("written", "seeds"),
+    [(["3"], [3]), ([0], [0]), (["0-3"], [0, 1, 2, 3]), (["2,0", "0-1"], [2, 0, 1]), (["007"], [7])],
+)
+def test_seeds_are_numbers_ranges_or_several_of_them(written: list[int | str], seeds: list[int]) -> None:
+    assert parse_seeds(written) == seeds
+
+
+@pytest.mark.parametrize("written", ["", "x", "-1", "3-1", "1.5", "0-99999999999", "9" * 30])
+def test_what_is_no_seed_is_refused(written: str) -> None:
+    with pytest.raises(InputError, match="write a whole number or a range such as 0-9"):
+        parse_seeds([written])
+
+
+def test_keys_of_a_sweep_file_are_those_of_the_function(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("tasks: [sphere]\noptimizers: [{name: cma, sigma: 0.5}]\nseeds: [0-1, 5]\ndev_every: 10\n")
+    assert read_sweep(str(path)) == {
+        "tasks": ["sphere"],
+        "optimizers": [{"name": "cma", "sigma": 0.5}],
+        "seeds": [0, 1, 5],
+        "dev_every": 10,
+    }
+    path.write_text("optimisers: [cma]\n")
+    with pytest.raises(UnknownNameError, match="did you mean optimizers"):
+        read_sweep(str(path))
