@@ -102,6 +102,7 @@ def check(specs: Sequence[RunSpec], store: Path) -> dict[RunSpec, str]:
     tasks: dict[Component, Task] = {}
     assemblies: dict[tuple[Component, Component, Component], Assembly] = {}
     keys: dict[RunSpec, str] = {}
+    others: list[str] = []
     for spec in specs:
         combination = spec.task, spec.projection, spec.optimizer
         if combination not in assemblies:
@@ -114,12 +115,19 @@ def check(specs: Sequence[RunSpec], store: Path) -> dict[RunSpec, str]:
         # Two spellings of one run, "cma" and "cma:sigma=1.0", are one run.
         if assembly.key not in keys.values():
             keys[spec] = assembly.key
-            _check_begun(assembly, store / assembly.key)
+            others += _made_otherwise(assembly, store / assembly.key)
+    if others:
+        _logger.warning(
+            "%d finished runs were made with other sources and are kept; delete their folders, or name another store, "
+            "to run them anew. The first: %s",
+            len(others),
+            others[0],
+        )
     return keys
 
 
-def _check_begun(assembly: Assembly, folder: Path) -> None:
-    """Refuse an unfinished run of other sources, and speak of a finished one: it stays as it is."""
+def _made_otherwise(assembly: Assembly, folder: Path) -> list[str]:
+    """Refuse an unfinished run of other sources; return what is other about a finished one, which stays as it is."""
     try:
         summary = record.read(folder)
         log = Log.read(folder / record.JOURNAL) if (folder / record.JOURNAL).exists() else Log()
@@ -127,8 +135,8 @@ def _check_begun(assembly: Assembly, folder: Path) -> None:
         raise StoreError(f"{folder} cannot be read: {error.strerror}") from error
     if summary is None and log.header and (difference := mismatch(assembly, log.header)):
         raise InputError(f"{difference}: put back what it was, delete the run's folder, or name another store")
-    if summary and summary["status"] == "finished" and (difference := mismatch(assembly, summary)):
-        _logger.warning("%s; it is kept: delete the run's folder, or name another store, to run it anew", difference)
+    finished = summary is not None and summary["status"] == "finished"
+    return [difference] if summary and finished and (difference := mismatch(assembly, summary)) else []
 
 
 def _ask_once(assembly: Assembly) -> None:
