@@ -69,7 +69,6 @@ class Meter:
         self.batches.append(batch)
         self._progress(self.spent, self.best, replayed)
         self._give_up_after_errors(batch)
-        self.rest()
         return None if cut else losses
 
     def _give_up_after_errors(self, batch: Batch) -> None:
