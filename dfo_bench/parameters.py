@@ -26,17 +26,28 @@ class Parameter:
 
 
 def parameters(kind: str, cls: type) -> dict[str, Parameter]:
-    """Return the parameters of a plugin class: the keyword parameters of its constructor."""
-    try:
-        hints = get_type_hints(cls.__init__, include_extras=True)  # type: ignore[misc]
-    except NameError as error:
-        raise PluginError(f"{cls.__module__}.{cls.__name__}: an annotation of its constructor: {error}") from error
-    return {
-        name: Parameter(hints.get(name, Any), parameter.default)
-        for name, parameter in inspect.signature(cls.__init__).parameters.items()  # type: ignore[misc]
-        if name not in registry.KINDS[kind].given
-        and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-    }
+    """Return the parameters of a plugin class: the keyword parameters of its constructor.
+
+    A constructor with a `**name` hands it on to the next one up the bases, whose parameters follow, unless they are
+    its own already.
+    """
+    found: dict[str, Parameter] = {}
+    for base in cls.__mro__:
+        if (constructor := vars(base).get("__init__")) is None:
+            continue
+        try:
+            hints = get_type_hints(constructor, include_extras=True)
+        except NameError as error:
+            where = f"{base.__module__}.{base.__name__}"
+            raise PluginError(f"{where}: an annotation of its constructor: {error}") from error
+        signature = inspect.signature(constructor).parameters.values()
+        for parameter in signature:
+            named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+            if named and parameter.name not in registry.KINDS[kind].given:
+                found.setdefault(parameter.name, Parameter(hints.get(parameter.name, Any), parameter.default))
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature):
+            break
+    return found
 
 
 def resolve(kind: str, component: Component) -> Component:

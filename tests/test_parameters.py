@@ -1,9 +1,11 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dfo_bench import parameters, registry
 from dfo_bench.component import parse
+from dfo_bench.core import Rngs
 from dfo_bench.errors import InputError, UnknownNameError
 
 
@@ -44,3 +46,37 @@ def test_a_parameter_without_default_must_be_given() -> None:
 def test_every_parameter_of_every_plugin_has_a_type(kind: str, name: str) -> None:
     for parameter in parameters.parameters(kind, registry.load(kind, name)).values():
         assert parameter.type is not None
+
+
+class Base:
+    def __init__(self, *, rngs: Rngs, model: str = "", shots: int = 16) -> None: ...
+
+
+class Family(Base):
+    def __init__(self, *, rngs: Rngs, metric: str, **common: Any) -> None:
+        super().__init__(rngs=rngs, **common)
+
+
+class Silent(Family):
+    """Says nothing of its own."""
+
+
+class Member(Silent):
+    def __init__(self, *, rngs: Rngs, own: float = 0.5, shots: int = 4, **common: Any) -> None:
+        super().__init__(rngs=rngs, shots=shots, **common)
+
+
+def test_a_constructor_that_hands_on_keywords_has_the_parameters_of_the_next_one_up() -> None:
+    assert list(parameters.parameters("task", Silent)) == ["metric", "model", "shots"]
+    member = parameters.parameters("task", Member)
+    assert list(member) == ["own", "shots", "metric", "model"]
+    assert [(p.type, p.default) for p in member.values()][:2] == [(float, 0.5), (int, 4)]
+    assert member["metric"].required
+
+
+def test_a_constructor_that_hands_nothing_on_has_only_its_own_parameters() -> None:
+    class Closed(Member):
+        def __init__(self, *, rngs: Rngs, label: str) -> None:
+            super().__init__(rngs=rngs, metric=label)
+
+    assert list(parameters.parameters("task", Closed)) == ["label"]
