@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from dfo_bench.lm import TextTask
+from dfo_bench.lm import DatasetTask
 
 
-class Helpdesk(TextTask):
+class Helpdesk(DatasetTask):
     """What a ticket is about, six classes."""
 
     folder = "helpdesk"
@@ -20,4 +20,5 @@ class Helpdesk(TextTask):
         "a cancellation",
     )
     template = "[MASK] : {text}"
+    answer = "{text} This message is about"
     shipped = Path(__file__).with_name("data")

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from dfo_bench.core import InputError, Rngs
-from dfo_bench.lm import Head, Loss, Mode, TextTask
+from dfo_bench.lm import TextTask
 from dfo_bench.lm.data import Row, read_file
 
 
 class Text(TextTask):
-    """Classification of texts from JSONL or CSV files with `text` (or `text_a` and `text_b`) and `label`."""
+    """Classification of texts from JSONL, CSV or Parquet files: `text` (or `text_a` and `text_b`) and `label`."""
 
     def __init__(
         self,
@@ -19,16 +20,12 @@ class Text(TextTask):
         test: str | None = None,
         template: str | None = None,
         words: Mapping[str, str] | None = None,
-        model: str = "",
-        head: Head = "embedding",
-        shots: int = 16,
-        prompt_tokens: int = 50,
-        mode: Mode = "add",
-        loss: Loss = "ce",
+        **common: Any,
     ) -> None:
-        """`words` maps each label to its label word (head=masked) or text; the labels themselves if it is left out.
+        """`words` maps each label to its label word (or text, for head=embedding); without it the labels themselves.
 
-        `template` holds {text}, or {text_a} and {text_b}, and for head=masked one [MASK].
+        `template` holds {text}, or {text_a} and {text_b}, and one [MASK] for head=masked and head=seq2seq; for
+        head=causal it ends where the answer begins.
         """
         files = {"train": train} | ({"test": test} if test else {})
         self._read = {split: read_file(Path(file)) for split, file in files.items()}
@@ -40,12 +37,11 @@ class Text(TextTask):
         self.words = self.texts = tuple(words.values())
         fields = "{text}" if len(rows[0].texts) == 1 else "{text_a} {text_b}"
         self.template = template or f"[MASK] : {fields}"
+        self.answer = template or f"{fields} The label is"
         self.plain = template or fields
-        super().__init__(
-            rngs=rngs, model=model, head=head, shots=shots, prompt_tokens=prompt_tokens, mode=mode, loss=loss
-        )
+        super().__init__(rngs=rngs, **common)
 
-    def read(self, data_dir: str | None) -> dict[str, list[Row]]:
+    def read(self) -> dict[str, list[Row]]:
         """Return the rows of the files."""
         return self._read
 

@@ -1,16 +1,30 @@
-"""Labelled texts: read from JSONL, CSV or the Hugging Face hub, and cut into few-shot train and dev sets."""
+"""Labelled texts: read from JSONL, CSV, Parquet or the Hugging Face hub, and cut into few-shot train and dev sets."""
 
+import csv
 import hashlib
+import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import reprlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from dfo_bench.errors import InputError
-from dfo_bench.lm.hub import download
+from dfo_bench.lm.hub import dataset
+
+Record = Mapping[str, Any]
+Records = Iterator[tuple[str, Record]]
+"""Where each record stands in its file, ":3" or " row 3", and the record."""
+
+UNLABELLED = -1
+"""The class number of a row without a label: SNLI's annotators disagree on some, GLUE keeps its test labels."""
+
+_EXAMPLE = "text (or text_a and text_b) and label"
 
 
 @dataclass(frozen=True)
@@ -24,43 +38,61 @@ class Row:
 
 @dataclass(frozen=True)
 class Hub:
-    """A dataset of the hub; `fields` maps its columns to text, text_a and text_b; labels count in class order."""
+    """A dataset of the hub; its labels count in class order."""
 
     path: str
     config: str | None = None
+    """Its configuration, where it has several."""
     test: str = "test"
+    """The split that is scored at the end."""
     fields: tuple[tuple[str, str], ...] = (("text", "text"),)
+    """Its columns, and what they are here: text, or text_a and text_b."""
+    line_break: str | None = None
+    """What its texts hold where a line breaks; read as a space."""
 
 
 def read_file(path: Path) -> list[Row]:
-    """Read rows with `label` and `text`, or `text_a` and `text_b`; raise InputError with file, line and field."""
-    readers = {".jsonl": _json_lines, ".csv": _csv}
-    if path.suffix not in readers:
-        raise InputError(f"data file {path} must be .jsonl or .csv")
+    """Read rows with `label` and `text`, or `text_a` and `text_b`; raise InputError with file, row and field.
+
+    Whitespace around texts and labels is not read. A label may also be a whole number, or true or false.
+    """
+    records = _READERS.get(path.suffix.lower())
+    if records is None:
+        raise InputError(f"data file {path} must be {', '.join(_READERS)}")
     try:
-        rows = [_row(record, where) for where, record in readers[path.suffix](path)]
+        rows = [_row(record, f"{path}{place}") for place, record in records(path)]
     except FileNotFoundError:
-        raise InputError(f"no data file {path}; it must hold one example a line: text and label") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"data file {path} cannot be read as UTF-8 text: {error}") from error
+        raise InputError(f"no data file {path}; it must hold one example a row: {_EXAMPLE}") from None
+    except OSError as error:
+        raise InputError(
+            f"data file {path} cannot be read: {error.strerror}; it must be a file you may read"
+        ) from error
     return _checked(rows, str(path))
 
 
 def read_hub(hub: Hub, split: str, labels: Sequence[str], name: str) -> list[Row]:
-    """Read a split of a dataset of the hub; raise InputError that says how to work without the hub."""
+    """Read a split of a dataset of the hub; raise InputError that says how to work without the hub.
+
+    Rows without a label (UNLABELLED) are left out.
+    """
     try:
-        folder = download(hub.path, "dataset")
+        records = dataset(hub.path, hub.config, split)
     except ConnectionError as error:
         raise InputError(
             f"{name}: dataset {hub.path!r} is not reachable ({error}); offline: pass data_dir=FOLDER or set "
             f"DFO_BENCH_DATA=FOLDER, with FOLDER/{name}/train.jsonl and FOLDER/{name}/test.jsonl in it"
         ) from error
-    import datasets
-
-    table = datasets.load_dataset(str(folder), hub.config, split=split)
-    records = ({new: record[old] for old, new in hub.fields} | {"label": labels[record["label"]]} for record in table)
-    where = f"{hub.path} {split}"
-    return _checked([_row(record, f"{where}:{i}") for i, record in enumerate(records)], where)
+    names: dict[Any, str] = dict(enumerate(labels))
+    rows = []
+    for i, record in enumerate(records, 1):
+        label = record.get("label")
+        if label == UNLABELLED:
+            continue
+        texts = {new: record[old] for old, new in hub.fields if old in record}
+        if hub.line_break:
+            texts = {name: text.replace(hub.line_break, " ") for name, text in texts.items()}
+        rows.append(_row({**texts, "label": names.get(label, label)}, f"{hub.path} {split} row {i}"))
+    return _checked(rows, f"{hub.path} {split}")
 
 
 def digest(rows: Iterable[Row]) -> str:
@@ -73,19 +105,28 @@ def few_shot(
     rows: Sequence[Row], labels: Sequence[str], shots: int, rng: np.random.Generator
 ) -> tuple[list[Row], list[Row]]:
     """Shuffle; of every class the first `shots` rows are train, the next `shots` dev."""
-    of_class: dict[str, list[Row]] = {label: [] for label in labels}
-    for i in rng.permutation(len(rows)):
-        of_class[rows[i].label].append(rows[i])
-    scarce, few = min(of_class.items(), key=lambda item: len(item[1]))
-    if len(few) < 2 * shots:
+    of_class = _by_class([rows[i] for i in rng.permutation(len(rows))], labels)
+    scarce, few = _scarcest(of_class)
+    if few < 2 * shots:
         raise InputError(
             f"shots={shots} needs {2 * shots} examples a class, {shots} for train and {shots} for dev; "
-            f"class {scarce!r} has {len(few)}; "
-            + (f"pass shots={len(few) // 2} or add examples" if len(few) > 1 else "add examples")
+            f"class {scarce!r} has {few}; " + (f"pass shots={few // 2} or add examples" if few > 1 else "add examples")
         )
     train = [row for of in of_class.values() for row in of[:shots]]
     dev = [row for of in of_class.values() for row in of[shots : 2 * shots]]
     return train, dev
+
+
+def demonstrations(rows: Sequence[Row], labels: Sequence[str], count: int) -> list[Row]:
+    """Return the first `count` rows of every class, class by class in turns: no class stands last as a block."""
+    of_class = _by_class(rows, labels)
+    scarce, few = _scarcest(of_class)
+    if few < count:
+        raise InputError(
+            f"demonstrations={count} are taken of the {few} train examples of class {scarce!r}; "
+            f"pass demonstrations={few} or shots={count}"
+        )
+    return [of[i] for i in range(count) for of in of_class.values()]
 
 
 def classes(rows: Sequence[Row], labels: Sequence[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -97,49 +138,101 @@ def classes(rows: Sequence[Row], labels: Sequence[str]) -> np.ndarray[Any, np.dt
     return np.array([index[row.label] for row in rows], dtype=np.int64)
 
 
-def _json_lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, 1):
-            where = f"{path}:{number}"
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except ValueError as error:
-                raise InputError(f"{where}: not JSON: {error}; write one object a line") from None
-            if not isinstance(record, dict):
-                raise InputError(f"{where}: not a JSON object; write {{'text': ..., 'label': ...}}")
-            yield where, record
+def _by_class(rows: Iterable[Row], labels: Sequence[str]) -> dict[str, list[Row]]:
+    of_class: dict[str, list[Row]] = {label: [] for label in labels}
+    for row in rows:
+        of_class[row.label].append(row)
+    return of_class
 
 
-def _csv(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    import pandas as pd
-
-    try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except pd.errors.ParserError as error:
-        raise InputError(f"{path}: not CSV: {error}") from error
-    except pd.errors.EmptyDataError:
-        return
-    for number, record in enumerate(frame.to_dict("records"), 1):
-        yield f"{path} row {number}", {str(key): value for key, value in record.items()}
+def _scarcest(of_class: Mapping[str, Sequence[Row]]) -> tuple[str, int]:
+    return min(((label, len(rows)) for label, rows in of_class.items()), key=lambda item: item[1])
 
 
-def _row(record: Mapping[str, Any], where: str) -> Row:
-    names = ("text_a", "text_b") if "text_a" in record else ("text",)
-    for name in (*names, "label"):
-        if name not in record:
-            raise InputError(f"{where}: no field {name!r}; each example has text (or text_a and text_b) and label")
-        if name == "label" and isinstance(record[name], int):
+def _json_lines(path: Path) -> Records:
+    # Not splitlines: it also splits where a text holds U+2028.
+    for number, line in enumerate(_text(path).split("\n"), 1):
+        where = f"{path}:{number}"
+        if not line.strip():
             continue
-        if not isinstance(record[name], str) or not record[name].strip():
-            raise InputError(f"{where}: field {name!r} is {record[name]!r}; it must be text that is not empty")
-    return Row(str(record["label"]), tuple(record[name] for name in names), where)
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{where}: not JSON: {error}; write one object a line") from None
+        if not isinstance(record, dict):
+            raise InputError(f"{where}: not a JSON object; write {{'text': ..., 'label': ...}}")
+        yield f":{number}", record
+
+
+def _csv(path: Path) -> Records:
+    records = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
+    number = 0
+    try:
+        for number, record in enumerate(records, 1):
+            if None in record:
+                raise InputError(
+                    f"{path} row {number}: more fields than the header; put a text that holds a comma into quotes"
+                )
+            yield f" row {number}", record
+    except csv.Error as error:
+        raise InputError(
+            f"{path} row {number + 1}: not CSV: {error}; put texts into quotes and double their own"
+        ) from None
+
+
+def _parquet(path: Path) -> Records:
+    with path.open("rb") as file:
+        try:
+            records = pq.ParquetFile(file).read().to_pylist()
+        except (pa.ArrowException, OSError, ValueError) as error:
+            reason = str(error).partition("\n")[0]
+            raise InputError(f"{path}: not Parquet, or damaged: {reason}; write the file anew") from error
+    for number, record in enumerate(records, 1):
+        yield f" row {number}", record
+
+
+_READERS: dict[str, Callable[[Path], Records]] = {".jsonl": _json_lines, ".csv": _csv, ".parquet": _parquet}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        byte = error.object[error.start]
+        raise InputError(f"{path}:{line}: byte 0x{byte:02x} is not UTF-8; save the file as UTF-8 text") from None
+
+
+def _row(record: Record, where: str) -> Row:
+    names = ("text_a", "text_b") if "text_a" in record else ("text",)
+    if missing := [name for name in (*names, "label") if name not in record]:
+        there = reprlib.repr(list(record))
+        raise InputError(f"{where}: no field {missing[0]!r} among {there}; each example has {_EXAMPLE}")
+    label = record["label"]
+    if isinstance(label, int):
+        # As JSON writes it: true and false, too.
+        label = json.dumps(label)
+    for name, value in [*((name, record[name]) for name in names), ("label", label)]:
+        if not isinstance(value, str) or not value.strip() or not _encodes(value):
+            number = " or a whole number" if name == "label" else ""
+            raise InputError(
+                f"{where}: field {name!r} is {reprlib.repr(value)}; it must be text that is not empty{number}"
+            )
+    return Row(label.strip(), tuple(record[name].strip() for name in names), where)
+
+
+def _encodes(text: str) -> bool:
+    """Tell whether there is UTF-8 for a text: JSON can write half a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _checked(rows: list[Row], where: str) -> list[Row]:
     if not rows:
-        raise InputError(f"{where} holds no examples")
+        raise InputError(f"{where} holds no examples; each has {_EXAMPLE}")
     for row in rows:
         if len(row.texts) != len(rows[0].texts):
             raise InputError(

@@ -1,15 +1,36 @@
-"""The Hugging Face hub, where it can be reached or was once: copies of models and datasets."""
+"""The Hugging Face hub, where it can be reached or was once: copies of models, and datasets."""
 
+import re
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import snapshot_download
 
 
 @lru_cache
-def download(name: str, kind: str, files: tuple[str, ...] = ("*",)) -> Path:
-    """Return the folder of the hub's "model" or "dataset", cached by the hub's client; else raise ConnectionError."""
+def download(name: str, files: tuple[str, ...]) -> Path:
+    """Return the folder of a model's files that match, cached by the hub's client; else raise ConnectionError."""
     try:
-        return Path(snapshot_download(name, repo_type=kind, allow_patterns=list(files)))
-    except (OSError, ValueError) as error:
-        raise ConnectionError(type(error).__name__) from error
+        return Path(snapshot_download(name, allow_patterns=list(files)))
+    except Exception as error:
+        # Its errors have no base in common: the client's own, those of what it connects with, the file system's.
+        raise _unreachable(error) from error
+
+
+def dataset(name: str, config: str | None, split: str) -> Iterable[Mapping[str, Any]]:
+    """Return the records of a dataset's split, cached by `datasets`; raise ConnectionError where there is none."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    try:
+        records: Iterable[Mapping[str, Any]] = datasets.load_dataset(name, config, split=split)
+    except Exception as error:
+        raise _unreachable(error) from error
+    return records
+
+
+def _unreachable(error: Exception) -> ConnectionError:
+    sentence = re.split(r"\n|\. ", str(error))[0].rstrip(".")
+    return ConnectionError(f"{type(error).__name__}: {sentence}")

@@ -1,5 +1,6 @@
-"""From label logits, shape (n, examples, classes), and class indices, shape (examples,), to one loss a candidate."""
+"""From label logits, shape (n, examples, classes), and class indices, shape (examples,), to one number a candidate."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,20 @@ def accuracy(logits: Array, classes: Classes) -> Array:
     return share
 
 
+def f1(logits: Array, classes: Classes, positive: int) -> Array:
+    """Return the harmonic mean of precision and recall of the class `positive`, shape (n,); 0 if it is never hit."""
+    found, wanted = logits.argmax(axis=2) == positive, classes == positive
+    # The mean written without its quotients: they have no value where the class is not found or not there.
+    mean: Array = 2 * (found & wanted).sum(axis=1) / np.maximum(1, found.sum(axis=1) + wanted.sum())
+    return mean
+
+
+def metrics(logits: Array, classes: Classes, positive: int | None = None) -> dict[str, Array]:
+    """Return the metrics by name, each of shape (n,): "accuracy", and "f1" if there is a class `positive`."""
+    values = {"accuracy": accuracy(logits, classes)}
+    return values if positive is None else {**values, "f1": f1(logits, classes, positive)}
+
+
 def ce(logits: Array, classes: Classes) -> Array:
     """Return the mean cross-entropy over the labels, shape (n,)."""
     logs = log_softmax(logits, axis=2)[:, np.arange(len(classes)), classes]
@@ -35,9 +50,10 @@ def hinge(logits: Array, classes: Classes) -> Array:
     return mean
 
 
-def perf(logits: Array, classes: Classes) -> Array:
-    """Return minus the accuracy, shape (n,)."""
-    return -accuracy(logits, classes)
+LOSSES: dict[str, Callable[[Array, Classes], Array]] = {"ce": ce, "hinge": hinge}
+"""The losses that are read off the logits alone."""
 
 
-LOSSES = {"ce": ce, "hinge": hinge, "perf": perf}
+def loss(name: str, logits: Array, classes: Classes, metric: Array) -> Array:
+    """Return the loss called `name`, shape (n,): one of LOSSES, or "perf", minus the task's `metric`, shape (n,)."""
+    return -metric if name == "perf" else LOSSES[name](logits, classes)

@@ -1,0 +1,20 @@
+"""SNLI: whether one sentence follows from another (Bowman et al., 2015)."""
+
+from dfo_bench.lm import DatasetTask, Hub
+
+
+class SNLI(DatasetTask):
+    """Entailment, neither, or contradiction, three classes."""
+
+    folder = "snli"
+    labels = ("entailment", "neutral", "contradiction")
+    words = ("Yes", "Maybe", "No")
+    texts = (
+        "The second sentence follows from the first.",
+        "The second sentence may be true or not.",
+        "The second sentence contradicts the first.",
+    )
+    template = "{text_a} ? [MASK] , {text_b}"
+    answer = "{text_a} {text_b} Does the second sentence follow from the first? The answer is"
+    plain = "{text_a} {text_b}"
+    hub = Hub("stanfordnlp/snli", fields=(("premise", "text_a"), ("hypothesis", "text_b")))
