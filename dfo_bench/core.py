@@ -15,12 +15,13 @@ import numpy as np
 from dfo_bench.component import Component
 from dfo_bench.embedding import Embedding, IdentityEmbedding, Lifted, RandomEmbedding
 from dfo_bench.errors import InputError
-from dfo_bench.points import Anchor, Array, Blend, Dense, Index, Points, Space
+from dfo_bench.points import Anchor, Array, Blend, Blocks, Dense, Index, Kept, Points, Space
 
 __all__ = [
     "Anchor",
     "Array",
     "Blend",
+    "Blocks",
     "Component",
     "Cost",
     "Dense",
@@ -30,6 +31,7 @@ __all__ = [
     "IdentityEmbedding",
     "Index",
     "InputError",
+    "Kept",
     "Lifted",
     "Make",
     "Optimizer",
@@ -97,6 +99,9 @@ class Optimizer(ABC):
     A subclass calls this constructor and adds keyword parameters with defaults.
     """
 
+    evaluations: ClassVar[int | None] = None
+    """The most it ever asks for: the budget of its runs is cut to that."""
+
     def __init__(self, space: Space, *, budget: int, rng: np.random.Generator) -> None:
         """`budget` is the number of evaluations to plan for, at least 1."""
         self.space, self.budget, self.rng = space, budget, rng
@@ -117,6 +122,9 @@ Make = Callable[[Component, Space, int, np.random.Generator], Optimizer]
 
 class EmbeddingOptimizer(ABC):
     """An optimizer that draws its own embeddings; `space` is the task's, `dim` the dimension to search in."""
+
+    evaluations: ClassVar[int | None] = None
+    """The most it ever asks for: the budget of its runs is cut to that."""
 
     def __init__(
         self, space: Space, *, dim: int, budget: int, rng: np.random.Generator, embed: Embed, make: Make

@@ -60,10 +60,13 @@ class Embedding(ABC):
 class Lifted(Points):
     """Points that came out of an embedding."""
 
-    def __init__(self, embedding: Embedding, z: Array, base: Points | None) -> None:
+    def __init__(self, embedding: Embedding, z: Array, base: Points | None, *, paired: bool | None = None) -> None:
+        """`paired` says whether base has one candidate for every row, even where both are one."""
         # A copy: an optimizer may go on writing to its own array, and these points must not change.
         self.z = np.array(z, dtype=float, order="C")
         self.embedding, self.base, self.dim = embedding, base, embedding.space.dim
+        # A single row cannot tell, and its digest must be that which it had among the others.
+        self._paired = base is not None and len(base) != 1 if paired is None else paired
         if self.z.ndim != 2 or self.z.shape[1] != embedding.dim or not np.isfinite(self.z).all():
             raise InputError(f"z has shape {self.z.shape}; it must be finite numbers of shape (n, {embedding.dim})")
 
@@ -73,8 +76,8 @@ class Lifted(Points):
 
     def __getitem__(self, rows: slice) -> Points:
         """Return some of the candidates."""
-        base = self.base if self.base is None or len(self.base) == 1 else self.base[rows]
-        return Lifted(self.embedding, self.z[rows], base)
+        base = self.base[rows] if self.base is not None and self._paired else self.base
+        return Lifted(self.embedding, self.z[rows], base, paired=self._paired)
 
     def at(self, index: Index) -> Array:
         """Return coordinates, shape (n, len(index)), clipped into the task's bounds."""
@@ -87,7 +90,7 @@ class Lifted(Points):
         plain: dict[str, Any] = {"embedding": self.embedding.index}
         if self.base is None:
             return self.z, plain
-        if len(self.base) == 1:
+        if not self._paired:
             return self.z, {**plain, "base": expand(self.base)}
         numbers, base = self.base.recipe()
         return np.concatenate([numbers, self.z], axis=1), {**plain, "base": base}
@@ -157,7 +160,6 @@ class IdentityEmbedding(Embedding):
 
     def lift(self, z: Array, base: Points | None = None) -> Points:
         """Return points around the middle of the task's box, or its start where it has none."""
-        middle = self._middle
-        if base is None and middle is not None:
-            base = Anchor(self.dim, "middle", lambda index: np.full(len(index), middle))
+        if base is None and self._middle is not None:
+            base = Anchor.middle(self.space)
         return Lifted(self, z, base)

@@ -2,7 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +62,8 @@ class Space:
     """Where a search takes place: R^dim, or a box in it.
 
     The bounds are shared by all coordinates, or None; `start` is a single candidate; `scale` is the size of
-    a typical step along one coordinate.
+    a typical step along one coordinate; `blocks` is how many equal consecutive blocks the coordinates fall into,
+    one for each layer of a deep prompt.
     """
 
     dim: int
@@ -70,6 +71,7 @@ class Space:
     upper: float | None
     start: Points
     scale: float
+    blocks: int = 1
 
     @property
     def bounded(self) -> bool:
@@ -96,6 +98,14 @@ class Anchor(Points):
     def origin(cls, dim: int) -> "Anchor":
         """Return the point 0."""
         return cls(dim, "origin", lambda index: np.zeros(len(index)))
+
+    @classmethod
+    def middle(cls, space: Space) -> "Anchor":
+        """Return the middle of a space that has both bounds."""
+        if space.lower is None or space.upper is None:
+            raise InputError("a space without two bounds has no middle")
+        middle = (space.lower + space.upper) / 2
+        return cls(space.dim, "middle", lambda index: np.full(len(index), middle))
 
     def __len__(self) -> int:
         """Return 1."""
@@ -165,6 +175,74 @@ class Blend(Points):
     def recipe(self) -> tuple[Array, dict[str, Any]]:
         """Return the weights, and the recipes of both ends."""
         return self.weights[:, None], {"origin": expand(self.origin), "target": expand(self.target)}
+
+
+class Kept(Points):
+    """One candidate that remembers the coordinates last read, but not what it takes to make them."""
+
+    def __init__(self, dim: int, make: Callable[[], Points]) -> None:
+        """`make` returns the candidate."""
+        self.dim, self._make = dim, make
+        self._index: Index = np.empty(0, dtype=np.int64)
+        self._x = np.empty((1, 0))
+
+    def __len__(self) -> int:
+        """Return 1."""
+        return 1
+
+    def __getitem__(self, rows: slice) -> Points:
+        """Return the candidate, or none."""
+        return self._make()[rows]
+
+    def at(self, index: Index) -> Array:
+        """Return coordinates, shape (1, len(index))."""
+        if not np.array_equal(index, self._index):
+            self._index, self._x = index.copy(), self._make().at(index)
+        return self._x
+
+    def recipe(self) -> tuple[Array, dict[str, Any]]:
+        """Return the candidate's own recipe."""
+        return self._make().recipe()
+
+
+class Blocks(Points):
+    """Candidates whose coordinates fall into equal consecutive blocks, each block read from Points of its own.
+
+    The part `moving` has n candidates and every other part one: a layer is searched while the rest stands still.
+    """
+
+    def __init__(self, parts: Sequence[Points], moving: int) -> None:
+        """`parts` are Points of the whole space, one for each block."""
+        self.parts, self.moving, self.dim = tuple(parts), moving, parts[moving].dim
+        fixed = [part for i, part in enumerate(parts) if i != moving]
+        if self.dim % len(parts) or any(part.dim != self.dim or len(part) != 1 for part in fixed):
+            raise InputError(f"{self.dim} coordinates cannot be {len(parts)} equal blocks of one candidate but one")
+
+    def __len__(self) -> int:
+        """Return n."""
+        return len(self.parts[self.moving])
+
+    def __getitem__(self, rows: slice) -> Points:
+        """Return some of the candidates."""
+        moved = self.parts[self.moving][rows]
+        return Blocks([moved if i == self.moving else part for i, part in enumerate(self.parts)], self.moving)
+
+    def at(self, index: Index) -> Array:
+        """Return coordinates, shape (n, len(index)); of each part only those of its block are read."""
+        x = np.empty((len(self), len(index)))
+        block = index // (self.dim // len(self.parts))
+        for i in np.unique(block):
+            mine = np.flatnonzero(block == i)
+            first, end = mine[0], mine[-1] + 1
+            # A slice is written many times faster than a selection.
+            columns = slice(first, end) if end - first == len(mine) else mine
+            x[:, columns] = self.parts[i].at(index[columns])
+        return x
+
+    def recipe(self) -> tuple[Array, dict[str, Any]]:
+        """Return the numbers of the moving part, and the recipes of all, of which only the moving has no numbers."""
+        z, plain = self.parts[self.moving].recipe()
+        return z, {"blocks": [plain if i == self.moving else expand(part) for i, part in enumerate(self.parts)]}
 
 
 def expand(point: Points) -> dict[str, Any]:

@@ -16,7 +16,19 @@ import numpy as np
 from dfo_bench import parameters, registry
 from dfo_bench.assemble import Assembly
 from dfo_bench.component import Component, component
-from dfo_bench.core import Anchor, Array, Embedding, Points, Projection, RandomEmbedding, Space, Task
+from dfo_bench.core import (
+    Anchor,
+    Array,
+    Dense,
+    Embedding,
+    EmbeddingOptimizer,
+    Optimizer,
+    Points,
+    Projection,
+    RandomEmbedding,
+    Space,
+    Task,
+)
 from dfo_bench.spec import RunSpec, streams
 from dfo_bench.threads import single_threaded
 
@@ -28,11 +40,11 @@ _BUDGET = 60
 
 
 class Bowl(Task):
-    """A shifted sphere in R^12, bounded or not: the task on which optimizers are checked."""
+    """A shifted sphere in R^12, bounded or not, in three blocks: the task on which optimizers are checked."""
 
     def __init__(self, *, bounded: bool) -> None:
         edge = 1.0 if bounded else None
-        self.space = Space(12, None if edge is None else -edge, edge, Anchor.origin(12), 1.0)
+        self.space = Space(12, None if edge is None else -edge, edge, Anchor.origin(12), 1.0, blocks=3)
         self.shift = np.linspace(-0.5, 0.5, 12)
 
     def evaluate(self, points: Points) -> Array:
@@ -68,6 +80,8 @@ def findings(kind: str, plugin: Component) -> Iterator[tuple[str, Problem]]:
 
 
 def _assembly(plugin: Component, *, bounded: bool = True, seed: int = 0, budget: int = _BUDGET) -> Assembly:
+    optimizer: type[Optimizer | EmbeddingOptimizer] = registry.load("optimizer", plugin.name)
+    budget = min(budget, optimizer.evaluations or budget)
     spec = RunSpec(Component("bowl"), plugin, Component("gaussian"), _DIM, budget, seed)
     return Assembly(spec, Bowl(bounded=bounded), Gaussian())
 
@@ -86,7 +100,7 @@ def _drive(assembly: Assembly, answer: Callable[[Array], Array] = lambda losses:
 
 
 def asks_well(plugin: Component) -> Problem:
-    """It asks for finite points of the space until the budget is spent, with and without bounds."""
+    """It asks for finite points of the space until its evaluations are spent, with and without bounds."""
     for bounded in (True, False):
         _drive(_assembly(plugin, bounded=bounded))
     return ""
@@ -125,9 +139,11 @@ def leaves_what_it_is_told(plugin: Component) -> Problem:
     """Tell changes neither the points nor the losses."""
     assembly = _assembly(plugin)
     optimizer, _ = assembly.optimizer()
-    for _ in range(5):
+    spent = 0
+    while spent < assembly.spec.budget:
         points = optimizer.ask()
         losses = assembly.task.evaluate(points)
+        spent += len(losses)
         kept = points.dense().copy(), losses.copy()
         optimizer.tell(losses)
         if not (np.array_equal(points.dense(), kept[0]) and np.array_equal(losses, kept[1])):
@@ -156,6 +172,8 @@ def _task(plugin: Component, seed: int = 0) -> Task:
 
 def _some_points(task: Task, count: int = 3) -> Points:
     z = np.random.default_rng(0).standard_normal((count, min(3, task.space.dim)))
+    if not z.shape[1]:
+        return Dense(z)
     return Gaussian().draw(task.space, z.shape[1], 0, 0).lift(z)
 
 

@@ -1,8 +1,5 @@
 """SRE: sequential random embeddings (Qian, Hu & Yu, IJCAI 2016)."""
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 from pydantic import PositiveFloat, PositiveInt
 
@@ -14,7 +11,7 @@ from dfo_bench.core import (
     Embed,
     Embedding,
     EmbeddingOptimizer,
-    Index,
+    Kept,
     Make,
     Points,
     Space,
@@ -88,33 +85,6 @@ class Sre(EmbeddingOptimizer):
         if losses[best] < self._best:  # x_i takes the place of x_{i-1} only if it is better
             self._best = losses[best]
             stage, asked, previous = self._stage, self._asked[best : best + 1].copy(), self._previous
-            self._found = _Kept(self.space.dim, lambda: self._lift(self.embed(stage), asked, previous))
+            self._found = Kept(self.space.dim, lambda: self._lift(self.embed(stage), asked, previous))
         if len(losses) == len(self._asked):
             self._inner.tell(self._asked, losses)
-
-
-class _Kept(Points):
-    """What a stage found: remembers the coordinates last read, but not the rows of A that it takes to make them."""
-
-    def __init__(self, dim: int, make: Callable[[], Points]) -> None:
-        self.dim, self._make = dim, make
-        self._index: Index = np.empty(0, dtype=np.int64)
-        self._x = np.empty((1, 0))
-
-    def __len__(self) -> int:
-        """Return 1."""
-        return 1
-
-    def __getitem__(self, rows: slice) -> Points:
-        """Return the point, or no point."""
-        return self._make()[rows]
-
-    def at(self, index: Index) -> Array:
-        """Return coordinates, shape (1, len(index))."""
-        if not np.array_equal(index, self._index):
-            self._index, self._x = index.copy(), self._make().at(index)
-        return self._x
-
-    def recipe(self) -> tuple[Array, dict[str, Any]]:
-        """Return the point's own recipe."""
-        return self._make().recipe()

@@ -19,6 +19,8 @@ from dfo_bench.core import (
     Dense,
     Embedding,
     EmbeddingOptimizer,
+    Index,
+    InputError,
     Optimizer,
     Points,
     Space,
@@ -87,9 +89,9 @@ class Embeddings:
         return cls(self.space, dim=self.dim, budget=budget, rng=rng, embed=self.embed, make=self.make, **params)
 
 
-def wide(dim: int = 30, bound: float | None = 1.0, start: float = 0.1, scale: float = 1.0) -> Space:
+def wide(dim: int = 30, bound: float | None = 1.0, start: float = 0.1, scale: float = 1.0, blocks: int = 1) -> Space:
     lower = None if bound is None else -bound
-    return Space(dim, lower, bound, Anchor(dim, "start", lambda index: np.full(len(index), start)), scale)
+    return Space(dim, lower, bound, Anchor(dim, "start", lambda index: np.full(len(index), start)), scale, blocks)
 
 
 def drive_points(optimizer: EmbeddingOptimizer, budget: int, loss: Loss = bowl) -> list[Points]:
@@ -336,15 +338,127 @@ def test_sre_in_which_everything_failed_goes_on_from_the_start() -> None:
     assert batches[1].recipe()[1]["base"]["target"]["anchor"] == "start"
 
 
-@pytest.mark.parametrize("name", ["rembo", "sre"])
+# layerwise
+
+
+def chained(x: Array) -> Array:
+    """A bowl whose coordinates pull on those of other blocks, so that what was best becomes worse as others move."""
+    return np.asarray(bowl(x) + 3 * ((x - np.roll(x, 5, axis=1)) ** 2).sum(axis=1))
+
+
+@pytest.mark.parametrize("bound", [None, 0.6])
+def test_layerwise_computes_what_bbtv2_does(bound: float | None) -> None:
+    space = wide(bound=bound, blocks=3)
+    run = Embeddings(space, 4)
+    batches = drive_points(run.build("layerwise", budget=300, inner=Component("cma", {"popsize": 6})), 300, chained)
+    assert len(batches) == 50
+
+    rng = np.random.default_rng(0)
+    free = Space(4, None, None, Anchor.origin(4), 1.0)
+    strategies = [registry.load("optimizer", "cma")(free, budget=100, rng=r, popsize=6) for r in (rng, *rng.spawn(2))]
+    best, losses = np.full(30, 0.1), [np.inf] * 3
+    outdated = 0
+    for turn, batch in enumerate(batches):
+        block = turn % 3
+        own = np.arange(10 * block, 10 * block + 10)
+        z = strategies[block].ask()
+        x = np.tile(best, (6, 1))
+        x[:, own] = space.clip(0.1 + z @ run.embed(block).rows(own).T)
+        np.testing.assert_allclose(batch.dense(), x, atol=1e-12)
+        told = chained(x)
+        strategies[block].tell(z, told)
+        outdated += losses[block] < chained(best[None])[0] - 1e-6
+        if told.min() < losses[block]:
+            losses[block], best[own] = told.min(), x[np.argmin(told), own]
+    assert outdated
+
+
+def test_layerwise_on_one_block_is_its_inner_optimizer_in_one_embedding() -> None:
+    run = Embeddings(wide(), 3)
+    batches = drive_points(run.build("layerwise", budget=200), 200)
+    inner = plain("cma", run.embed(0).search_space, budget=200)
+    for batch in batches:
+        z = inner.ask()
+        lifted = run.embed(0).lift(z).dense()
+        assert np.array_equal(batch.dense(), lifted)
+        inner.tell(z, bowl(lifted))
+
+
+def test_layerwise_gives_every_block_turns_an_embedding_and_an_equal_share() -> None:
+    run = Embeddings(wide(blocks=3), 3)
+    optimizer = run.build("layerwise", budget=130, inner=Component("random"))
+    blocks = [batch.recipe()[1]["blocks"] for batch in drive_points(optimizer, 130)]
+    assert [["z" in block for block in turn].index(False) for turn in blocks] == [0, 1, 2, 0, 1, 2, 0]
+    assert [block["embedding"] for block in blocks[-1]] == [0, 1, 2]
+    assert [budget for _, _, budget in run.made] == [43, 43, 43]
+    assert run.drawn == [0, 1, 2]
+    assert optimizer.events == []
+
+
+def test_a_turn_of_layerwise_reads_the_embedding_of_its_block_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[tuple[int, int]] = []
+    image = Embedding.image
+
+    def noted(self: Embedding, z: Array, index: Index) -> Array:
+        read.append((self.index, len(z)))
+        return image(self, z, index)
+
+    monkeypatch.setattr(Embedding, "image", noted)
+    losses = iter(range(100, 0, -1))
+    optimizer = Embeddings(wide(blocks=3), 3).build("layerwise", budget=1_000)
+    for _ in range(6):
+        points = optimizer.ask()
+        for part in (points, points[:10], points[10:]):
+            part.dense()
+        optimizer.tell(np.full(20, float(next(losses))))
+    # The block that was just searched once, for its new best, and the one that moves.
+    assert read[-4:] == [(1, 1), (2, 20), (2, 10), (2, 10)]
+
+
+def test_layerwise_in_which_a_block_failed_leaves_it_at_the_start() -> None:
+    run = Embeddings(wide(blocks=3), 3)
+    optimizer = run.build("layerwise", budget=100)
+    for failed in (True, False, True, False):
+        points = optimizer.ask()
+        optimizer.tell(np.full(20, np.inf) if failed else bowl(points.dense()))
+    assert [block.get("anchor") for block in optimizer.ask().recipe()[1]["blocks"]] == [None, None, "start"]
+
+
+def test_layerwise_with_a_budget_below_one_cycle_says_so() -> None:
+    optimizer = Embeddings(wide(blocks=3), 3).build("layerwise", budget=59)
+    drive_points(optimizer, 40)
+    assert optimizer.events == [
+        "budget 59 is below one cycle of 3 blocks x 20 points: the last blocks stay at the start"
+    ]
+
+
+def test_layerwise_refuses_more_dimensions_than_a_block_has() -> None:
+    with pytest.raises(InputError, match="dim 11 is above the 10 coordinates of each of 3 blocks"):
+        Embeddings(wide(blocks=3), 11).build("layerwise", budget=100)
+
+
+def test_layerwise_improves_on_random_search_layer_by_layer_and_of_all_at_once() -> None:
+    def best(name: str, **params: Any) -> float:
+        run = Embeddings(wide(dim=60, blocks=3), 10)
+        return min(
+            float(bowl(batch.dense()).min()) for batch in drive_points(run.build(name, budget=1_200, **params), 1_200)
+        )
+
+    random_search = Component("random")
+    layers = best("layerwise")
+    assert layers < best("layerwise", inner=random_search)
+    assert layers < best("rembo", k=1, inner=random_search)
+
+
+@pytest.mark.parametrize("name", ["rembo", "sre", "layerwise"])
 def test_embedding_optimizers_replay_bit_for_bit(name: str) -> None:
     def digests(seed: int) -> list[str]:
-        run = Embeddings(wide(), 3)
-        optimizer = run.build(name, budget=70, seed=seed, **QUICK.get(name, {}))
-        return [digest for batch in drive_points(optimizer, 70) for digest in batch.digests()]
+        run = Embeddings(wide(blocks=3), 3)
+        optimizer = run.build(name, budget=80, seed=seed, **QUICK.get(name, {}))
+        return [digest for batch in drive_points(optimizer, 80) for digest in batch.digests()]
 
     first = digests(0)
-    assert len(set(first)) == 70
+    assert len(set(first)) == 80
     assert digests(0) == first
     assert not set(digests(1)) & set(first)
 
@@ -356,3 +470,15 @@ def test_sre_improves_on_one_embedding_and_random_search() -> None:
         return min(float(bowl(batch.dense()).min()) for batch in batches)
 
     assert best("sre") < best("sre", stages=1) < best("sre", stages=1, inner=Component("random"))
+
+
+# start
+
+
+def test_start_asks_the_start_of_a_space_of_any_dimension_and_draws_no_embedding() -> None:
+    for dim in (0, 8):
+        run = Embeddings(wide(dim=dim), 0)
+        (batch,) = drive_points(run.build("start", budget=1), 1)
+        assert batch.dense().tolist() == [[0.1] * dim]
+        assert not run.drawn
+        assert not run.made

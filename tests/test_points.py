@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dfo_bench.core import Anchor, Blend, Dense, Points, RandomEmbedding, Space
+from dfo_bench.core import Anchor, Array, Blend, Blocks, Dense, Index, Kept, Points, RandomEmbedding, Space
 from dfo_bench.errors import InputError
 from dfo_bench.points import DENSE_LIMIT
 
@@ -16,7 +16,17 @@ def _every_kind() -> list[Points]:
     embedding, z = _embedding(), rng.standard_normal((4, 3))
     lifted, dense = embedding.lift(z), Dense(rng.standard_normal((4, 12)))
     blend = Blend(Anchor.origin(12), lifted[:1], np.array([1.0, 0.5, 0.0, -1.0]))
-    return [lifted, dense, blend, embedding.lift(z, base=blend), embedding.lift(z, base=dense[:1])]
+    blocks = Blocks([dense[:1], lifted, Anchor.origin(12)], 1)
+    return [
+        lifted,
+        dense,
+        blend,
+        blocks,
+        embedding.lift(z, base=blend),
+        embedding.lift(z, base=dense[:1]),
+        embedding.lift(z, base=blocks),
+        Blocks([embedding.lift(z, base=blend), Kept(12, lambda: lifted[2:3])], 0),
+    ]
 
 
 @pytest.mark.parametrize("points", _every_kind(), ids=lambda p: type(p).__name__)
@@ -29,6 +39,9 @@ class TestEveryKind:
         assert len(points[1:3]) == 2
         np.testing.assert_allclose(points[1:3].dense(), points.dense()[1:3], atol=1e-12)
         assert points[1:3].digests() == points.digests()[1:3]
+
+    def test_a_candidate_alone_has_the_digest_that_it_has_among_others(self, points: Points) -> None:
+        assert [points[i : i + 1].digests()[0] for i in range(4)] == points.digests()
 
     def test_equal_candidates_have_equal_digests_and_others_do_not(self, points: Points) -> None:
         assert points.digests() == points[0:4].digests()
@@ -74,3 +87,52 @@ def test_writing_out_too_many_coordinates_is_refused_with_a_remedy() -> None:
 def test_a_withdrawn_point_lies_between_its_ends() -> None:
     blend = Blend(Dense(np.zeros((1, 2))), Dense(np.array([[2.0, 4.0]])), np.array([0.5]))
     np.testing.assert_array_equal(blend.dense(), [[1.0, 2.0]])
+
+
+class Recorded(Dense):
+    """Points that note which coordinates were read."""
+
+    def __init__(self, x: Array) -> None:
+        super().__init__(x)
+        self.read: list[list[int]] = []
+
+    def at(self, index: Index) -> Array:
+        self.read.append(index.tolist())
+        return super().at(index)
+
+
+def test_of_every_block_only_its_own_coordinates_are_read() -> None:
+    parts = [Recorded(np.full((n, 6), i)) for i, n in enumerate([1, 2, 1])]
+    blocks = Blocks(parts, 1)
+    np.testing.assert_array_equal(blocks.dense(), [[0, 0, 1, 1, 2, 2]] * 2)
+    np.testing.assert_array_equal(blocks.at(np.array([5, 0, 3, 4])), [[2, 0, 1, 2]] * 2)
+    assert [part.read for part in parts] == [[[0, 1], [0]], [[2, 3], [3]], [[4, 5], [5, 4]]]
+
+
+def test_the_recipe_of_blocks_has_the_numbers_of_the_moving_part_and_tells_which_it_is() -> None:
+    lifted, start = _embedding(index=1).lift(np.ones((2, 3))), Anchor.origin(12)
+    z, plain = Blocks([start, lifted], 1).recipe()
+    np.testing.assert_array_equal(z, np.ones((2, 3)))
+    assert plain == {"blocks": [{"anchor": "origin", "z": []}, {"embedding": 1}]}
+    assert Blocks([lifted[:1], start], 0).digests() != Blocks([lifted[:1], start], 1).digests()
+
+
+@pytest.mark.parametrize("parts", [[1, 2], [2, 2, 2], [1, 2, 1, 1, 1]])
+def test_blocks_that_are_not_equal_or_move_together_are_refused(parts: list[int]) -> None:
+    wide = 12 if len(parts) > 2 else 11
+    with pytest.raises(InputError, match="equal blocks"):
+        Blocks([Dense(np.zeros((n, wide))) for n in parts], 1)
+
+
+def test_a_kept_point_is_made_when_other_coordinates_are_read() -> None:
+    made: list[Points] = []
+
+    def make() -> Points:
+        made.append(Dense(np.arange(4.0)[None]))
+        return made[-1]
+
+    kept = Kept(4, make)
+    for index in ([0, 1], [0, 1], [3], [0, 1]):
+        np.testing.assert_array_equal(kept.at(np.array(index)), [index])
+    assert len(made) == 3
+    assert kept.digests() == kept[:1].digests() == made[0].digests()

@@ -17,8 +17,10 @@ class Toy(Task):
 
     metric, splits = "closeness", ("dev", "test")
 
-    def __init__(self, *, rngs: Rngs, dim: int = 12, fail: str = "", log: str = "", pause: float = 0.0) -> None:
-        self.space = Space(dim, None, None, Anchor.origin(dim), 1.0)
+    def __init__(
+        self, *, rngs: Rngs, dim: int = 12, blocks: int = 1, fail: str = "", log: str = "", pause: float = 0.0
+    ) -> None:
+        self.space = Space(dim, None, None, Anchor.origin(dim), 1.0, blocks)
         self.shift = rngs("shift").uniform(-1, 1, dim)
         self.cost = Cost(examples=2, tokens=30, bytes_up_z=100, bytes_up_prompt=500, bytes_down=8)
         self.fail, self.log, self.pause, self.calls = fail, log, pause, 0
