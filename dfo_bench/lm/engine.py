@@ -1,74 +1,131 @@
-"""Evaluate a population: every text once per batch of candidates, nothing padded, a stock model with a hook."""
+"""Evaluate a population: every text once per batch of candidates, nothing padded, a stock model with hooks."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
 import torch
+from transformers import DynamicCache
 
-from dfo_bench.lm.heads import Head
+from dfo_bench.lm.graph import graph
+from dfo_bench.lm.heads import Head, WordsHead
 from dfo_bench.lm.models import LanguageModel
+from dfo_bench.lm.modes import Mode
 from dfo_bench.lm.templates import Encoded
-from dfo_bench.points import Array, Points
+from dfo_bench.points import Array
+
+Prompts = np.ndarray[Any, np.dtype[np.float32]]
 
 ROWS = 20
-"""How many rows, texts x candidates, go through the model at a time: 5 to 30 are equally fast, more are slower."""
+"""How many rows, texts x candidates, a CPU takes at a time: 5 to 30 are equally fast, more are slower."""
 
-
-def add(hidden: torch.Tensor, prompts: torch.Tensor) -> torch.Tensor:
-    """Add prompts (n, L, h) at slots 1..L of embedded texts (t, length, h); return (n * t, length, h)."""
-    rows = hidden.repeat(len(prompts), 1, 1)
-    rows[:, 1 : 1 + prompts.shape[1]] += prompts.repeat_interleave(len(hidden), 0)
-    return rows
-
-
-def cat(hidden: torch.Tensor, prompts: torch.Tensor) -> torch.Tensor:
-    """Put prompts (n, L, h) before embedded texts (t, length, h); return (n * t, L + length, h)."""
-    return torch.cat([prompts.repeat_interleave(len(hidden), 0), hidden.repeat(len(prompts), 1, 1)], dim=1)
-
-
-MODES: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {"add": add, "cat": cat}
+GPU_TOKENS = 2**18
+"""How many tokens a GPU takes at a time, until its memory says less."""
 
 
 class Engine:
-    """A model with a place for prompts of `tokens` rows, and a head to read."""
+    """A model with a place for prompts, and a head to read."""
 
-    def __init__(self, model: LanguageModel, head: Head, mode: str, tokens: int) -> None:
-        self._embeddings, self._head, self._put, self._tokens = model.embeddings, head, MODES[mode], tokens
-        self._shift = tokens if mode == "cat" else 0
+    def __init__(self, model: LanguageModel, head: Head, mode: Mode, backend: str = "torch") -> None:
+        """`backend` is "torch", or "openvino" for an encoder on a CPU."""
+        self._model, self._head, self._mode = model, head, mode
+        self._tokens = GPU_TOKENS if model.device.type == "cuda" else 0
+        self._graph = None if backend == "torch" else graph(model, head, mode)
+        # A decoder sees only what comes before, so what all texts begin with is computed once a candidate.
+        self._causal = "causal" in model.family.heads and isinstance(head, WordsHead)
 
-    def logits(self, points: Points, texts: Sequence[Encoded]) -> Array:
-        """Return the label logits of every text under every candidate, shape (n, len(texts), classes)."""
-        parts = -(-len(points) // ROWS)
-        bounds = [len(points) * i // parts for i in range(parts + 1)]
-        chunks = [self._chunk(points[a:b], texts) for a, b in pairwise(bounds)]
-        return np.concatenate(chunks)
+    @property
+    def device(self) -> torch.device:
+        """Where the model stands."""
+        return self._model.device
+
+    def logits(self, prompts: Prompts, texts: Sequence[Encoded]) -> Array:
+        """Return the label logits of every text under every candidate, shape (n, len(texts), classes).
+
+        `prompts` has shape (n, prompt tokens, size), with mode=deep (n, blocks, prompt tokens, size).
+        """
+        while True:
+            try:
+                rows = max(ROWS, self._tokens // (max(len(text.ids) for text in texts) + self._mode.before))
+                parts = -(-len(prompts) // rows)
+                bounds = [len(prompts) * i // parts for i in range(parts + 1)]
+                return np.concatenate([self._chunk(prompts[a:b], texts, rows // (b - a)) for a, b in pairwise(bounds)])
+            except torch.OutOfMemoryError:
+                if self._tokens < 2**10:
+                    raise
+                self._tokens //= 2
 
     @torch.inference_mode()
-    def _chunk(self, points: Points, texts: Sequence[Encoded]) -> Array:
-        n = len(points)
-        with np.errstate(over="ignore"):
-            # What fp32 cannot hold becomes inf, and nan in the end.
-            prompts = torch.from_numpy(points.dense().astype(np.float32)).view(n, self._tokens, -1)
-
-        def inject(module: Any, inputs: Any, hidden: torch.Tensor) -> torch.Tensor:
-            return self._put(hidden, prompts)
-
+    def _chunk(self, candidates: Prompts, texts: Sequence[Encoded], size: int) -> Array:
+        """Evaluate some candidates, `size` texts at a time."""
+        n = len(candidates)
+        prompts = torch.from_numpy(candidates).to(self._model.device, self._model.words.dtype)
+        shared, cache = self._prefix(prompts, texts) if self._causal else (0, None)
         out = np.empty((n, len(texts), self._head.classes))
-        for batch in batches([len(text.ids) for text in texts], max(1, ROWS // n)):
-            ids = torch.tensor([texts[i].ids for i in batch])
-            masks = torch.tensor([(texts[i].mask or 0) + self._shift for i in batch]).repeat(n)
-            with self._embeddings.register_forward_hook(inject):
-                logits = self._head.logits(ids, masks).double().numpy()
-            out[:, batch] = logits.reshape(n, len(batch), -1)
+        for batch in batches([(len(text.ids), len(text.decoder)) for text in texts], size):
+            some = [texts[i] for i in batch]
+            rows = self._mode.rows(self._tensor([text.ids for text in some]))
+            inputs: dict[str, Any] = {}
+            if cache is None:
+                rows, deltas = self._mode.put(rows, prompts), prompts
+            else:
+                rows, deltas = rows[:, shared:].repeat(n, 1, 1), None
+                inputs = {"past_key_values": _repeated(cache, len(batch)), "use_cache": True}
+            if some[0].decoder:
+                inputs["decoder_input_ids"] = self._tensor([text.decoder for text in some]).repeat(n, 1)
+            at = self._tensor([self._read_at(text, rows.size(1)) for text in some]).repeat(n)
+            logits = self._compute(rows, at, deltas, inputs)
+            out[:, batch] = logits.double().cpu().numpy().reshape(n, len(batch), -1)
         return out
 
+    def _tensor(self, numbers: Sequence[Any]) -> torch.Tensor:
+        return torch.tensor(numbers, device=self._model.device)
 
-def batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
-    """Yield indices of at most `size` equally long texts, the longest first: memory is at its peak at once."""
-    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    for _, group in groupby(order, key=lambda i: lengths[i]):
+    def _read_at(self, text: Encoded, length: int) -> int:
+        """Return the row in which a text's answer is read: of the decoder's, or of so many of its own."""
+        if text.decoder:
+            return len(text.decoder) - 1
+        return length - 1 if text.mask is None else text.mask + self._mode.before
+
+    def _compute(
+        self, rows: torch.Tensor, at: torch.Tensor, deltas: torch.Tensor | None, inputs: dict[str, Any]
+    ) -> torch.Tensor:
+        """Run the model once, eagerly or as the graph that a backend has made of it."""
+        if self._graph is not None:
+            return self._graph(rows, at)
+        with self._mode.entering(rows, deltas):
+            return self._head.logits({"inputs_embeds": rows, **inputs}, at)
+
+    def _prefix(self, prompts: torch.Tensor, texts: Sequence[Encoded]) -> tuple[int, Any]:
+        """Return how many ids all texts begin with, and the keys and values of prompt and these; None for neither."""
+        shortest = min(len(text.ids) for text in texts) - 1
+        first = texts[0].ids
+        shared = next((i for i in range(shortest) if any(text.ids[i] != first[i] for text in texts)), shortest)
+        if shared < self._model.first + self._mode.slots or not shared + self._mode.before:
+            return 0, None
+        rows = self._mode.rows(self._tensor([first[: shared or 1]]))[:, :shared]
+        rows = self._mode.put(rows, prompts)
+        with self._mode.entering(rows, prompts):
+            output = self._model.model.base_model(inputs_embeds=rows, past_key_values=DynamicCache(), use_cache=True)
+        return shared, output.past_key_values
+
+
+def _repeated(cache: Any, times: int) -> DynamicCache:
+    """Return a copy of a cache, to be written to, with each of its rows so many times."""
+    copy = DynamicCache()
+    for i, layer in enumerate(cache.layers):
+        copy.update(layer.keys.repeat_interleave(times, 0), layer.values.repeat_interleave(times, 0), i)
+    return copy
+
+
+def batches(kinds: Sequence[tuple[int, ...]], size: int) -> Iterator[list[int]]:
+    """Yield indices of at most `size` texts of one kind, the largest first: memory is at its peak at once.
+
+    A kind is a text's length, and whatever else texts of one batch must agree in.
+    """
+    order = sorted(range(len(kinds)), key=lambda i: kinds[i], reverse=True)
+    for _, group in groupby(order, key=lambda i: kinds[i]):
         same = list(group)
-        for begin in range(0, len(same), size):
-            yield same[begin : begin + size]
+        for begin in range(0, len(same), max(1, size)):
+            yield same[begin : begin + max(1, size)]

@@ -1,64 +1,96 @@
-"""What is read off the model: label words at the mask, or label texts by cosine similarity."""
+"""What is read off the model: label words at one position, or label texts by cosine similarity."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import torch
 
 from dfo_bench.lm.models import LanguageModel
-from dfo_bench.lm.templates import label_tokens
 
 TEMPERATURE = 20.0
 """What multiplies a cosine to make it a logit, as in the training of sentence encoders."""
 
 
 class Head(ABC):
-    """Reads label logits off a model that a prompt has been put into."""
+    """Reads label logits off a model that prompts have been put into."""
 
     classes: int
 
     @abstractmethod
-    def logits(self, ids: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-        """Run the model on equally long `ids`, shape (texts, length); return logits, shape (rows, classes).
+    def logits(self, inputs: dict[str, Any], at: torch.Tensor) -> torch.Tensor:
+        """Run the model on `inputs`; return logits, shape (rows, classes).
 
-        Hooks may turn the texts into more rows, and into longer ones; `masks` is where each row's mask then stands.
+        `at` is where the answer is read in each row: counted in the model's own rows, a prompt's included.
         """
 
 
 class EmbeddingHead(Head):
-    """Cosine similarity of the mean-pooled text with every label text, as a service for embeddings allows."""
+    """Cosine similarity of a text's embedding with every label text's, as a service for embeddings allows."""
 
-    def __init__(self, model: LanguageModel, texts: Sequence[str]) -> None:
-        """Embed the label texts, without a prompt."""
-        self._model, self.classes = model, len(texts)
-        ids = (torch.tensor([model.tokenizer(text)["input_ids"]]) for text in texts)
+    def __init__(self, model: LanguageModel, texts: Sequence[str], before: int = 0) -> None:
+        """Embed the label texts, without a prompt; `before` rows of one will stand before a text's own."""
+        self._model, self._before, self.classes = model, before, len(texts)
         with torch.inference_mode():
-            self._labels = torch.cat([self._embed(row) for row in ids])
+            ids = (torch.tensor([model.tokenizer(text)["input_ids"]], device=model.device) for text in texts)
+            self._labels = torch.cat([self._embed({"input_ids": row}) for row in ids])
 
-    def logits(self, ids: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-        """Return 20 x cosine; masks are not looked at."""
-        return TEMPERATURE * self._embed(ids) @ self._labels.T
+    def logits(self, inputs: dict[str, Any], at: torch.Tensor) -> torch.Tensor:
+        """Return 20 x cosine; all rows are read, wherever `at` is."""
+        return TEMPERATURE * self._embed(inputs, self._before) @ self._labels.T
 
-    def _embed(self, ids: torch.Tensor) -> torch.Tensor:
-        hidden = self._model.model(input_ids=ids).last_hidden_state
-        return torch.nn.functional.normalize(hidden.mean(dim=1), dim=1)
+    def _embed(self, inputs: dict[str, Any], before: int = 0) -> torch.Tensor:
+        hidden = self._model.model(**inputs).last_hidden_state
+        # A prompt that stands before [CLS] does not take its place.
+        pooled = {"mean": hidden.mean(dim=1), "cls": hidden[:, before], "last": hidden[:, -1]}[self._model.pooling]
+        return torch.nn.functional.normalize(pooled, dim=1)
 
 
-class MaskedHead(Head):
-    """The logits of the label words' first tokens at the mask."""
+class WordsHead(Head):
+    """The logits of the label words' tokens, at the mask or where the answer begins."""
 
-    def __init__(self, model: LanguageModel, words: Sequence[str]) -> None:
-        self._model, self.classes, self._words = model, len(words), torch.tensor(label_tokens(model, words))
+    def __init__(self, model: LanguageModel, tokens: Sequence[int]) -> None:
+        """`tokens` holds one id a label, such as `label_tokens` finds."""
+        self._model, self.classes = model, len(tokens)
+        self._tokens = torch.tensor(tokens, device=model.device)
+        self._narrow: dict[str, torch.Tensor] = {}
+        output = model.model.get_output_embeddings()
+        if getattr(output, "out_features", None) == len(model.words):
+            # The vocabulary's weights are replaced by the label words' for the call: nothing else is scored.
+            name = next(name for name, module in model.model.named_modules() if module is output)
+            for key, value in output.named_parameters(prefix=name):
+                self._narrow[key] = value[self._tokens].contiguous()
+            if hasattr(model.model, "final_logits_bias"):
+                self._narrow["final_logits_bias"] = model.model.final_logits_bias[:, self._tokens]
+        self._tail = model.blocks[-1].get_submodule(model.family.tail) if model.family.tail else None
 
-    def logits(self, ids: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-        """Return label-word logits; the vocabulary is scored at the mask only."""
+    def logits(self, inputs: dict[str, Any], at: torch.Tensor) -> torch.Tensor:
+        """Return label-word logits, of the one row that is read."""
 
-        def at_mask(module: Any, inputs: Any, output: Any) -> Any:
-            hidden = output.last_hidden_state
-            output.last_hidden_state = hidden[torch.arange(len(hidden)), masks][:, None]
+        def cut(hidden: torch.Tensor) -> torch.Tensor:
+            if hidden.size(1) == 1:
+                return hidden
+            return hidden.gather(1, at[:, None, None].expand(-1, 1, hidden.size(2)))
+
+        def early(module: Any, inputs: Any) -> Any:
+            return tuple(cut(value) if isinstance(value, torch.Tensor) else value for value in inputs)
+
+        def read(module: Any, inputs: Any, output: Any) -> Any:
+            output.last_hidden_state = cut(output.last_hidden_state)
             return output
 
-        with self._model.base.register_forward_hook(at_mask):
-            scores: torch.Tensor = self._model.model(input_ids=ids).logits
-        return scores[:, 0, self._words]
+        with ExitStack() as stack:
+            if self._tail is not None:
+                # From here on rows do not mix, so the last block's other rows are never needed.
+                stack.enter_context(self._tail.register_forward_pre_hook(early))
+            stack.enter_context(self._model.reader.register_forward_hook(read))
+            # Tracing knows no weights but the model's own.
+            tracing = torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+            narrow = {} if tracing else self._narrow
+            if narrow:
+                output = torch.func.functional_call(self._model.model, narrow, (), inputs, tie_weights=False)
+            else:
+                output = self._model.model(**inputs)
+        scores: torch.Tensor = output.logits[:, 0]
+        return scores if narrow else scores[:, self._tokens]

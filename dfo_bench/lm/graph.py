@@ -1,0 +1,61 @@
+"""The model, its hooks and its head as one graph of OpenVINO: the same numbers to fp32 rounding, sooner on a CPU."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from dfo_bench.errors import InputError
+from dfo_bench.lm.heads import Head
+from dfo_bench.lm.models import LanguageModel, quiet
+from dfo_bench.lm.modes import Mode
+
+
+class _Traced(torch.nn.Module):
+    """What is traced: rows and where to read in, logits out."""
+
+    def __init__(self, model: LanguageModel, head: Head, mode: Mode) -> None:
+        super().__init__()
+        self.model, self._head, self._mode = model.model, head, mode
+
+    def forward(self, rows: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+        with self._mode.entering(rows, None):
+            return self._head.logits({"inputs_embeds": rows}, at)
+
+
+def graph(model: LanguageModel, head: Head, mode: Mode) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """Return a function from rows, shape (n, length, size), and where to read, shape (n,), to logits (n, classes).
+
+    It is single-threaded and computes in fp32. Raise InputError where there is no OpenVINO, or it is not offered.
+    """
+    if "masked" not in model.family.heads or mode.name == "deep":
+        raise InputError(
+            "backend=openvino is offered for head=embedding and head=masked of encoders, and not for mode=deep"
+        )
+    if model.device.type != "cpu" or model.words.dtype != torch.float32:
+        raise InputError("backend=openvino computes in fp32 on a CPU; leave it out")
+    try:
+        from openvino import Core
+        from openvino.frontend import FrontEndManager
+        from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+    except ImportError as error:
+        raise InputError("backend=openvino needs OpenVINO; pip install 'dfo-bench[openvino]'") from error
+    size = model.words.size(1)
+    example = torch.zeros(2, 16, size), torch.tensor([3, 4])
+    with torch.inference_mode(), quiet(), warnings.catch_warnings():
+        # The tracer warns of every shape that it takes for a constant, as it should here: batches are never padded.
+        warnings.simplefilter("ignore")
+        decoder = TorchScriptPythonDecoder(_Traced(model, head, mode), example_input=example)
+        # Not openvino.convert_model, which does the same and reports the use of it to its makers.
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        traced = frontend.convert(frontend.load(decoder))
+    traced.reshape({0: [-1, -1, size], 1: [-1]})
+    settings = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+    request: Any = Core().compile_model(traced, "CPU", settings).create_infer_request()
+
+    def run(rows: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+        # A copy: the request writes its next result into the same place.
+        return torch.from_numpy(request.infer([rows.numpy(), at.numpy()])[0].copy())
+
+    return run

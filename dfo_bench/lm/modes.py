@@ -1,0 +1,130 @@
+"""Where a continuous prompt meets a text: in a stock model, by hooks that are gone when the call is over.
+
+A text's rows are what `LanguageModel` would compute for it without a prompt: at the entry of the first block (`add`,
+`cat`, `deep`) or as word embeddings (`inputs_embeds`).
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+
+from dfo_bench.errors import InputError
+from dfo_bench.lm.models import LanguageModel
+
+MODES = ("add", "cat", "inputs_embeds", "deep")
+"""What `mode` may be: Black-Box Tuning's two, PEFT's prompt tuning, and BBTv2's deltas before every block."""
+
+
+class _ReachedError(Exception):
+    """The rows have been seen, and the rest of the model need not run."""
+
+    def __init__(self, hidden: torch.Tensor) -> None:
+        self.hidden = hidden
+
+
+class Mode:
+    """One way to put prompts of `tokens` rows into a model."""
+
+    def __init__(self, model: LanguageModel, name: str, tokens: int) -> None:
+        self._model, self.name, self.tokens = model, name, tokens
+        self._entry = None if name == "inputs_embeds" else model.entry
+        self._blocks = model.blocks if name == "deep" else []
+        if name == "deep" and not self._blocks:
+            raise InputError(
+                f"model {model.name!r} has one block for all its layers, and mode=deep needs one for each; "
+                "pass mode=add, mode=cat or mode=inputs_embeds"
+            )
+        self.before = tokens if name in ("cat", "inputs_embeds") else 0
+        """How many rows come before a text's own."""
+        self.slots = tokens - self.before
+        """How many rows of the text itself, from the first after its special tokens on, are the prompt's."""
+        size = model.model.config.hidden_size if name == "deep" else model.words.size(1)
+        self.shape = (len(self._blocks), tokens, size) if name == "deep" else (tokens, size)
+        """The shape of one candidate."""
+        self.scale = float(model.words.double().std())
+        """The size of a typical step: the standard deviation of the word embeddings."""
+
+    def rows(self, ids: torch.Tensor) -> torch.Tensor:
+        """Return the rows of texts without a prompt; ids (t, length) become (t, length, size)."""
+        if self._entry is None:
+            rows: torch.Tensor = self._model.base.get_input_embeddings()(ids)
+            return rows
+
+        def reached(module: Any, inputs: Any, hidden: torch.Tensor) -> None:
+            raise _ReachedError(hidden)
+
+        with self._entry.register_forward_hook(reached):
+            try:
+                self._model.base(input_ids=ids)
+            except _ReachedError as at:
+                return at.hidden
+        raise AssertionError(f"{self._model.name} never reached its first block")
+
+    def put(self, rows: torch.Tensor, prompts: torch.Tensor) -> torch.Tensor:
+        """Return the rows of every text under every candidate, texts fastest, shape (n * t, before + length, size)."""
+        many = rows.repeat(len(prompts), 1, 1)
+        if self.name == "deep":
+            return many
+        each = prompts.repeat_interleave(len(rows), 0)
+        if self.before:
+            return torch.cat([each, many], dim=1)
+        first = self._model.first
+        many[:, first : first + self.tokens] += each
+        return many
+
+    @contextmanager
+    def entering(self, rows: torch.Tensor, prompts: torch.Tensor | None) -> Iterator[None]:
+        """While it lasts, a call of the model with inputs_embeds=rows goes through its blocks with these rows.
+
+        `prompts` are what mode=deep adds to them before every block; None where the rows hold no slots.
+        """
+
+        def enter(module: Any, inputs: Any, hidden: Any) -> torch.Tensor:
+            # What the model would make of them has positions and norms a second time.
+            return rows
+
+        with ExitStack() as stack:
+            if self._entry is not None:
+                stack.enter_context(self._entry.register_forward_hook(enter))
+            if self.name == "deep" and prompts is not None:
+                each = prompts.repeat_interleave(len(rows) // len(prompts), 0)
+                for i, block in enumerate(self._blocks):
+                    stack.enter_context(block.register_forward_pre_hook(self._adding(each[:, i])))
+            yield
+
+    def _adding(self, deltas: torch.Tensor) -> Callable[[Any, Any], Any]:
+        first = self._model.first
+
+        def add(module: Any, inputs: Any) -> Any:
+            hidden = inputs[0].clone()
+            hidden[:, first : first + self.tokens] += deltas
+            return (hidden, *inputs[1:])
+
+        return add
+
+    def block_scales(self, texts: list[torch.Tensor]) -> list[float]:
+        """Return a typical step's size at every block, for mode=deep, measured on some texts without a prompt.
+
+        It is the standard deviation of the word embeddings at the first block, as everywhere, and that of the hidden
+        states that enter at the others, clipped five times to mean +- 3 standard deviations (BBTv2's program).
+        """
+        seen: list[list[torch.Tensor]] = [[] for _ in self._blocks]
+
+        def keep(kept: list[torch.Tensor]) -> Callable[[Any, Any], None]:
+            return lambda module, inputs: kept.append(inputs[0].flatten())
+
+        with ExitStack() as stack:
+            for block, kept in zip(self._blocks, seen, strict=True):
+                stack.enter_context(block.register_forward_pre_hook(keep(kept)))
+            for ids in texts:
+                self._model.base(input_ids=ids)
+        return [self.scale, *(_clipped_std(torch.cat(kept).float()) for kept in seen[1:])]
+
+
+def _clipped_std(values: torch.Tensor) -> float:
+    for _ in range(5):
+        std, mean = torch.std_mean(values)
+        values = values.clip(mean - 3 * std, mean + 3 * std)
+    return float(values.std())
