@@ -136,15 +136,29 @@ def assemble(spec: RunSpec, task: Task | None = None) -> Assembly:
 
     `task` is that of another assembly of the same task and seed: building one may mean loading a model.
     """
-    components = {kind: parameters.resolve(kind, getattr(spec, kind)) for kind in registry.KINDS}
+    components: dict[str, Any] = {kind: parameters.resolve(kind, getattr(spec, kind)) for kind in registry.KINDS}
     projection: Projection = registry.construct("projection", components["projection"])
     if task is None:
         task = registry.construct("task", components["task"], rngs=streams(spec.seed))
+    optimizer: type[Optimizer | EmbeddingOptimizer] = registry.load("optimizer", spec.optimizer.name)
+    dim = _dim(spec, task, projection, optimizer)
+    budget = min(spec.budget, optimizer.evaluations or spec.budget)
+    return Assembly(replace(spec, **components, dim=dim, budget=budget), task, projection)
+
+
+def _dim(spec: RunSpec, task: Task, projection: Projection, optimizer: type[Optimizer | EmbeddingOptimizer]) -> int:
+    """Return the dimension to search in."""
     whole = int(task.space.dim)
+    if not whole and optimizer.evaluations != 1:
+        raise InputError(
+            f"task {spec.task} has dimension 0, nothing to search; use an optimizer of one evaluation such as start, "
+            "or prompt_tokens of at least 1"
+        )
+    if projection.whole or not whole:
+        return whole
     dim = min(DIM, whole) if spec.dim is None else spec.dim
-    if projection.whole:
-        dim = whole
+    if dim < 1:
+        raise InputError(f"dim must be at least 1, got {dim}")
     if dim > whole:
         raise InputError(f"dim {dim} is above the {whole} of task {spec.task}; use -d {whole} or less")
-    resolved = RunSpec(**components, dim=dim, budget=spec.budget, seed=spec.seed, dev_every=spec.dev_every)
-    return Assembly(resolved, task, projection)
+    return dim

@@ -122,7 +122,8 @@ def run(
 )
 def sweep(
     file: Annotated[
-        str | None, typer.Argument(help="A YAML file, or a preset such as quickstart.", metavar="[FILE.yaml|PRESET]")
+        str | None,
+        typer.Argument(help="A YAML file, or a preset: quickstart, bbt, bbtv2.", metavar="[FILE.yaml|PRESET]"),
     ] = None,
     tasks: Tasks = None,
     optimizers: Optimizers = None,
@@ -133,6 +134,14 @@ def sweep(
     store: StoreTo = None,
     dev_every: Annotated[
         int | None, typer.Option("--dev-every", help="Evaluations between two scores on dev. [default: 100]")
+    ] = None,
+    selection: Annotated[
+        str | None,
+        typer.Option(
+            "--selection",
+            help="What dev scores: incumbent, the best candidate so far, or current, the last one evaluated, which is "
+            "the rule of the Black-Box Tuning paper. [default: incumbent]",
+        ),
     ] = None,
     workers: Annotated[int | None, typer.Option("--workers", help="Runs side by side, each on one core.")] = None,
 ) -> int:
@@ -151,7 +160,7 @@ def sweep(
         "budget": budget,
     }
     options |= {"seeds": parse_seeds(seeds) if seeds else None, "store": store, "workers": workers}
-    options["dev_every"] = dev_every
+    options |= {"dev_every": dev_every, "selection": selection}
     return _sweep({**(read_sweep(file) if file else {}), **{name: v for name, v in options.items() if v is not None}})
 
 
@@ -285,6 +294,27 @@ def plot(
     print(path)
 
 
+@app.command(epilog="Example: dfo-bench export prompts prompts.safetensors --store results/demo")
+def export(
+    to: Annotated[str, typer.Argument(help="prompts or peft.", metavar="FORMAT")],
+    out: Annotated[Path, typer.Argument(help="The file or folder to write.", metavar="OUT")],
+    store: StoreFrom = Path("results"),
+) -> None:
+    """Write what runs have found for other programs.
+
+    prompts: one safetensors file, a tensor for every run of a language-model task. peft: a folder of adapters, one for
+    every run of mode=inputs_embeds.
+    """
+    from dfo_bench.prompts import FORMATS
+    from dfo_bench.store import Store
+
+    if to not in FORMATS:
+        raise UnknownNameError("format", to, FORMATS)
+    for note in FORMATS[to](Store(store), out):
+        print(f"dfo-bench: {note}", file=sys.stderr)
+    print(out)
+
+
 @app.command(epilog="Example: dfo-bench check optimizer cma:popsize=10")
 def check(
     kind: Annotated[str, typer.Argument(help="optimizer, task or projection.")],
@@ -303,6 +333,38 @@ def check(
         table.add_row(title, "no" if problem else "yes", problem)
     _print(table)
     return 0 if kept else 1
+
+
+@app.command(epilog="Example: dfo-bench validate parity:fixture=tests/data/parity")
+def validate(
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(help="Validations; all that need no parameter where none.", metavar="ID"),
+    ] = None,
+) -> int:
+    """Compute published figures again and compare."""
+    from dfo_bench.component import parse
+    from dfo_bench.validate import names, needs, rows
+
+    if not ids:
+        ids = [name for name in names() if not needs(name)]
+        left = [f"{name}:{','.join(f'{key}=...' for key in needs(name))}" for name in names() if name not in ids]
+        if not ids:
+            raise InputError(f"every validation needs a parameter; name one of: {' '.join(left)}")
+        print(f"dfo-bench: left out, for want of a parameter: {' '.join(left)}", file=sys.stderr)
+    missed = 0
+    # All of them are read before the first is computed.
+    for component, found in [(component, rows(component)) for component in map(parse, ids)]:
+        columns = ("figure", "published", "ours", "difference", "tolerance", "matched", "note")
+        table = _table(*columns, title=str(component))
+        for row in found:
+            numbers = (f"{row.published:.7g}", f"{row.ours:.7g}", f"{row.difference:.1e}", f"{row.tolerance:.1e}")
+            table.add_row(row.what, *numbers, "yes" if row.matched else "no", row.note)
+            missed += not row.matched
+        _print(table)
+    if missed:
+        print(f"dfo-bench: {missed} of the figures are not matched", file=sys.stderr)
+    return 1 if missed else 0
 
 
 @app.command(epilog="Example: dfo-bench new optimizer my_search")

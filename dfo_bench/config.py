@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dfo_bench.errors import InputError, UnknownNameError
+from dfo_bench.spec import Selection
 
 _MOST_SEEDS = 100_000
 """In one range: more is a slip of the finger."""
@@ -24,9 +25,10 @@ class SweepFile(BaseModel):
     optimizers: list[str | dict[str, Any]] | None = None
     projections: list[str | dict[str, Any]] | None = None
     dim: int | None = None
-    budget: int | None = None
+    budget: int | dict[str, int] | None = None
     seeds: list[int | str] | int | str | None = None
     dev_every: int | None = None
+    selection: Selection | None = None
     store: str | None = None
     workers: int | None = None
 

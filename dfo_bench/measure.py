@@ -1,4 +1,4 @@
-"""Dev on schedule and test once: what the incumbent is worth on data the search does not see."""
+"""Dev on schedule and test once: what the search has found is worth on data that it does not see."""
 
 import time
 from dataclasses import asdict
@@ -6,6 +6,7 @@ from dataclasses import asdict
 from dfo_bench.core import Cost, Points, Task
 from dfo_bench.journal import Journal, Measurement
 from dfo_bench.meter import Meter
+from dfo_bench.spec import Selection
 
 
 def worth(metrics: dict[str, float], metric: str) -> tuple[float, float]:
@@ -14,13 +15,13 @@ def worth(metrics: dict[str, float], metric: str) -> tuple[float, float]:
 
 
 class Measurer:
-    """Scores a run's incumbent on dev, keeps the candidate that dev likes best, and scores that one on test.
+    """Scores a run's incumbent or current candidate on dev, and on test the one that dev likes best of them.
 
     `selected` is that candidate and `selected_at` the evaluation that found it.
     """
 
-    def __init__(self, task: Task, journal: Journal) -> None:
-        self.task, self._journal = task, journal
+    def __init__(self, task: Task, journal: Journal, selection: Selection) -> None:
+        self.task, self._journal, self._selection = task, journal, selection
         self.selected: Points | None = None
         self.selected_at = 0
         self._best = (-float("inf"), -float("inf"))
@@ -28,18 +29,20 @@ class Measurer:
         self._scored_at = 0
 
     def dev(self, meter: Meter) -> None:
-        """Score the incumbent on dev, and select it if it is better than all before."""
-        if "dev" not in self.task.splits or meter.incumbent is None:
+        """Score a candidate on dev, if there is one, and select it if it is better than all before."""
+        incumbent = self._selection == "incumbent"
+        candidate, found_at = (meter.incumbent, meter.found_at) if incumbent else (meter.current, meter.spent)
+        if "dev" not in self.task.splits or candidate is None:
             return
         # The same candidate as last time has the same score, and a service would charge for asking again.
-        known = self._scored if self._scored_at == meter.found_at else None
-        self._scored, self._scored_at = self._score(meter.incumbent, "dev", meter.spent, known), meter.found_at
+        known = self._scored if self._scored_at == found_at else None
+        self._scored, self._scored_at = self._score(candidate, "dev", meter.spent, known), found_at
         value = worth(self._scored, self.task.metric)
         if value > self._best:
-            self._best, self.selected, self.selected_at = value, meter.incumbent, meter.found_at
+            self._best, self.selected, self.selected_at = value, candidate, found_at
 
     def test(self, meter: Meter) -> None:
-        """Score the selected candidate on test; the incumbent where there is no dev."""
+        """Score the selected candidate on test; the incumbent where dev has selected none."""
         if self.selected is None:
             self.selected, self.selected_at = meter.incumbent, meter.found_at
         if "test" in self.task.splits and self.selected is not None:

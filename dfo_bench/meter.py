@@ -21,7 +21,8 @@ class Meter:
 
     Batches that the journal already holds are answered from it, after a check that they are the same points.
     The state of the run: `spent` evaluations, the `best` loss, the `incumbent` (one candidate, None before the
-    first success), `found_at` which evaluation it was.
+    first success), `found_at` which evaluation it was, and the `current` candidate, the last one evaluated (None
+    where that failed).
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Meter:
         self.task, self.budget = task, budget
         self.spent, self.best, self.found_at = 0, np.inf, 0
         self.incumbent: Points | None = None
+        self.current: Points | None = None
         self.batches: list[Batch] = []
         self.events: list[str] = []
         self._journal, self._progress = journal, progress
@@ -65,6 +67,7 @@ class Meter:
         if losses[first] < self.best:
             self.best, self.incumbent = float(losses[first]), points[first : first + 1]
             self.found_at = self.spent + first + 1
+        self.current = points[len(points) - 1 : len(points)] if losses[-1] < np.inf else None
         self.spent += len(losses)
         self.batches.append(batch)
         self._progress(self.spent, self.best, replayed)

@@ -3,9 +3,11 @@
 import json
 import os
 import platform
+import resource
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -61,6 +63,24 @@ def repaid(batches: Iterable[Batch]) -> int:
     return sum(len(batch.losses) for batch in batches if batch.repaid)
 
 
+def peak_memory() -> int:
+    """Return the most memory this process has held so far, in bytes: the runs that it made before count, too."""
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
+    # On Linux only the second choice: there it begins at what the parent held when it started this process.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def peak_device_memory() -> int | None:
+    """Return the same of tensors on the CUDA device; None where there is none in use."""
+    torch = sys.modules.get("torch")
+    peak: int | None = torch.cuda.max_memory_allocated() if torch and torch.cuda.is_initialized() else None
+    return peak
+
+
 def in_progress(log: Log) -> dict[str, Any]:
     """Return what is known of a run that has not ended, in the form of a summary."""
     table = curve(log.batches)
@@ -72,6 +92,8 @@ def in_progress(log: Log) -> dict[str, Any]:
         "evaluations": log.evaluations,
         "measurements": [vars(m) for m in log.measurements],
         "seconds": seconds(log.batches, log.measurements),
+        "peak_memory": None,
+        "peak_device_memory": None,
         "attempts": log.attempts,
         "repaid": repaid(log.batches),
         "discarded": 0,

@@ -90,7 +90,7 @@ def _attempt(
     """Replay what the journal holds, go on to the end, and write the folder's files."""
     spec = assembly.spec
     meter = Meter(assembly.task, spec.budget, journal, progress, interrupted=interrupted)
-    measurer = Measurer(assembly.task, journal)
+    measurer = Measurer(assembly.task, journal, spec.selection)
     status, error = "finished", ""
     events: Callable[[], list[str]] = list
     try:
@@ -121,6 +121,8 @@ def _attempt(
         "selected": _kept(measurer.selected, measurer.selected_at),
         "measurements": [vars(measurement) for measurement in journal.log.measurements],
         "seconds": record.seconds(meter.batches, journal.log.measurements),
+        "peak_memory": record.peak_memory(),
+        "peak_device_memory": record.peak_device_memory(),
         "attempts": journal.log.attempts,
         "repaid": record.repaid(meter.batches),
         "discarded": sum(Log.read(path).evaluations for path in folder.glob("journal.*.jsonl")),

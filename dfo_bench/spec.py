@@ -4,23 +4,27 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from dfo_bench.component import Component, component
 from dfo_bench.core import Rngs
-from dfo_bench.errors import InputError
+from dfo_bench.errors import InputError, UnknownNameError
 
 DIM, BUDGET, DEV_EVERY = 500, 8_000, 100
 """The defaults of a run: Black-Box Tuning's."""
+
+Selection = Literal["incumbent", "current"]
+"""Which candidate dev scores: the best so far, or the last one evaluated, as the original Black-Box Tuning does."""
 
 
 @dataclass(frozen=True)
 class RunSpec:
     """One run: task x projection x optimizer x seed x budget.
 
-    `dim` None is DIM, or D where that is smaller; `dev_every` is the evaluations between two scores on dev.
+    `dim` None is DIM, or D where that is smaller; `dev_every` is the evaluations between two scores on dev, and
+    `selection` says of which candidate.
     """
 
     task: Component
@@ -30,10 +34,12 @@ class RunSpec:
     budget: int = BUDGET
     seed: int = 0
     dev_every: int = DEV_EVERY
+    selection: Selection = "incumbent"
 
     def __post_init__(self) -> None:
-        """Refuse numbers that make no run."""
-        for name, least in {"dim": 1, "budget": 1, "seed": 0, "dev_every": 1}.items():
+        """Refuse what makes no run."""
+        # Where a task has no dimension, neither has its search.
+        for name, least in {"dim": 0, "budget": 1, "seed": 0, "dev_every": 1}.items():
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
                 raise InputError(f"{name} must be a whole number, got {value!r}")
@@ -41,6 +47,8 @@ class RunSpec:
                 raise InputError(f"{name} must be at least {least}, got {value}")
             if value is not None and value >= 2**63:
                 raise InputError(f"{name} must be below 2^63, got {value}")
+        if self.selection not in get_args(Selection):
+            raise UnknownNameError("selection", str(self.selection), get_args(Selection))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, from which `from_json` makes an equal spec."""

@@ -1,6 +1,7 @@
 """A folder of runs, read as data frames; merged by copying one store's run folders into another."""
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -14,12 +15,13 @@ from dfo_bench import record
 from dfo_bench.errors import StoreError
 from dfo_bench.journal import Log
 from dfo_bench.measure import worth
+from dfo_bench.spec import RunSpec
 
 MARKER = "dfo-bench.json"
 """The file that makes a folder a store."""
 
 _KEY = re.compile(r"[0-9a-f]{16}")
-_ORDER = ["task", "optimizer", "projection", "dim", "budget", "dev_every", "seed"]
+_ORDER = ["task", "optimizer", "projection", "dim", "budget", "dev_every", "selection", "seed"]
 
 
 class Store:
@@ -125,13 +127,13 @@ class Store:
 
 def _row(summary: dict[str, Any]) -> dict[str, Any]:
     """Return a run's row of the frame."""
-    spec, seconds = summary["spec"], summary["seconds"]
+    spec, seconds = RunSpec.from_json(summary["spec"]), summary["seconds"]
     row = {
         "key": summary["key"],
         **summary["shown"],
-        **{name: spec[name] for name in ("dim", "budget", "seed", "dev_every")},
+        **{name: getattr(spec, name) for name in ("dim", "budget", "seed", "dev_every", "selection")},
         **{name: summary[name] for name in ("status", "error", "best_loss", "evaluations")},
-        "optimum": float("nan") if summary["optimum"] is None else summary["optimum"],
+        "optimum": _number(summary["optimum"]),
     }
     dev = [m["metrics"] for m in summary["measurements"] if m["split"] == "dev"]
     test = [m["metrics"] for m in summary["measurements"] if m["split"] == "test"]
@@ -148,4 +150,10 @@ def _row(summary: dict[str, Any]) -> dict[str, Any]:
         "optimizer_cpu_seconds": seconds["optimizer_cpu"],
     }
     row |= {name: value * summary["evaluations"] for name, value in summary["cost"].items()}
+    # The first summaries have none.
+    row |= {name: _number(summary.get(name)) for name in ("peak_memory", "peak_device_memory")}
     return row | {name: summary[name] for name in ("attempts", "repaid", "discarded")}
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value

@@ -4,7 +4,6 @@ import logging
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,11 @@ from dfo_bench import record
 from dfo_bench.assemble import Assembly, assemble
 from dfo_bench.component import Component, component
 from dfo_bench.core import Task
-from dfo_bench.errors import InputError, StoreError
+from dfo_bench.errors import InputError, StoreError, UnknownNameError
 from dfo_bench.journal import Log
 from dfo_bench.progress import Listener, shown
 from dfo_bench.run import mismatch
-from dfo_bench.spec import BUDGET, DEV_EVERY, RunSpec
+from dfo_bench.spec import BUDGET, DEV_EVERY, RunSpec, Selection
 from dfo_bench.store import Store
 from dfo_bench.threads import single_threaded
 from dfo_bench.workers import run_all
@@ -33,9 +32,10 @@ def sweep(
     optimizers: Sequence[Written],
     projections: Sequence[Written] = ("normal",),
     dim: int | None = None,
-    budget: int = BUDGET,
+    budget: int | Mapping[str, int] = BUDGET,
     seeds: Iterable[int] = (0,),
     dev_every: int = DEV_EVERY,
+    selection: Selection = "incumbent",
     store: str | Path = "results",
     workers: int = 1,
     listener: Listener = shown,
@@ -43,17 +43,21 @@ def sweep(
     """Run every task x projection x optimizer x seed into a store, and return it.
 
     Finished runs are skipped, unfinished ones resumed, failed ones tried again. `dim` is 500, or the task's own
-    where that is smaller; `budget` counts evaluations; every `dev_every` of them the incumbent is scored on dev.
-    `workers` processes run side by side, which does not change any result; with more than one a script needs the
-    usual `if __name__ == "__main__":`. InputError is raised before anything is written.
+    where that is smaller. `budget` counts evaluations; it may be a mapping from names of tasks, and a task it does
+    not name has 8,000. Every `dev_every` evaluations dev scores the incumbent, or, with `selection` "current", the
+    candidate evaluated last, as the program of Black-Box Tuning does. `workers` processes run side by side, which
+    does not change any result; with more than one a script needs the usual `if __name__ == "__main__":`. InputError
+    is raised before anything is written.
     """
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise InputError(f"workers must be a whole number, at least 1, got {workers!r}")
-    specs = plan(tasks, optimizers, projections, dim=dim, budget=budget, seeds=seeds, dev_every=dev_every)
+    specs = plan(
+        tasks, optimizers, projections, dim=dim, budget=budget, seeds=seeds, dev_every=dev_every, selection=selection
+    )
     with single_threaded():
         keys = check(specs, Path(store))
     opened = Store.create(store)
-    with listener(specs) as listen:
+    with listener(list(keys)) as listen:
         run_all(keys, opened.path, workers, listen)
     return opened
 
@@ -64,25 +68,39 @@ def plan(
     projections: Sequence[Written],
     *,
     dim: int | None,
-    budget: int,
+    budget: int | Mapping[str, int],
     seeds: Iterable[int],
     dev_every: int,
+    selection: Selection = "incumbent",
 ) -> list[RunSpec]:
     """Return the specs of the product, without repetitions; raise InputError where an axis is empty."""
     dim = None if dim is None else _whole("dim", dim)
-    budget = _whole("budget", budget)
     seeds = [_whole("seed", seed) for seed in seeds]
     if not seeds:
         raise InputError("seeds is empty; name at least one")
     for name, values in {"tasks": tasks, "projections": projections, "optimizers": optimizers}.items():
         if isinstance(values, str | Mapping) or not values:
             raise InputError(f"{name} must be a list of at least one, got {values!r}")
+    budgets = _budgets(budget, {component(task).name for task in tasks})
     # The seed changes slowest, so that a sweep that is stopped early holds whole comparisons.
     specs = [
-        RunSpec(component(task), component(optimizer), component(projection), dim, budget, seed, dev_every)
-        for seed, task, projection, optimizer in product(seeds, tasks, projections, optimizers)
+        RunSpec(task, optimizer, projection, dim, budgets[task.name], seed, dev_every, selection)
+        for seed in seeds
+        for task in map(component, tasks)
+        for projection in map(component, projections)
+        for optimizer in map(component, optimizers)
     ]
     return list(dict.fromkeys(specs))
+
+
+def _budgets(budget: int | Mapping[str, int], tasks: set[str]) -> dict[str, int]:
+    """Return the budget of every task."""
+    if not isinstance(budget, Mapping):
+        return dict.fromkeys(tasks, _whole("budget", budget))
+    for name in budget:
+        if name not in tasks:
+            raise UnknownNameError("task of this sweep (in budget)", str(name), tasks)
+    return {name: _whole(f"budget of {name}", budget.get(name, BUDGET)) for name in tasks}
 
 
 def _whole(name: str, value: Any) -> int:
@@ -94,10 +112,10 @@ def _whole(name: str, value: Any) -> int:
 
 
 def check(specs: Sequence[RunSpec], store: Path) -> dict[RunSpec, str]:
-    """Build every distinct component once, ask each optimizer once, and return the key of every spec.
+    """Build every distinct component once, ask each optimizer once, and return the specs of the runs with their keys.
 
-    Whatever is wrong with a plugin, a parameter, a model, a data file or a journal that cannot go on is found here,
-    before a store is made.
+    A spec's budget is cut to what its optimizer ever asks for. Whatever is wrong with a plugin, a parameter, a model,
+    a data file or a journal that cannot go on is found here, before a store is made.
     """
     tasks: dict[Component, Task] = {}
     assemblies: dict[tuple[Component, Component, Component], Assembly] = {}
@@ -114,7 +132,7 @@ def check(specs: Sequence[RunSpec], store: Path) -> dict[RunSpec, str]:
         assembly = replace(assemblies[combination], spec=replace(assemblies[combination].spec, seed=spec.seed))
         # Two spellings of one run, "cma" and "cma:sigma=1.0", are one run.
         if assembly.key not in keys.values():
-            keys[spec] = assembly.key
+            keys[replace(spec, budget=assembly.spec.budget)] = assembly.key
             others += _made_otherwise(assembly, store / assembly.key)
     if others:
         _logger.warning(

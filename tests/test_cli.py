@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dfo_bench import registry
+from dfo_bench.config import presets
 
 Done = subprocess.CompletedProcess[str]
 
@@ -100,6 +101,7 @@ def test_ctrl_c_gives_130_and_a_store_that_resumes(home: Path) -> None:
         (["run", "-t", "toy"], "Missing option"),
         (["sweep"], "no tasks; name at least one with -t"),
         (["sweep", "quickstrt"], "did you mean quickstart"),
+        (["sweep", "-t", "toy", "-o", "cma", "--selection", "best"], "no selection named 'best'"),
         (["sweep", "no.yaml"], "sweep file no.yaml cannot be read"),
         (["sweep", "-t", "toy", "-o", "cma", "-s", "x"], "seeds 'x': write a whole number or a range"),
         (["sweep", "-t", "toy", "-o", "cma", "-s", "5-2"], "seeds '5-2'"),
@@ -107,6 +109,8 @@ def test_ctrl_c_gives_130_and_a_store_that_resumes(home: Path) -> None:
         (["plot", "curv"], "no kind of plot named 'curv'; did you mean curve"),
         (["status", "--store", "nowhere"], "nowhere does not exist"),
         (["report", "--store", "nowhere"], "nowhere does not exist"),
+        (["export", "promts", "out"], "no format named 'promts'; did you mean prompts"),
+        (["export", "prompts", "out", "--store", "nowhere"], "nowhere does not exist"),
         (["check", "optimizr", "cma"], "did you mean optimizer"),
         (["check", "optimizer", "cmaa"], "did you mean cma"),
         (["new", "optimizer", "random"], "optimizer 'random' exists already"),
@@ -125,7 +129,9 @@ def test_wrong_input_is_one_line_with_exit_status_two(home: Path, arguments: lis
     assert list(home.iterdir()) == []
 
 
-@pytest.mark.parametrize("text", ["[1, 2]", "tasks: toy", "budget: many", "taskz: [toy]", "tasks: [toy", "dim: 1.5"])
+@pytest.mark.parametrize(
+    "text", ["[1, 2]", "tasks: toy", "budget: many", "taskz: [toy]", "tasks: [toy", "dim: 1.5", "selection: best"]
+)
 def test_a_sweep_file_with_a_mistake_is_one_line(home: Path, text: str) -> None:
     (home / "bad.yaml").write_text(text)
     done = dfo_bench("sweep", "bad.yaml", cwd=home)
@@ -170,8 +176,13 @@ def test_new_writes_a_plugin_that_keeps_its_contract(home: Path, kind: str, monk
     assert check.returncode == 0, check.stdout + check.stderr
 
 
+def test_the_help_of_sweep_names_every_preset(home: Path) -> None:
+    done = dfo_bench("sweep", "--help", cwd=home)
+    assert all(name in done.stdout for name in presets())
+
+
 def test_every_command_has_help_with_an_example(home: Path) -> None:
-    for command in ("list", "run", "sweep", "status", "report", "plot", "check", "new"):
+    for command in ("list", "run", "sweep", "status", "report", "plot", "export", "check", "new"):
         done = dfo_bench(command, "--help", cwd=home)
         assert done.returncode == 0
         assert "Example" in done.stdout

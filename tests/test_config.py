@@ -16,7 +16,17 @@ def test_every_preset_names_plugins_and_parameters_that_exist(name: str) -> None
         for written in given[f"{kind}s"]:
             parameters.resolve(kind, component(written))
     axes = [given[f"{kind}s"] for kind in ("task", "optimizer", "projection")]
-    assert plan(*axes, **{key: given[key] for key in ("dim", "budget", "seeds", "dev_every")})
+    numbers = ("dim", "budget", "seeds", "dev_every", "selection")
+    assert plan(*axes, **{key: given[key] for key in numbers if key in given})
+
+
+def test_the_presets_of_black_box_tuning_have_the_settings_of_its_authors() -> None:
+    bbt, bbtv2 = read_sweep("bbt"), read_sweep("bbtv2")
+    assert (bbt["dim"], bbt["budget"], bbt["dev_every"], bbt["seeds"]) == (500, {"dbpedia": 20000}, 100, [0, 1, 2])
+    assert bbt["selection"] == bbtv2["selection"] == "current"
+    tasks = [component(task) for task in bbt["tasks"]]
+    assert {task.name for task in tasks if "loss" in task.params} == {"mrpc", "snli", "rte"}
+    assert [component(task) for task in bbtv2["tasks"]] == [task.replace(mode="deep") for task in tasks]
 
 
 @pytest.mark.parametrize(
@@ -42,6 +52,8 @@ def test_keys_of_a_sweep_file_are_those_of_the_function(tmp_path: Path) -> None:
         "seeds": [0, 1, 5],
         "dev_every": 10,
     }
+    path.write_text("budget: {sphere: 20}\nselection: current\n")
+    assert read_sweep(str(path)) == {"budget": {"sphere": 20}, "selection": "current"}
     path.write_text("optimisers: [cma]\n")
     with pytest.raises(UnknownNameError, match="did you mean optimizers"):
         read_sweep(str(path))

@@ -50,6 +50,13 @@ def test_losses_come_back_and_the_incumbent_is_the_best(path: Path) -> None:
     assert meter.incumbent.dense()[0, 0] == -1
 
 
+def test_the_current_candidate_is_the_last_one_evaluated_and_none_where_it_failed(path: Path) -> None:
+    meter = _meter(path, lambda x: np.where(x == 0, np.nan, x), budget=6)
+    for batch, last in (((3, 2), 2), ((1, 0), None), ((0, 4, 9), 4)):
+        meter.evaluate(_points(*batch))
+        assert (None if meter.current is None else meter.current.dense()[0, 0]) == last
+
+
 def test_a_batch_that_crosses_the_budget_is_cut_and_not_told(path: Path) -> None:
     meter = _meter(path, budget=4)
     assert meter.evaluate(_points(3, 2, 5)) is not None

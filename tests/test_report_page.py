@@ -1,5 +1,6 @@
 """The page and the figures of a made-up store: 2 tasks x 3 optimizers x 2 projections x 3 seeds, and its mishaps."""
 
+import base64
 import hashlib
 import json
 import re
@@ -16,6 +17,7 @@ from dfo_bench.errors import InputError
 from dfo_bench.report.figures import KINDS, draw_curve, save
 from dfo_bench.report.looks import looks
 from dfo_bench.report.page import build_page
+from dfo_bench.report.reproduce import commands
 from dfo_bench.report.statistics import summary
 from dfo_bench.report.tables import costs, results
 
@@ -34,12 +36,13 @@ def run(**fields: Any) -> dict[str, Any]:
     """Return one row of `runs`: finished, one evaluation of budget 1, unless the fields say otherwise."""
     row: dict[str, Any] = {
         "task": "sphere", "optimizer": "random", "projection": "normal", "dim": 2, "budget": 1, "seed": 0,
-        "dev_every": 100, "status": "finished", "error": "", "best_loss": 1.0, "evaluations": 1, "optimum": np.nan,
+        "dev_every": 100, "selection": "incumbent", "status": "finished", "error": "", "best_loss": 1.0,
+        "evaluations": 1, "optimum": np.nan,
         "task_seconds": 2.5, "optimizer_seconds": 0.25, "wall_seconds": 3.0, "examples": 64, "tokens": 1500,
         "bytes_up_z": 800, "bytes_up_prompt": 40_000, "bytes_down": 250, "attempts": 1, "repaid": 0, "discarded": 0,
     }  # fmt: skip
     row |= fields
-    name = "/".join(str(row[c]) for c in ("task", "optimizer", "projection", "dim", "budget", "seed"))
+    name = "/".join(str(row[c]) for c in ("task", "optimizer", "projection", "dim", "budget", "selection", "seed"))
     return {"key": hashlib.sha256(name.encode()).hexdigest()[:16], **row}
 
 
@@ -268,9 +271,63 @@ def test_a_store_whose_only_run_waits_makes_a_page() -> None:
 
 
 def test_groups_of_different_budgets_stand_apart() -> None:
-    page = page_of(*one_task(run(), run(budget=2, evaluations=2)))
-    assert page.buttons == ["random · normal · budget=1", "random · normal · budget=2"]
+    page = page_of(*one_task(run(budget=2, evaluations=2), run(budget=3, evaluations=3)))
+    assert page.buttons == ["random · normal · budget=2", "random · normal · budget=3"]
     assert "Budgets differ" in page.text
+
+
+def test_a_baseline_is_a_level_dashed_line_from_end_to_end_and_a_row_like_any_other() -> None:
+    runs, curves, _ = one_task(run(budget=9, evaluations=9), run(optimizer="start", best_loss=0.5))
+    page = page_of(runs, curves, pd.DataFrame(columns=["key", "evaluation", "split", "metric", "value"]))
+    (figure,) = page.figures
+    line = figure["data"][-1]
+    assert (line["legendgroup"], line["line"]["dash"]) == ("start · normal", "dash")
+    assert [values(line[axis]) for axis in "xy"] == [[1, 9], [0.5, 0.5]]
+    assert "budget 9 · seeds" in page.text
+    assert "Budgets differ" not in page.text
+    assert [row[0].text for row in results(summary(runs).droplevel("task"), looks(runs)).rows] == [
+        "start · normal",
+        "random · normal",
+    ]
+    lines = draw_curve(runs, curves).axes[0].lines
+    dashed = [np.asarray(line.get_xdata()).tolist() for line in lines if line.get_linestyle() == "--"]
+    assert [1, 9] in dashed
+
+
+def values(written: dict[str, str]) -> list[float]:
+    """Return the numbers of an axis of a trace as plotly writes them."""
+    return [float(number) for number in np.frombuffer(base64.b64decode(written["bdata"]), written["dtype"])]
+
+
+def test_a_panel_of_dev_says_which_candidate_is_scored() -> None:
+    for rules, scored in {
+        ("current",): "current candidate",
+        ("incumbent", "current"): "incumbent or current candidate",
+    }.items():
+        runs, curves, measures = one_task(*(run(selection=rule) for rule in rules))
+        measures.loc[0] = [runs["key"][0], 1, "dev", "accuracy", 0.5]
+        assert f"Dev accuracy of the {scored}" in page_of(runs, curves, measures).text
+
+
+def test_the_commands_make_every_run_again() -> None:
+    runs, _, _ = one_task(
+        *(run(optimizer=o, seed=s, dim=5, budget=9) for o in ("cma", "random") for s in (0, 1)),
+        run(optimizer="start", dim=5),
+        run(optimizer="cma", dim=5, budget=9, selection="current"),
+    )
+    sweep = "dfo-bench sweep -t sphere"
+    assert commands(runs, "a b") == [
+        f"{sweep} -o start -p normal -d 5 -b 1 --dev-every 100 -s 0 --store 'a b'",
+        f"{sweep} -o cma -p normal -d 5 -b 9 --dev-every 100 --selection current -s 0 --store 'a b'",
+        f"{sweep} -o cma -o random -p normal -d 5 -b 9 --dev-every 100 -s 0-1 --store 'a b'",
+    ]
+
+
+def test_peak_memory_is_a_cost_where_it_is_known() -> None:
+    runs, _, _ = one_task(run(peak_memory=2.5e9, peak_device_memory=np.nan), run(optimizer="cma", peak_memory=np.nan))
+    table = costs(summary(runs).droplevel("task"), looks(runs))
+    assert [row[table.columns.index("peak memory")].text for row in table.rows] == ["—", "2.5 GB"]
+    assert "peak GPU memory" not in table.columns
 
 
 def test_calls_lost_to_interruptions_are_told() -> None:
@@ -295,6 +352,12 @@ def test_a_figure_has_a_panel_a_task_and_is_the_same_file_every_time(
     }
     assert [axes.get_yscale() for axes in figure.axes] == ["linear", "log"]
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_legend_names_a_line_once_where_tasks_have_budgets_of_their_own() -> None:
+    runs, curves, _ = one_task(run(budget=3, evaluations=3), run(task="ackley", budget=2, evaluations=2))
+    (legend,) = draw_curve(runs, curves).legends
+    assert len(legend.get_texts()) == 1
 
 
 def test_the_lines_of_a_figure_differ_without_colour(frames: Frames) -> None:

@@ -28,7 +28,8 @@ def runs_of(*rows: dict[str, Any]) -> pd.DataFrame:
     """Return `runs`: finished ones of budget 4 that differ in seed and key, unless a row says otherwise."""
     common = {
         "task": "sphere", "optimizer": "cma", "projection": "normal", "dim": 2, "budget": 4, "dev_every": 100,
-        "status": "finished", "error": "", "evaluations": 4, "best_loss": 1.0, "task_seconds": 2.0, "tokens": 10,
+        "selection": "incumbent", "status": "finished", "error": "",
+        "evaluations": 4, "best_loss": 1.0, "task_seconds": 2.0, "tokens": 10,
     }  # fmt: skip
     return pd.DataFrame([{"key": f"k{i}", "seed": i, **common, **row} for i, row in enumerate(rows)])
 
@@ -118,6 +119,33 @@ def test_a_curve_ends_where_the_longest_unfinished_run_has_come() -> None:
     assert list(curve_bands(runs, curves_of(k0=[3, 2], k1=[5]))["median"]) == [4, 3.5]
 
 
+def test_a_baseline_of_one_evaluation_is_level_to_the_end_of_the_longest_curve_of_its_task() -> None:
+    start = {"optimizer": "start", "budget": 1, "evaluations": 1}
+    ackley = {"task": "ackley", "evaluations": 3, "status": "unfinished"}
+    runs = runs_of({}, ackley, start, {**start, "task": "ackley"})
+    curves = curves_of(k0=[4, 3, 2, 1], k1=[8, 7, 6], k2=[5], k3=[9])
+    bands = curve_bands(runs, curves).query("optimizer == 'start'")
+    assert bands[["task", "evaluation", "median"]].values.tolist() == [
+        ["ackley", 1, 9], ["ackley", 3, 9], ["sphere", 1, 5], ["sphere", 4, 5]]  # fmt: skip
+    measures = measures_of(("k0", 2, 0.5), ("k0", 4, 0.7), ("k2", 1, 0.3))
+    bands = measure_bands(runs, measures, "dev", "accuracy").query("optimizer == 'start'")
+    assert bands[["evaluation", "median"]].values.tolist() == [[1, 0.3], [4, 0.3]]
+
+
+def test_a_baseline_alone_is_one_point() -> None:
+    bands = curve_bands(runs_of({"budget": 1, "evaluations": 1}), curves_of(k0=[5]))
+    assert list(bands["evaluation"]) == [1]
+
+
+def test_runs_of_different_rules_of_selection_are_different_groups() -> None:
+    runs = runs_of({}, {"selection": "current"})
+    assert len(summary(runs)) == 2
+    assert [look.label for look in looks(runs).values()] == [
+        "cma · normal · selection=current",
+        "cma · normal · selection=incumbent",
+    ]
+
+
 def test_a_group_of_several_budgets_ends_at_the_smallest() -> None:
     runs = runs_of({}, {"budget": 2, "evaluations": 2})
     curves = curves_of(k0=[4, 3, 2, 1], k1=[8, 6])
@@ -182,6 +210,11 @@ def test_an_optimizer_keeps_its_colour_and_marker_and_a_projection_its_dash() ->
     assert len({(look.marker, look.dash) for look in (a_x, a_y, b_x, b_y)}) == 4
 
 
+def test_only_a_baseline_is_dashed() -> None:
+    runs = runs_of(*({"projection": p} for p in "abcdefg"), {"optimizer": "start", "budget": 1})
+    assert [look.dash == "dash" for look in looks(runs).values()] == [False] * 7 + [True]
+
+
 def test_cautions_say_what_the_runs_cannot_show() -> None:
     def said(*rows: dict[str, Any]) -> str:
         runs = runs_of(*rows)
@@ -194,6 +227,7 @@ def test_cautions_say_what_the_runs_cannot_show() -> None:
     assert "Groups have only 2 seeds" in said({}, {})
     assert "not paired" in said({}, {}, {"optimizer": "random"})
     assert "Budgets differ" in said({}, {"budget": 5})
+    assert "Budgets differ" not in said({}, {"optimizer": "start", "budget": 1})
     assert "cma · normal on sphere: 2 of its runs had no successful" in said({"best_loss": INF}, {"best_loss": NAN})
     assert said(*({} for _ in range(5))) == ""
 

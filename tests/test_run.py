@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,18 @@ def test_a_candidate_that_stays_the_incumbent_is_scored_once(store: Store, tmp_p
     assert (store.measures()["split"] == "dev").sum() == 2 * 20
 
 
+def test_under_the_current_rule_dev_scores_the_last_candidate_evaluated(store: Store, tmp_path: Path) -> None:
+    log = tmp_path / "calls"
+    summary = execute(_spec(f"toy:log={log}", budget=50, selection="current"), store.path)
+    digests = store.curves()["digest"]
+    scored = [line.split()[1] for line in log.read_text().splitlines() if line.startswith("dev")]
+    assert scored == [digests[at - 1] for at in (20, 40, 50)]
+    dev = store.measures().query("split == 'dev' and metric == 'closeness'")
+    best = int(dev["evaluation"].iloc[dev["value"].argmax()])
+    assert summary["selected"]["evaluation"] == best
+    assert log.read_text().splitlines()[-1] == f"test {digests[best - 1]}"
+
+
 def test_costs_are_of_the_whole_run_and_z_goes_up_as_four_bytes_a_dimension(store: Store) -> None:
     execute(_spec(budget=10), store.path)
     run = store.runs().iloc[0]
@@ -91,11 +104,22 @@ def test_runs_of_one_seed_share_task_and_embedding(store: Store) -> None:
     assert first.nunique() == 1
 
 
-@pytest.mark.parametrize("optimizer", ["odd", "cma:popsize=6", "sre:stages=3", "bo:points=12", "rembo:k=2,inner=(cma)"])
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        "odd",
+        "cma:popsize=6",
+        "sre:stages=3",
+        "bo:points=12",
+        "rembo:k=2,inner=(cma)",
+        "layerwise:inner=(cma:popsize=6)",
+        "start",
+    ],
+)
 @pytest.mark.parametrize("cut", [0.0, 0.2, 0.5, 0.8, 1.0])
 def test_a_run_cut_anywhere_resumes_to_the_same_bits(store: Store, tmp_path: Path, optimizer: str, cut: float) -> None:
     """The journal of an interrupted run, cut at any byte, leads to the curve of an uninterrupted one."""
-    spec = _spec(optimizer=optimizer, budget=40)
+    spec = _spec("toy:blocks=3", optimizer, budget=40)
     whole = execute(spec, store.path)
     other = Store.create(tmp_path / "other")
     folder = other.path / whole["key"]
@@ -107,9 +131,24 @@ def test_a_run_cut_anywhere_resumes_to_the_same_bits(store: Store, tmp_path: Pat
     pd.testing.assert_frame_equal(_curve(other, whole["key"]), _curve(store, whole["key"]), check_exact=True)
     assert resumed["best_loss"] == whole["best_loss"]
     assert [m["metrics"] for m in resumed["measurements"]] == [m["metrics"] for m in whole["measurements"]]
-    assert resumed["evaluations"] == 40
+    assert resumed["selected"] == whole["selected"]
+    assert resumed["evaluations"] == whole["evaluations"]
     assert kept <= 40
     assert resumed["repaid"] <= 20
+
+
+@pytest.mark.parametrize("kept", [1, 4, 9, 16])
+def test_a_run_under_the_current_rule_resumes_to_the_same_selection(store: Store, tmp_path: Path, kept: int) -> None:
+    spec = _spec(budget=50, selection="current", dev_every=10)
+    whole = execute(spec, store.path)
+    other = Store.create(tmp_path / "other")
+    (other.path / whole["key"]).mkdir()
+    lines = _journal_of(spec, tmp_path).splitlines(keepends=True)
+    (other.path / whole["key"] / record.JOURNAL).write_bytes(b"".join(lines[:kept]))
+    resumed = execute(spec, other.path)
+    assert resumed["selected"] == whole["selected"]
+    assert resumed["selected"]["evaluation"] % 10 == 0
+    assert [m["metrics"] for m in resumed["measurements"]] == [m["metrics"] for m in whole["measurements"]]
 
 
 def _journal_of(spec: RunSpec, tmp_path: Path) -> bytes:
@@ -307,11 +346,69 @@ def test_a_budget_of_one_is_a_run(store: Store) -> None:
     assert "smaller than the first batch" in summary["events"][0]
 
 
+def test_an_optimizer_of_one_evaluation_is_a_run_of_budget_one_whatever_the_budget(store: Store) -> None:
+    first, second = (execute(_spec(optimizer="start", budget=budget), store.path) for budget in (60, 1))
+    assert first == second
+    assert (first["spec"]["budget"], first["evaluations"], first["events"]) == (1, 1, [])
+    assert first["incumbent"] == first["selected"] == {"evaluation": 1, "recipe": {"anchor": "origin", "z": []}}
+    assert store.measures()["split"].unique().tolist() == ["dev", "test"]
+
+
+def test_the_budget_is_cut_to_what_a_plain_optimizer_ever_asks_for(store: Store, toys: Path) -> None:
+    plugin = toys / "odd_plugin.py"
+    plugin.write_text(plugin.read_text().replace("    def __init__", "    evaluations = 7\n\n    def __init__"))
+    assert [execute(_spec(budget=budget), store.path)["evaluations"] for budget in (60, 7, 3)] == [7, 7, 3]
+
+
+@pytest.mark.parametrize("projection", ["normal", "identity"])
+def test_a_task_without_dimension_is_run_and_resumed_by_an_optimizer_of_one_evaluation(
+    store: Store, tmp_path: Path, projection: str
+) -> None:
+    spec = replace(_spec("toy:dim=0", "start"), projection=parse(projection))
+    text = _journal_of(spec, tmp_path)
+    key = json.loads(text.splitlines()[0])["header"]["key"]
+    (store.path / key).mkdir()
+    (store.path / key / record.JOURNAL).write_bytes(text)
+    summary = execute(spec, store.path)
+    assert (summary["status"], summary["spec"]["dim"], summary["best_loss"]) == ("finished", 0, 0.0)
+    assert (summary["attempts"], summary["discarded"]) == (2, 0)
+    assert RunSpec.from_json(summary["spec"]).key({}) == summary["key"]
+    assert store.runs()["bytes_up_z"].tolist() == [100]
+
+
 def test_the_key_rests_on_what_files_hold_and_not_on_where_they_are() -> None:
     spec = _spec("toy:log=a")
     other = _spec("toy:log=b")
     assert spec.key({}) != other.key({})
     assert spec.key({"log": "0123"}) == other.key({"log": "0123"})
+
+
+def test_the_peak_of_memory_stands_in_every_summary_of_a_run_that_ended(store: Store) -> None:
+    held = np.ones(2**24)
+    summary = execute(_spec("toy:fail=always"), store.path)
+    assert held.nbytes < summary["peak_memory"] < 2**40
+    assert summary["peak_device_memory"] is None
+    run = store.runs().iloc[0]
+    assert run["peak_memory"] == summary["peak_memory"]
+    assert np.isnan(run["peak_device_memory"])
+
+
+def test_a_process_does_not_count_the_memory_of_the_one_that_started_it() -> None:
+    held = np.ones(2**26)
+    code = "from dfo_bench.record import peak_memory; print(peak_memory())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < held.nbytes
+
+
+def test_a_summary_of_the_first_release_is_read(store: Store) -> None:
+    summary = execute(_spec(), store.path)
+    for later in ("peak_memory", "peak_device_memory"):
+        del summary[later]
+    del summary["spec"]["selection"]
+    (store.path / summary["key"] / record.SUMMARY).write_text(json.dumps(summary))
+    run = store.runs().iloc[0]
+    assert run["selection"] == "incumbent"
+    assert run[["peak_memory", "peak_device_memory"]].isna().all()
 
 
 def test_provenance_stands_in_every_summary(store: Store) -> None:

@@ -12,6 +12,7 @@ import dfo_bench
 from dfo_bench.errors import InputError, StoreError
 from dfo_bench.spec import RunSpec
 from dfo_bench.store import MARKER, Store
+from dfo_bench.sweeps import plan
 from dfo_bench.workers import Ended, Event
 
 AXES: dict[str, Any] = {
@@ -92,6 +93,42 @@ def test_an_identity_takes_the_dimension_of_the_task(path: Path) -> None:
     assert set(zip(runs["projection"], runs["dim"], strict=True)) == {("identity", 12), ("normal", 3)}
 
 
+def test_an_optimizer_of_one_evaluation_stands_beside_those_that_spend_the_budget(path: Path) -> None:
+    specs: list[RunSpec] = []
+
+    @contextmanager
+    def listener(given: Sequence[RunSpec]) -> Iterator[Any]:
+        specs.extend(given)
+        yield lambda event: None
+
+    runs = _sweep(path, optimizers=["odd", "start"], projections=["normal"], listener=listener).runs()
+    assert set(zip(runs["optimizer"], runs["budget"], runs["evaluations"], strict=True)) == {
+        ("odd", 30, 30),
+        ("start", 1, 1),
+    }
+    assert [(spec.optimizer.name, spec.budget) for spec in specs] == [("odd", 30), ("start", 1)] * 2
+    assert len(_sweep(path, optimizers=["start"], projections=["normal"], budget=500).runs()) == len(runs)
+
+
+def test_a_task_without_dimension_stands_beside_others(path: Path) -> None:
+    runs = _sweep(path, tasks=["toy", "toy:dim=0"], optimizers=["start"], projections=["normal"], seeds=[0]).runs()
+    assert dict(zip(runs["task"], runs["dim"], strict=True)) == {"toy": 3, "toy:dim=0": 0}
+
+
+def test_a_budget_may_be_given_for_each_task_by_name(path: Path) -> None:
+    given = {"tasks": ["toy", "toy:dim=6", "sphere"], "optimizers": ["odd"], "projections": ["normal"], "seeds": [0]}
+    specs = plan(["toy", "sphere"], ["odd"], ["normal"], dim=3, budget={"toy": 30}, seeds=[0], dev_every=9)
+    assert [(spec.task.name, spec.budget) for spec in specs] == [("toy", 30), ("sphere", 8000)]
+    runs = _sweep(path, **given, budget={"toy": 30, "sphere": 20}).runs()
+    assert dict(zip(runs["task"], runs["budget"], strict=True)) == {"toy": 30, "toy:dim=6": 30, "sphere": 20}
+
+
+def test_runs_of_another_rule_of_selection_are_other_runs(path: Path) -> None:
+    for selection in ("incumbent", "current"):
+        runs = _sweep(path, optimizers=["odd"], projections=["normal"], seeds=[0], selection=selection).runs()
+    assert runs["selection"].tolist() == ["current", "incumbent"]
+
+
 def test_merging_stores_is_copying_their_folders(path: Path, tmp_path: Path) -> None:
     whole = _sweep(path)
     for seed in (0, 1):
@@ -120,6 +157,12 @@ def test_merging_stores_is_copying_their_folders(path: Path, tmp_path: Path) -> 
         ({"budget": -5}, "budget must be at least 1, got -5"),
         ({"dim": 13}, "dim 13 is above the 12 of task toy; use -d 12 or less"),
         ({"dim": 0}, "dim must be at least 1"),
+        ({"dim": -1}, "dim must be at least 0"),
+        ({"tasks": ["toy:dim=0"]}, "task toy:dim=0 has dimension 0, nothing to search; use an optimizer of one"),
+        ({"budget": {"tou": 5}}, r"no task of this sweep \(in budget\) named 'tou'; did you mean toy"),
+        ({"budget": {"toy": 0}}, "budget must be at least 1, got 0"),
+        ({"budget": {"toy": 1.5}}, "budget of toy must be a whole number, got 1.5"),
+        ({"selection": "curent"}, "no selection named 'curent'; did you mean current"),
         ({"seeds": [-1]}, "seed must be at least 0"),
         ({"seeds": []}, "seeds is empty"),
         ({"tasks": []}, "tasks must be a list of at least one"),

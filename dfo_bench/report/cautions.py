@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from dfo_bench.report.looks import Looks
-from dfo_bench.report.statistics import GROUP, begun
+from dfo_bench.report.statistics import GROUP, baseline, begun
 
 FEW_SEEDS = 5
 """Below this number of seeds the quartiles are hardly more than the runs themselves."""
@@ -32,7 +32,7 @@ def cautions(runs: pd.DataFrame, look: Looks) -> list[str]:
         said.append(f"{which} have only {seeds.min()} seeds: take differences within the bands as undecided.")
     if counted.groupby("task")["seed"].nunique().gt(seeds.groupby("task").min()).any():
         said.append("Not every group of a task has the same seeds: their differences are not paired throughout.")
-    if counted.groupby("task")["budget"].nunique().max() > 1:
+    if counted[~baseline(counted)].groupby("task")["budget"].nunique().max() > 1:
         said.append("Budgets differ within a task: compare final losses only between groups of one budget.")
     lossless = counted[~np.isfinite(counted["best_loss"].astype(float))]
     for (task, *group), number in Counter(lossless[GROUP].itertuples(index=False, name=None)).items():

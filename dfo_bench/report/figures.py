@@ -37,7 +37,9 @@ _SETTINGS: Any = {
     "pdf.fonttype": 42,  # journals refuse type 3 fonts
     "svg.hashsalt": "dfo-bench",  # the same figure is the same file
 }
-_DASHES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-.", "longdash": (0, (8, 2))}
+_DASHES = {
+    "solid": "-", "dash": "--", "dot": ":", "dashdot": "-.", "longdash": (0, (8, 2)), "longdashdot": (0, (8, 2, 1, 2)),
+}  # fmt: skip
 _MARKERS = {
     "circle": "o", "square": "s", "triangle-up": "^", "diamond": "D", "x": "x",
     "triangle-down": "v", "cross": "+", "star": "*", "pentagon": "p", "hexagon": "h",
@@ -57,7 +59,8 @@ def draw_curve(runs: pd.DataFrame, curves: pd.DataFrame, *, style: str = "one-co
         raise InputError(f"nothing to draw: no group of the {len(runs)} runs has a loss in half of its seeds yet")
     look = looks(runs)
     tasks = sorted(bands["task"].unique())
-    drawn = [look[group] for group in sorted(set(bands[SERIES].itertuples(index=False, name=None)))]
+    groups = sorted(set(bands[SERIES].itertuples(index=False, name=None)))
+    drawn = list(dict.fromkeys(look[group] for group in groups))  # budgets that differ by task make no other line
     width, across = STYLES[style]
     rows, columns = ceil(len(tasks) / across), min(across, len(tasks))
     names, ncols = _legend([one.label for one in drawn], width)

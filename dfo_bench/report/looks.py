@@ -1,4 +1,4 @@
-"""How groups are named and told apart: a colour and marker an optimizer, a dash a projection.
+"""How groups are named and told apart: a colour and marker an optimizer, a dash a projection or a baseline.
 
 The marker and the dash alone tell groups apart in black and white; the colours are those of Okabe and Ito
 (2008), which the colour-blind can tell apart, without the yellow that white paper swallows.
@@ -10,8 +10,8 @@ import pandas as pd
 
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 MARKERS = ["circle", "square", "triangle-up", "diamond", "x", "triangle-down", "cross", "star", "pentagon", "hexagon"]
-DASHES = ["solid", "dash", "dot", "dashdot", "longdash"]
-
+DASHES = ["solid", "dot", "dashdot", "longdash", "longdashdot"]
+BASELINE_DASH = "dash"
 
 GLYPHS = dict(zip(MARKERS, "●■▲◆✕▼✚★⬟⬢", strict=True))
 
@@ -31,10 +31,10 @@ class Look:
         return GLYPHS[self.marker]
 
 
-NUMBERS = {"dim": "d", "budget": "budget", "dev_every": "dev every"}
-"""The columns of `runs` that name a group by a number, and its word."""
+SETTINGS = {"dim": "d", "budget": "budget", "dev_every": "dev every", "selection": "selection"}
+"""The other columns of `runs` that name a group, and their words."""
 
-SERIES = ["optimizer", "projection", *NUMBERS]
+SERIES = ["optimizer", "projection", *SETTINGS]
 """The columns that name a group within its task, and its look in every task."""
 
 Looks = dict[tuple[object, ...], Look]
@@ -43,30 +43,29 @@ Looks = dict[tuple[object, ...], Look]
 def looks(runs: pd.DataFrame) -> Looks:
     """Give every value of the columns SERIES a look.
 
-    Numbers are part of the name only where groups of one task differ in nothing else.
+    Settings are part of the name only where groups of one task differ in nothing else.
     """
     groups = runs[["task", *SERIES]].drop_duplicates()
     several = {
         column: groups.groupby(["task", *SERIES[: SERIES.index(column)]])[column].nunique().max() > 1
-        for column in NUMBERS
+        for column in SETTINGS
     }
     optimizers: list[str] = []
     variants: list[str] = []
     named: Looks = {}
     ordered = groups[SERIES].drop_duplicates().sort_values(SERIES)
-    for optimizer, projection, *numbers in ordered.itertuples(index=False):
-        extra = [
-            f"{word}={value}" for (column, word), value in zip(NUMBERS.items(), numbers, strict=True) if several[column]
-        ]
+    for optimizer, projection, *settings in ordered.itertuples(index=False):
+        values = dict(zip(SETTINGS, settings, strict=True))
+        extra = [f"{word}={values[column]}" for column, word in SETTINGS.items() if several[column]]
         variant = " · ".join([projection, *extra])
         colour = _index(optimizers, optimizer)
         look = Look(
             label=f"{optimizer} · {variant}",
             colour=COLOURS[colour % len(COLOURS)],
             marker=MARKERS[colour % len(MARKERS)],
-            dash=DASHES[_index(variants, variant) % len(DASHES)],
+            dash=BASELINE_DASH if values["budget"] == 1 else DASHES[_index(variants, variant) % len(DASHES)],
         )
-        named[optimizer, projection, *numbers] = look
+        named[optimizer, projection, *settings] = look
     return named
 
 

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from dfo_bench.report.cautions import cautions
 from dfo_bench.report.looks import SERIES, Look, Looks, looks
 from dfo_bench.report.panels import library, panels
-from dfo_bench.report.statistics import STATUSES, summary
+from dfo_bench.report.statistics import STATUSES, baseline, summary
 from dfo_bench.report.tables import Table, costs, results, troubles
 
 _TEMPLATES = Environment(
@@ -95,6 +95,8 @@ def _counts(runs: pd.DataFrame) -> dict[str, int]:
 
 def _facts(runs: pd.DataFrame) -> str:
     """Describe a task's runs in a line: "dimension 10, 20 · budget 300 · seeds 0, 1, 2 · known optimum 0"."""
+    if not baseline(runs).all():
+        runs = runs[~baseline(runs)]
     facts = []
     for column, name in {"dim": "dimension", "budget": "budget", "seed": "seeds", "optimum": "known optimum"}.items():
         values = sorted(runs[column].dropna().unique()) if column in runs else []

@@ -10,6 +10,9 @@ from plotly import offline
 from dfo_bench.report.looks import SERIES, Look, Looks
 from dfo_bench.report.statistics import curve_bands, measure_bands, spans_decades
 
+_SCORED = {"incumbent": "incumbent", "current": "current candidate"}
+"""What dev scores, by the rule of selection."""
+
 _FONT = {"family": "system-ui, sans-serif", "size": 13, "color": "#1d2430"}
 _AXIS = {"gridcolor": "#e8ebf0", "linecolor": "#9aa3b2", "ticks": "outside", "tickcolor": "#9aa3b2", "zeroline": False}
 _HOVER = (
@@ -32,9 +35,10 @@ def panels(runs: pd.DataFrame, curves: pd.DataFrame, measures: pd.DataFrame, loo
     dev = measures[measures["key"].isin(runs["key"]) & (measures["split"] == "dev")]
     loss = "loss" if dev.empty else "train loss"
     drawn = {f"{loss.capitalize()} of the incumbent": _panel(losses, look, loss)}
+    scored = " or ".join(what for rule, what in _SCORED.items() if rule in set(runs["selection"]))
     for metric in sorted(dev["metric"].unique(), key=lambda name: (name == "loss", name)):
         bands = measure_bands(runs, dev, "dev", metric)
-        drawn[f"Dev {metric} of the incumbent"] = _panel(bands, look, f"dev {metric}")
+        drawn[f"Dev {metric} of the {scored}"] = _panel(bands, look, f"dev {metric}")
     return {title: figure for title, figure in drawn.items() if figure}
 
 

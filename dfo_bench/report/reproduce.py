@@ -13,20 +13,22 @@ _AXES = {"task": "-t", "optimizer": "-o", "projection": "-p"}
 def commands(runs: pd.DataFrame, store: str) -> list[str]:
     """Return the sweeps whose runs are exactly those of the frame: one where they are a full product."""
     found: list[str] = []
-    for (dim, budget, dev_every), group in runs.groupby(["dim", "budget", "dev_every"], sort=True):
-        numbers = f"-d {dim} -b {budget} --dev-every {dev_every}"
+    for (dim, budget, dev_every, rule), group in runs.groupby(["dim", "budget", "dev_every", "selection"], sort=True):
+        settings = f"-d {dim} -b {budget} --dev-every {dev_every}"
+        if rule != "incumbent":
+            settings += f" --selection {rule}"
         parts = [part for _, part in group.groupby(list(_AXES), sort=True)]
         combinations = math.prod(group[axis].nunique() for axis in _AXES)
         if len(parts) == combinations and len({tuple(sorted(part["seed"])) for part in parts}) == 1:
             parts = [group]
-        found += [_command(part, numbers, store) for part in parts]
+        found += [_command(part, settings, store) for part in parts]
     return found
 
 
-def _command(runs: pd.DataFrame, numbers: str, store: str) -> str:
+def _command(runs: pd.DataFrame, settings: str, store: str) -> str:
     axes = [f"{flag} {shlex.quote(str(name))}" for axis, flag in _AXES.items() for name in runs[axis].unique()]
     return " ".join(
-        ["dfo-bench sweep", *axes, numbers, _seeds(sorted(runs["seed"].unique())), f"--store {shlex.quote(store)}"]
+        ["dfo-bench sweep", *axes, settings, _seeds(sorted(runs["seed"].unique())), f"--store {shlex.quote(store)}"]
     )
 
 

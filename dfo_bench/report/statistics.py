@@ -5,6 +5,7 @@ The rules, which the page repeats to its reader:
 - Every run that has begun counts, failed and unfinished ones with their best so far: +inf before the first
   success, the last best after the end. A failed run without one evaluation counts as +inf throughout.
 - A curve ends at the smallest budget of its group, or where the longest of its runs has come so far.
+- A group of one evaluation is a baseline: its line is level, and as long as the longest of its task.
 - Bands are quartiles over seeds, interpolated linearly; next to a +inf, the worse neighbour stands.
 - Means and deviations (n - 1) are over the runs that have the value; how many those are stands beside them.
 """
@@ -16,14 +17,14 @@ import pandas as pd
 
 from dfo_bench.core import Array, Index
 
-GROUP = ["task", "optimizer", "projection", "dim", "budget", "dev_every"]
+GROUP = ["task", "optimizer", "projection", "dim", "budget", "dev_every", "selection"]
 """The columns of `runs` that name a group."""
 
 STATUSES = ["finished", "failed", "unfinished"]
 
 COSTS = ["task_seconds", "optimizer_seconds", "evaluations", "examples", "tokens"]
-COSTS += ["bytes_up_z", "bytes_up_prompt", "bytes_down"]
-"""What a run costs; see `dfo_bench.core.Cost`."""
+COSTS += ["bytes_up_z", "bytes_up_prompt", "bytes_down", "peak_memory", "peak_device_memory"]
+"""What a run costs; see `dfo_bench.core.Cost` and `dfo_bench.record`."""
 
 BANDS = ["evaluation", "lower", "median", "upper", "n"]
 """The columns of a frame of bands after those of its group."""
@@ -37,6 +38,11 @@ _NEVER: tuple[Index, Array] = (np.empty(0, dtype=np.int64), np.empty(0))
 def begun(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the runs that count: a failure is a result, a run that still waits for its turn is not."""
     return runs[(runs["evaluations"] > 0) | (runs["status"] == "failed")]
+
+
+def baseline(runs: pd.DataFrame) -> pd.Series:
+    """Say of each run whether it is one of a single evaluation."""
+    return runs["budget"] == 1
 
 
 def steps(frame: pd.DataFrame, column: str) -> Steps:
@@ -73,9 +79,13 @@ def grid(end: int, points: int = 400) -> Index:
 def curve_bands(runs: pd.DataFrame, curves: pd.DataFrame, by: Sequence[str] = GROUP) -> pd.DataFrame:
     """Return the incumbent's loss over evaluations, one row a group and evaluation: `by`, then BANDS."""
     best = steps(curves[curves["key"].isin(runs["key"])], "best")
+    counted = begun(runs)
+    longest = counted.groupby("task")["evaluations"].max()
     frames = []
-    for name, members in begun(runs).groupby(list(by), sort=True):
+    for name, members in counted.groupby(list(by), sort=True):
         at = grid(int(min(members["budget"].min(), members["evaluations"].max())))
+        if baseline(members).all():
+            at = np.union1d(at, longest[members["task"]])
         values = np.array([value_at(*best.get(key, _NEVER), at) for key in members["key"]])
         frames.append(_bands(by, name, at, values))
     return _stack(frames, by)
@@ -90,12 +100,16 @@ def measure_bands(
     """
     chosen = measures[(measures["split"] == split) & (measures["metric"] == metric)]
     measured = steps(chosen.dropna(subset=["value"]), "value")
+    counted = runs[runs["key"].isin(list(measured))]
+    longest = counted["key"].map(lambda key: measured[key][0][-1]).groupby(counted["task"]).max()
     frames = []
-    for name, members in runs[runs["key"].isin(list(measured))].groupby(list(by), sort=True):
+    for name, members in counted.groupby(list(by), sort=True):
         own = [measured[key] for key in members["key"]]
         at = np.unique(np.concatenate([evaluations for evaluations, _ in own]))
         first = max(evaluations[0] for evaluations, _ in own)
         at = at[(at >= first) & (at <= members["budget"].min())]
+        if baseline(members).all():
+            at = np.union1d(at, longest[members["task"]])
         frames.append(_bands(by, name, at, np.array([value_at(*one, at) for one in own])))
     return _stack(frames, by)
 

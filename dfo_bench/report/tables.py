@@ -38,6 +38,8 @@ COST_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
     "bytes_up_z": ("upload as z", size),
     "bytes_up_prompt": ("upload as prompt", size),
     "bytes_down": ("download", size),
+    "peak_memory": ("peak memory", size),
+    "peak_device_memory": ("peak GPU memory", size),
 }
 
 
