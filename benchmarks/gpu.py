@@ -1,0 +1,94 @@
+"""Black-Box Tuning's own run on a GPU: RoBERTa-large's shape, SST-2's shape, 8,000 calls of cma, wall time.
+
+The weights are random and the texts made up: time does not depend on them. The share of the bf16 peak is that of the
+model's matrix products, counted on unpadded texts, at the rate of one large product on the same GPU.
+
+Run: python benchmarks/gpu.py [float32|bfloat16]        (or, to try the script on a CPU: python benchmarks/gpu.py tiny)
+"""
+
+import json
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from _timing import machine
+from transformers import RobertaConfig, RobertaForMaskedLM
+
+import dfo_bench
+from dfo_bench.lm import models
+
+LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
+TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+WORDS = ["a", "the", "film", "it", "was", "very", "funny", "sad", "long", "slow", "good", "bad", "story", "and", "but"]
+
+
+def write_model(folder: Path, shape: dict[str, int]) -> None:
+    """Save a model of RoBERTa's classes with random weights, and the tokenizer of the default model."""
+    for file in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
+        shutil.copy(models.find("") / file, folder)
+    torch.manual_seed(0)
+    RobertaForMaskedLM(
+        RobertaConfig(vocab_size=50_265, max_position_embeddings=514, pad_token_id=1, **shape)
+    ).save_pretrained(folder)
+
+
+def write_texts(path: Path) -> None:
+    """Write 40 phrases of SST-2's lengths, 2 to 40 words, for each of two classes."""
+    rng = np.random.default_rng(0)
+    lengths = np.clip(rng.gamma(2.0, 5.0, (40, 2)).round().astype(int), 2, 40)
+    rows = [(" ".join(rng.choice(WORDS, n)), label) for pair in lengths for n, label in zip(pair, "ab", strict=True)]
+    path.write_text("".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows))
+
+
+def peak(dtype: torch.dtype, device: str) -> float:
+    """Return the rate of one large matrix product, in flop a second."""
+    size = 8192 if device == "cuda" else 512
+    a = torch.randn(size, size, device=device, dtype=dtype)
+    for _ in range(3):
+        a @ a
+    if device == "cuda":
+        torch.cuda.synchronize()
+    begin = time.perf_counter()
+    for _ in range(10):
+        a @ a
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return 10 * 2 * size**3 / (time.perf_counter() - begin)
+
+
+def main(precision: str, shape: dict[str, int], budget: int) -> None:
+    """Run the sweep and print its wall time and rate."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    name = torch.cuda.get_device_name() if device == "cuda" else machine()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        write_model(folder, shape)
+        write_texts(folder / "train.jsonl")
+        words = json.dumps({"a": "bad", "b": "great"})
+        task = f"text:train={folder}/train.jsonl,model={folder},head=masked,words={words},precision={precision}"
+        begin = time.perf_counter()
+        store = dfo_bench.sweep(
+            tasks=[f'{task},template="{{text}} . It was [MASK] ."'], optimizers=["cma:popsize=20"], budget=budget,
+            store=folder / "store",
+        )  # fmt: skip
+        wall = time.perf_counter() - begin
+        run = store.runs().iloc[0]
+    hidden, layers = shape["hidden_size"], shape["num_hidden_layers"]
+    # Twelve squares a token and block; attention's two products are below 2 % at these lengths, and left out.
+    flop = run.tokens * layers * (8 * hidden**2 + 4 * hidden * shape["intermediate_size"])
+    dtype = models.PRECISIONS[precision]
+    print(f"{name}, torch {torch.__version__}, {precision}: {budget} calls of {run.examples / budget:.0f} texts")
+    print(f"wall {wall:.1f} s, in the task {run.task_seconds:.1f} s, optimizer {run.optimizer_seconds:.1f} s")
+    print(f"{flop / run.task_seconds:.3g} flop/s, {flop / run.task_seconds / peak(dtype, device):.2f} of the peak")
+
+
+if __name__ == "__main__":
+    given = sys.argv[1] if len(sys.argv) > 1 else "bfloat16"
+    if given == "tiny":
+        main("float32", TINY, 100)
+    else:
+        main(given, LARGE, 8000)

@@ -1,0 +1,176 @@
+"""The evaluation engine against stock models driven as the original drives them, and against the matrix products.
+
+One population of 20 candidates, 50 prompt tokens in mode=add, texts of 10 to 60 tokens (32 of them; 8 for the shapes of
+RoBERTa, whose weights are random: time does not depend on them). One thread. All variants compute the same losses:
+`engine`, `each` (one padded forward a candidate), `whole` (the population in one padded batch). The limit is the time
+that the matrix products of the model alone would take, on the unpadded texts, at the rate measured between the rounds.
+
+Run: python benchmarks/objective.py [minilm] [base] [large]
+"""
+
+import statistics
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from _timing import in_turn, machine, summarize
+from scipy.special import log_softmax
+from transformers import RobertaConfig, RobertaForMaskedLM
+
+from dfo_bench.lm import models
+from dfo_bench.lm.engine import Engine
+from dfo_bench.lm.families import FAMILIES
+from dfo_bench.lm.heads import TEMPERATURE, EmbeddingHead, Head, WordsHead
+from dfo_bench.lm.models import LanguageModel
+from dfo_bench.lm.modes import Mode
+from dfo_bench.lm.templates import PREFIX, Encoded, label_tokens
+
+TOKENS, POPULATION, ROUNDS = 50, 20, 5
+LABELS = ("payment", "password", "delivery", "error")
+
+
+def texts(count: int) -> list[Encoded]:
+    """Return inputs with `count` lengths evenly from 10 to 60 tokens of text, and a mask in each."""
+    rng = np.random.default_rng(0)
+    made = []
+    for length in np.linspace(10, 60, count).round().astype(int):
+        ids = (101, *range(PREFIX, PREFIX + TOKENS), *rng.integers(2000, 20_000, length - 2).tolist(), 102)
+        made.append(Encoded(ids, TOKENS + 5, 0, 0))
+    return made
+
+
+def roberta(hidden: int, layers: int, heads: int) -> LanguageModel:
+    """Return a model of RoBERTa's shape with random weights; its tokenizer is only there to make label tokens."""
+    config = RobertaConfig(
+        vocab_size=50_265, hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads,
+        intermediate_size=4 * hidden, max_position_embeddings=514, pad_token_id=1,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = RobertaForMaskedLM(config).eval().requires_grad_(False)
+    return LanguageModel("random", model, models.load("", "embedding").tokenizer, "", FAMILIES["roberta"])
+
+
+class Stock:
+    """The stock model on padded texts, a hook for the prompt, the head at the mask, as the original has it."""
+
+    def __init__(self, loaded: LanguageModel, head: Head, inputs: list[Encoded]) -> None:
+        self.loaded, self.head = loaded, head
+        longest = max(len(text.ids) for text in inputs)
+        self.ids = torch.tensor([[*text.ids, *[1] * (longest - len(text.ids))] for text in inputs])
+        self.seen = torch.tensor([[1] * len(text.ids) + [0] * (longest - len(text.ids)) for text in inputs])
+        self.masks = torch.tensor([text.mask for text in inputs])
+
+    @torch.inference_mode()
+    def logits(self, prompts: torch.Tensor) -> torch.Tensor:
+        """Return the logits of all texts under every candidate, in one batch."""
+        n, t = len(prompts), len(self.ids)
+
+        def put(module: Any, inputs: Any, output: torch.Tensor) -> torch.Tensor:
+            output = output.clone()
+            output[:, 1 : 1 + TOKENS] += prompts.repeat_interleave(t, 0)
+            return output
+
+        def at_mask(module: Any, inputs: Any, output: Any) -> Any:
+            hidden = output.last_hidden_state
+            output.last_hidden_state = hidden[torch.arange(n * t), self.masks.repeat(n)][:, None]
+            return output
+
+        model, seen = self.loaded.model, self.seen.repeat(n, 1)
+        with self.loaded.entry.register_forward_hook(put):
+            if isinstance(self.head, EmbeddingHead):
+                hidden = model(input_ids=self.ids.repeat(n, 1), attention_mask=seen).last_hidden_state
+                mean = (hidden * seen[:, :, None]).sum(1) / seen.sum(1, keepdim=True)
+                return TEMPERATURE * torch.nn.functional.normalize(mean, dim=1) @ self.head._labels.T
+            with self.loaded.base.register_forward_hook(at_mask):
+                scores: torch.Tensor = model(input_ids=self.ids.repeat(n, 1), attention_mask=seen).logits
+        return scores[:, 0, label_tokens(self.loaded, LABELS, leading_space=False)]
+
+
+def products(loaded: LanguageModel, inputs: list[Encoded]) -> Callable[[], None]:
+    """Return a function that does the model's matrix products for the population, and nothing else."""
+    config = loaded.model.config
+    hidden, inner, heads = config.hidden_size, config.intermediate_size, config.num_attention_heads
+    square, up, down = (torch.randn(a, b) for a, b in ((hidden, hidden), (hidden, inner), (inner, hidden)))
+    longest = max(len(text.ids) for text in inputs)
+    rows, wide = torch.randn(POPULATION * longest, hidden), torch.randn(POPULATION * longest, inner)
+    out, wide_out = torch.empty_like(rows), torch.empty_like(wide)
+    key = torch.randn(POPULATION * heads, longest, hidden // heads)
+    scores = torch.randn(POPULATION * heads, longest, longest)
+
+    def run() -> None:
+        for text in inputs:
+            length = len(text.ids)
+            m = POPULATION * length
+            for _ in range(config.num_hidden_layers):
+                for _ in range(4):
+                    torch.mm(rows[:m], square, out=out[:m])
+                torch.bmm(key[:, :length], key[:, :length].transpose(1, 2))
+                torch.bmm(scores[:, :length, :length], key[:, :length])
+                torch.mm(rows[:m], up, out=wide_out[:m])
+                torch.mm(wide[:m], down, out=out[:m])
+
+    return run
+
+
+def compare(name: str, loaded: LanguageModel, head: Head, count: int) -> None:
+    """Print the ratios for one model."""
+    inputs = texts(count)
+    engine, stock = Engine(loaded, head, Mode(loaded, "add", TOKENS)), Stock(loaded, head, inputs)
+    scale = loaded.words.std().item()
+    prompts = np.random.default_rng(0).normal(size=(POPULATION, TOKENS, loaded.words.size(1))).astype(np.float32)
+    prompts *= np.float32(scale)
+    tensors = torch.from_numpy(prompts)
+    results: dict[str, Any] = {}
+
+    def keep(key: str, run: Callable[[], Any]) -> Callable[[], None]:
+        return lambda: results.update({key: np.asarray(run()).reshape(POPULATION, count, -1)})
+
+    seconds = in_turn(
+        {
+            "engine": keep("engine", lambda: engine.logits(prompts, inputs)),
+            "each": keep("each", lambda: torch.cat([stock.logits(one[None]) for one in tensors])),
+            "whole": keep("whole", lambda: stock.logits(tensors)),
+            "products": products(loaded, inputs),
+        },
+        ROUNDS,
+    )
+    classes = np.arange(count) % len(LABELS)
+
+    def ce(logits: Any) -> Any:
+        return -log_softmax(logits.astype(float), axis=2)[:, np.arange(count), classes].mean(axis=1)
+
+    error = max(np.abs(ce(results["engine"]) - ce(results[key])).max() for key in ("each", "whole"))
+    print(f"\n{name}, {count} texts, CPU seconds a generation, minimum (median) of {ROUNDS}:")
+    for key, values in seconds.items():
+        print(f"  {key:9}{summarize(values)}")
+
+    def ratio(other: str, of: Callable[[list[float]], float]) -> float:
+        return of(seconds[other]) / of(seconds["engine"])
+
+    for key, words in (
+        ("each", "against one padded forward per candidate"),
+        ("whole", "against the population in one padded batch"),
+        ("products", "share of the matrix-multiply limit"),
+    ):
+        print(f"  {words}: {ratio(key, min):.2f} ({ratio(key, statistics.median):.2f})")
+    print(f"  largest loss difference: {error:.1e}")
+
+
+def main(chosen: list[str]) -> None:
+    """Compare the chosen models, all where none is named."""
+    torch.set_num_threads(1)
+    print(machine(), f"torch {torch.__version__}")
+    for name in chosen or ["minilm", "base", "large"]:
+        if name == "minilm":
+            loaded = models.load("", "embedding")
+            compare("all-MiniLM-L6-v2", loaded, EmbeddingHead(loaded, LABELS), 32)
+        else:
+            loaded = roberta(*{"base": (768, 12, 12), "large": (1024, 24, 16)}[name])
+            head = WordsHead(loaded, label_tokens(loaded, LABELS, leading_space=False))
+            compare(f"RoBERTa-{name} shape", loaded, head, 8)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
