@@ -2,8 +2,12 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.tiny_lm import Zoo
 
 # Before any library that reads them is imported.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -18,6 +22,14 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("needs ../shared, the data and models beside the project")
     return folder
+
+
+@pytest.fixture(scope="session")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> "Zoo":
+    """Return the tiny language models, each built when a test first asks for it."""
+    from tests.tiny_lm import Zoo
+
+    return Zoo(tmp_path_factory.mktemp("zoo"))
 
 
 @pytest.fixture

@@ -8,25 +8,30 @@ import torch
 
 from dfo_bench import parameters, registry
 from dfo_bench.component import Component, parse
-from dfo_bench.core import Cost, Dense, InputError, Points, Task
-from dfo_bench.lm import TextTask
+from dfo_bench.core import Array, Cost, Dense, InputError, Points, Task
+from dfo_bench.lm import TextTask, data, models
+from dfo_bench.lm.modes import MODES
 from dfo_bench.spec import streams
-from tests.tiny_lm import build, reviews, write
+from tests.tiny_lm import Zoo, build, reviews, write
 
-DIM = 3 * 16
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(build(tmp_path_factory.mktemp("models") / "tiny"))
+TOKENS, SIZE = 3, 16
+DIM = TOKENS * SIZE
+READERS = [("bert", "embedding"), ("bert", "masked"), ("gpt2", "causal"), ("t5", "seq2seq"), ("bart", "seq2seq")]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a data folder with the task sst2."""
+    """Return a data folder with the tasks sst2 and mrpc."""
     folder = tmp_path_factory.mktemp("data")
     write(folder / "sst2" / "train.jsonl", reviews(8))
     write(folder / "sst2" / "test.jsonl", reviews(5))
+    for split, count in (("train", 8), ("test", 5)):
+        pairs = [
+            {"text_a": f"the film {i}", "text_b": f"it was {word}", "label": label}
+            for i in range(count)
+            for word, label in (("bad", "not_equivalent"), ("the film", "equivalent"))
+        ]
+        write(folder / "mrpc" / f"{split}.jsonl", pairs)
     return folder
 
 
@@ -36,117 +41,271 @@ def make(name: str, seed: int = 0, **params: Any) -> TextTask:
     return task
 
 
-def small(folder: Path, tiny: str, seed: int = 0, **params: Any) -> TextTask:
-    return make("sst2", seed, **{"data_dir": str(folder), "model": tiny, "shots": 4, "prompt_tokens": 3, **params})
+def small(folder: Path, model: str, seed: int = 0, name: str = "sst2", **params: Any) -> TextTask:
+    return make(name, seed, **{"data_dir": str(folder), "model": model, "shots": 4, "prompt_tokens": TOKENS, **params})
 
 
 def points(n: int, dim: int = DIM) -> Points:
     return Dense(np.random.default_rng(1).standard_normal((n, dim)))
 
 
-@pytest.mark.parametrize("head", ["embedding", "masked"])
-@pytest.mark.parametrize("mode", ["add", "cat"])
-@pytest.mark.parametrize("loss", ["ce", "hinge", "perf"])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("name", "head"), READERS)
 def test_every_head_mode_and_loss_evaluates_and_measures(
-    folder: Path, model: str, head: str, mode: str, loss: str
+    folder: Path, zoo: Zoo, name: str, head: str, mode: str
 ) -> None:
-    task = small(folder, model, head=head, mode=mode, loss=loss)
-    assert (task.space.dim, task.splits, task.metric, task.tolerance) == (DIM, ("dev", "test"), "accuracy", 1e-5)
-    values = task.evaluate(points(5))
-    assert values.shape == (5,)
-    assert values.dtype == np.float64
-    assert np.isfinite(values).all()
-    np.testing.assert_allclose(task.evaluate(points(5)[2:3]), values[2:3], atol=1e-5)
-    scores, cost = task.measure(task.space.start, "test")
-    assert sorted(scores) == ["accuracy", "loss"]
-    assert cost.examples == 10
+    for loss in ("ce", "hinge", "perf") if mode == "add" else ("ce",):
+        task = small(folder, zoo.folder(name), head=head, mode=mode, loss=loss)
+        blocks = 2 if mode == "deep" else 1
+        assert (task.space.dim, task.space.blocks, task.tolerance) == (blocks * DIM, blocks, 1e-5)
+        assert (task.splits, task.metric) == (("dev", "test"), "accuracy")
+        x = points(5, blocks * DIM)
+        values = task.evaluate(x)
+        assert values.shape == (5,)
+        assert values.dtype == np.float64
+        assert np.isfinite(values).all()
+        assert loss == "perf" or values.std() > 1e-4
+        np.testing.assert_allclose(task.evaluate(x[2:3]), values[2:3], rtol=0, atol=1e-5)
+        scores, cost = task.measure(task.space.start, "test")
+        assert sorted(scores) == ["accuracy", "loss"]
+        assert cost.examples == 10
+        on_dev, _ = task.measure(x[:1], "dev")
+        assert loss != "perf" or on_dev["loss"] == -on_dev["accuracy"]
 
 
-def test_the_perf_loss_on_dev_is_minus_its_accuracy(folder: Path, model: str) -> None:
-    scores, _ = small(folder, model, loss="perf").measure(points(1), "dev")
-    assert scores["loss"] == -scores["accuracy"]
+TEMPLATES = {"masked": "{} . It was [MASK] .", "causal": "{} . The sentiment is", "seq2seq": "{} . It was [MASK] ."}
 
 
-def test_a_seed_fixes_the_split_and_another_changes_it(folder: Path, model: str) -> None:
-    values = [small(folder, model, seed).evaluate(points(2)) for seed in (0, 0, 1)]
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("name", "head"), READERS[1:])
+def test_without_a_prompt_the_loss_is_the_models_own_on_the_bare_template(
+    folder: Path, zoo: Zoo, name: str, head: str, mode: str
+) -> None:
+    task = small(folder, zoo.folder(name), head=head, mode=mode, prompt_tokens=0)
+    assert (task.space.dim, len(task.space.start)) == (0, 1)
+    loaded = zoo.load(name, head)
+    tokenizer, mask = loaded.tokenizer, loaded.tokenizer.mask_token or "<extra_id_0>"
+    words = (" negative", " positive") if head == "causal" else ("bad", "great")
+    labels = [tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in words]
+    losses = []
+    for row in task._rows["train"]:
+        ids = tokenizer(TEMPLATES[head].format(row.texts[0]).replace("[MASK]", mask))["input_ids"]
+        inputs, at = {"input_ids": torch.tensor([ids])}, -1
+        if head == "masked":
+            at = ids.index(tokenizer.mask_token_id)
+        if head == "seq2seq":
+            written = ids[: ids.index(tokenizer.mask_token_id)] if name == "bart" else tokenizer(mask)["input_ids"][:1]
+            inputs["decoder_input_ids"] = torch.tensor([[loaded.model.config.decoder_start_token_id, *written]])
+        with torch.inference_mode():
+            scores = loaded.model(**inputs).logits[0, at, labels].double()
+        losses.append(-scores.log_softmax(0)[("negative", "positive").index(row.label)].item())
+    for x in (task.space.start, points(2, 0)):
+        np.testing.assert_allclose(task.evaluate(x), np.mean(losses), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_prompts_returns_is_what_meets_the_model(folder: Path, zoo: Zoo, mode: str) -> None:
+    task = small(folder, zoo.folder("gpt2"), head="causal", mode=mode)
+    blocks = models.load(zoo.folder("gpt2"), "causal").blocks
+    x = points(4, task.space.dim)
+    prompts = task.prompts(x)
+    coordinates = x.dense().reshape(4, -1, TOKENS, SIZE)
+    if mode == "deep":
+        ids = [torch.tensor([text.ids]) for text in task._inputs("train")]
+        with torch.inference_mode():
+            scales = np.array(task._mode.block_scales(ids))
+        assert scales[0] == task.space.scale
+        assert scales[1] > 1.5 * scales[0]
+        expected = coordinates * (scales / task.space.scale)[:, None, None]
+    else:
+        expected = coordinates[:, 0]
+    assert prompts.shape == expected.shape
+    assert prompts.dtype == np.float32
+    np.testing.assert_allclose(prompts, expected, rtol=1e-6)
+
+    # The first call of a block is that of the prompt, once a candidate.
+    entered: list[torch.Tensor] = []
+    with blocks[0].ln_1.register_forward_pre_hook(lambda module, inputs: entered.append(inputs[0])):
+        task.evaluate(x)
+        met = entered[0]
+        entered.clear()
+        task.evaluate(Dense(np.zeros((4, task.space.dim))))
+    found = (met - entered[0])[:, :TOKENS]
+    np.testing.assert_allclose(found, prompts[:, 0] if mode == "deep" else prompts, rtol=0, atol=1e-5)
+    if mode == "deep":
+        left: list[torch.Tensor] = []
+        entered.clear()
+        with (
+            blocks[0].register_forward_hook(lambda module, inputs, output: left.append(output)),
+            blocks[1].ln_1.register_forward_pre_hook(lambda module, inputs: entered.append(inputs[0])),
+        ):
+            task.evaluate(x)
+        found = (entered[0] - left[0])[:, :TOKENS]
+        np.testing.assert_allclose(found, prompts[:, 1], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "head", "gap"), [("bert", "masked", " "), ("gpt2", "causal", "\n")])
+def test_solved_examples_of_every_class_stand_before_every_text(
+    tmp_path: Path, folder: Path, name: str, head: str, gap: str
+) -> None:
+    model = str(build(tmp_path / "long", name, max_position_embeddings=512))
+    bare = small(folder, model, head=head, prompt_tokens=0)
+    task = small(folder, model, head=head, prompt_tokens=0, demonstrations=2)
+    tokenizer, words = models.load(model, head).tokenizer, {"negative": "bad", "positive": "great"}
+    solved = data.demonstrations(task._rows["train"], task.labels, 2)
+    assert sorted(row.label for row in solved) == ["negative"] * 2 + ["positive"] * 2
+    shown = ""
+    for row in solved:
+        text = TEMPLATES[head].format(row.texts[0])
+        shown += (text.replace("[MASK]", words[row.label]) if head == "masked" else f"{text} {row.label}") + gap
+    for split in ("train", "dev", "test"):
+        for row, encoded in zip(task._rows[split], task._inputs(split), strict=True):
+            whole = shown + TEMPLATES[head].format(row.texts[0])
+            assert list(encoded.ids) == tokenizer(whole)["input_ids"]
+            assert encoded.text_bytes == len(whole.encode())
+    assert task.cost.tokens > 2 * bare.cost.tokens
+    assert task.evaluate(points(1, 0)) != bare.evaluate(points(1, 0))
+
+
+def test_the_metric_of_a_task_with_a_positive_label_is_its_f1(folder: Path, zoo: Zoo) -> None:
+    task = small(folder, zoo.folder(), name="mrpc", head="masked", loss="perf")
+    assert task.metric == "f1"
+    x = points(8)
+    for i in range(8):
+        scores, _ = task.measure(x[i : i + 1], "test")
+        assert sorted(scores) == ["accuracy", "f1", "loss"]
+        assert scores["loss"] == -scores["f1"]
+        guesses = task._logits(x[i : i + 1], "test")[0].argmax(axis=1)
+        truth = np.array([row.label == "equivalent" for row in task._rows["test"]])
+        hits = ((guesses == 1) & truth).sum()
+        assert scores["f1"] == pytest.approx(2 * hits / ((guesses == 1).sum() + truth.sum()))
+
+
+@pytest.mark.parametrize("mode", ["add", "deep"])
+@pytest.mark.parametrize(("name", "head"), READERS)
+def test_half_precision_keeps_its_stated_tolerance_in_any_batching(
+    folder: Path, zoo: Zoo, name: str, head: str, mode: str
+) -> None:
+    task = small(folder, zoo.folder(name), head=head, mode=mode, precision="bfloat16")
+    x = Dense(task.space.scale * points(7, task.space.dim).dense())
+    together = task.evaluate(x)
+    alone = np.concatenate([task.evaluate(x[i : i + 1]) for i in range(7)])
+    np.testing.assert_allclose(together, alone, rtol=0, atol=task.tolerance)
+    assert task.tolerance == 0.05
+    assert np.array_equal(together, task.evaluate(x))
+
+
+@pytest.mark.parametrize(("head", "name", "spaced"), [("masked", "roberta", False), ("causal", "qwen2", True)])
+def test_a_leading_space_is_left_to_causal_models_unless_asked_for(
+    folder: Path, zoo: Zoo, head: str, name: str, spaced: bool
+) -> None:
+    left_out, same, other = (
+        small(folder, zoo.folder(name), head=head, leading_space=value).evaluate(points(2))
+        for value in (None, spaced, not spaced)
+    )
+    assert np.array_equal(left_out, same)
+    assert not np.allclose(left_out, other, atol=1e-3)
+
+
+def test_a_seed_fixes_the_split_and_another_changes_it(folder: Path, zoo: Zoo) -> None:
+    values = [small(folder, zoo.folder(), seed).evaluate(points(2)) for seed in (0, 0, 1)]
     assert np.array_equal(values[0], values[1])
     assert not np.array_equal(values[0], values[2])
 
 
-def test_a_candidate_that_is_not_finite_has_loss_nan_and_the_others_their_own(folder: Path, model: str) -> None:
-    task = small(folder, model, loss="perf")
-    x = points(3).dense()
-    x[1, 0] = np.nan
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300, 3e38])
+@pytest.mark.parametrize("mode", ["add", "deep"])
+def test_a_candidate_that_is_not_finite_has_loss_nan_and_the_others_their_own(
+    folder: Path, zoo: Zoo, mode: str, value: float
+) -> None:
+    task = small(folder, zoo.folder(), mode=mode, loss="perf")
+    x = points(3, task.space.dim).dense()
+    x[1, -1] = value
     values = task.evaluate(Dense(x))
     assert np.isnan(values).tolist() == [False, True, False]
+    assert np.isnan(task.evaluate(Dense(x[1:2]))).all()
+    np.testing.assert_array_equal(values[[0, 2]], task.evaluate(points(3, task.space.dim))[[0, 2]])
 
 
-def test_the_step_is_the_spread_of_the_word_embeddings(folder: Path, model: str) -> None:
-    task = small(folder, model)
-    assert task.space.scale == pytest.approx(0.5, rel=0.05)
+def test_the_search_starts_at_the_bare_model_and_a_step_is_the_spread_of_the_word_embeddings(
+    folder: Path, zoo: Zoo
+) -> None:
+    task = small(folder, zoo.folder())
+    assert task.space.scale == pytest.approx(zoo.load("bert", "embedding").words.double().std().item())
     assert not task.space.bounded
     assert not task.space.start.dense().any()
 
 
-@pytest.mark.parametrize(("mode", "lead"), [("add", " . "), ("cat", "")])
-def test_the_cost_counts_what_a_service_would_see(tmp_path: Path, model: str, mode: str, lead: str) -> None:
+@pytest.mark.parametrize(("mode", "lead"), [("add", " . "), ("deep", " . "), ("cat", ""), ("inputs_embeds", "")])
+def test_the_cost_counts_what_a_service_would_see(tmp_path: Path, zoo: Zoo, mode: str, lead: str) -> None:
     rows = [{"text": f"{word} film", "label": label} for word, label in [("bad", "no"), ("good", "yes")] * 2]
     train = write(tmp_path / "train.jsonl", rows)
-    task = make("text", train=str(train), model=model, shots=1, prompt_tokens=3, mode=mode)
+    task = make("text", train=str(train), model=zoo.folder(), shots=1, prompt_tokens=3, mode=mode)
     up = len("bad film") + len("good film")
     tokens = 2 * (len(["[CLS]", "[SEP]"]) + 3 + len(lead.split()) + 2)
-    assert task.cost == Cost(2, tokens, up, up + 4 * DIM, 4 * 2 * 2)
+    assert task.cost == Cost(2, tokens, up, up + 4 * task.space.dim, 4 * 2 * 2)
     assert task.truncated("train") == 0
 
 
-def test_long_texts_are_cut_and_counted(tmp_path: Path, model: str) -> None:
-    rows = [{"text": f"{word} film" * size, "label": word} for word in ("bad", "good") for size in (1, 40)]
-    task = make("text", train=str(write(tmp_path / "train.jsonl", rows)), model=model, shots=1, prompt_tokens=3)
-    assert task.truncated("train") + task.truncated("dev") == 2
+@pytest.mark.parametrize(("name", "head"), READERS)
+def test_long_texts_are_cut_and_counted(tmp_path: Path, zoo: Zoo, name: str, head: str) -> None:
+    rows = [{"text": f"{word} film" * size, "label": word} for word in ("bad", "good") for size in (1, 400)]
+    task = make(
+        "text",
+        train=str(write(tmp_path / "train.jsonl", rows)),
+        model=zoo.folder(name),
+        head=head,
+        shots=1,
+        prompt_tokens=3,
+        mode="cat",
+    )
+    cut = task.truncated("train") + task.truncated("dev")
+    # T5 has no positions to run out of.
+    assert cut == (0 if name == "t5" else 2)
     assert np.isfinite(task.evaluate(points(2))).all()
+    assert np.isfinite(task.measure(task.space.start, "dev")[0]["loss"])
 
 
-def test_contents_follow_the_data_and_the_model_not_their_paths(tmp_path: Path, folder: Path, model: str) -> None:
+def test_contents_follow_the_data_and_the_model_not_their_paths(tmp_path: Path, folder: Path, zoo: Zoo) -> None:
     elsewhere = tmp_path / "copy"
     for split in ("train", "test"):
         path = elsewhere / "sst2" / f"{split}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes((folder / "sst2" / f"{split}.jsonl").read_bytes())
     copied = str(build(tmp_path / "model"))
-    assert small(elsewhere, copied).contents == small(folder, model).contents
+    assert small(elsewhere, copied).contents == small(folder, zoo.folder()).contents
     write(elsewhere / "sst2" / "test.jsonl", reviews(6))
-    assert small(elsewhere, copied).contents != small(folder, model).contents
+    assert small(elsewhere, copied).contents != small(folder, zoo.folder()).contents
 
 
-def test_the_data_folder_of_the_environment_is_read(folder: Path, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_data_folder_of_the_environment_is_read(folder: Path, zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DFO_BENCH_DATA", str(folder))
-    task = make("sst2", model=model, shots=4, prompt_tokens=3)
-    assert task.contents == small(folder, model).contents
+    task = make("sst2", model=zoo.folder(), shots=4, prompt_tokens=3)
+    assert task.contents == small(folder, zoo.folder()).contents
 
 
-def test_text_takes_csv_labels_of_its_own_and_a_template(tmp_path: Path, model: str) -> None:
+def test_text_takes_csv_labels_of_its_own_and_a_template(tmp_path: Path, zoo: Zoo) -> None:
     table = tmp_path / "train.csv"
     table.write_text("text,label\n" + "".join(f"{w} film {i},{w}\n" for w in ("bad", "good") for i in range(2)))
-    own = make("text", train=str(table), model=model, shots=1, prompt_tokens=3)
+    own = make("text", train=str(table), model=zoo.folder(), shots=1, prompt_tokens=3)
     assert (own.labels, own.texts, own.splits) == (("bad", "good"), ("bad", "good"), ("dev",))
     assert sorted(own.contents) == ["model", "train"]
     with pytest.raises(NotImplementedError, match="no split 'test'"):
         own.measure(own.space.start, "test")
     words = json.dumps({"good": "great", "bad": "awful"})
-    written = parse(f'text:train={table},model={model},shots=1,prompt_tokens=3,head=masked,words={words},'
+    written = parse(f'text:train={table},model={zoo.folder()},shots=1,prompt_tokens=3,head=masked,words={words},'
                     'template="{text} it was [MASK]"')  # fmt: skip
     task = registry.construct("task", parameters.resolve("task", written), rngs=streams(0))
     assert task.words == ("awful", "great")
     assert np.isfinite(task.evaluate(points(2))).all()
 
 
-def test_text_takes_pairs(tmp_path: Path, model: str) -> None:
+@pytest.mark.parametrize(("name", "head"), READERS)
+def test_text_takes_pairs(tmp_path: Path, zoo: Zoo, name: str, head: str) -> None:
     rows = [{"text_a": w, "text_b": f"film {i}", "label": w} for w in ("bad", "good") for i in range(2)]
     train = str(write(tmp_path / "train.jsonl", rows))
-    for head in ("embedding", "masked"):
-        assert np.isfinite(
-            make("text", train=train, model=model, head=head, shots=1, prompt_tokens=3).evaluate(points(1))
-        )
+    task = make("text", train=train, model=zoo.folder(name), head=head, shots=1, prompt_tokens=3)
+    assert np.isfinite(task.evaluate(points(1))).all()
 
 
 @pytest.mark.parametrize(
@@ -154,26 +313,48 @@ def test_text_takes_pairs(tmp_path: Path, model: str) -> None:
     [
         ({"shots": 0}, "shots must be at least 1, got 0"),
         ({"shots": 5}, r"shots=5 needs 10 examples a class.* has 8; pass shots=4"),
-        ({"prompt_tokens": 0}, "prompt_tokens must be at least 1, got 0"),
-        ({"prompt_tokens": 30, "model": "POSITIONS 33"}, r"leaves no room.*pass at most prompt_tokens=\d"),
-        ({"prompt_tokens": 60, "mode": "cat", "model": "POSITIONS 33"}, "leaves no room"),
-        ({"head": "causal"}, "embedding"),
-        ({"mode": "replace"}, "add"),
+        ({"prompt_tokens": -1}, "prompt_tokens must be at least 0, got -1"),
+        ({"demonstrations": -1}, "demonstrations must be at least 0, got -1"),
+        ({"demonstrations": 5, "head": "masked"}, r"demonstrations=5 .*; pass demonstrations=4 or shots=5"),
+        ({"demonstrations": 1}, "demonstrations need label words; pass head=masked, head=causal or head=seq2seq"),
+        ({"demonstrations": 4, "head": "masked"}, "demonstrations=4 leave no room for text.*; pass fewer"),
+        ({"prompt_tokens": 30, "model": "33 positions"}, r"leaves no room .*; pass at most prompt_tokens=\d+$"),
+        ({"prompt_tokens": 60, "mode": "cat", "model": "33 positions"}, r"; pass at most prompt_tokens=30$"),
+        ({"prompt_tokens": 0, "head": "masked", "model": "6 positions"}, "pass another model: the template alone"),
+        ({"prompt_tokens": 31}, r"ids 1000 to 1030 and the model knows 1030; pass a smaller prompt_tokens or mode=cat"),
+        ({"head": "causal"}, "is a bert, which has no head=causal; pass head=embedding or head=masked"),
+        ({"head": "ranking"}, "embedding"),
+        ({"mode": "replace"}, "inputs_embeds"),
         ({"loss": "mse"}, "hinge"),
+        ({"precision": "int8"}, "bfloat16"),
         ({"data_dir": "/nowhere"}, r"no data file /nowhere/sst2/train\.jsonl"),
         ({"model": "/nowhere"}, "neither a folder nor reachable"),
     ],
 )
-def test_bad_parameters_are_refused_with_a_remedy(
-    tmp_path: Path, folder: Path, model: str, params: dict[str, Any], message: str
+def test_bad_parameters_are_refused_in_one_line_with_a_remedy(
+    tmp_path: Path, folder: Path, zoo: Zoo, params: dict[str, Any], message: str
 ) -> None:
-    if params.get("model") == "POSITIONS 33":
-        params = {**params, "model": str(build(tmp_path / "short", positions=33))}
-    with pytest.raises(InputError, match=message):
-        small(folder, model, **params)
+    if params.get("model", "").endswith(" positions"):
+        positions = int(params["model"].split()[0])
+        params = {**params, "model": str(build(tmp_path / "short", max_position_embeddings=positions))}
+    with pytest.raises(InputError, match=message) as refusal:
+        small(folder, **{"model": zoo.folder(), **params})
+    assert "\n" not in str(refusal.value)
 
 
-def test_bad_texts_are_refused_with_a_remedy(tmp_path: Path, model: str) -> None:
+def test_the_most_prompt_tokens_that_a_refusal_names_are_taken(tmp_path: Path, folder: Path) -> None:
+    model = str(build(tmp_path / "short", max_position_embeddings=33))
+    for mode, head in (("add", "embedding"), ("cat", "masked"), ("deep", "masked")):
+        with pytest.raises(InputError) as refusal:
+            small(folder, model, mode=mode, head=head, prompt_tokens=30 if mode != "cat" else 60)
+        most = int(str(refusal.value).rpartition("=")[2])
+        small(folder, model, mode=mode, head=head, prompt_tokens=most)
+        with pytest.raises(InputError, match="leaves no room"):
+            small(folder, model, mode=mode, head=head, prompt_tokens=most + 1)
+
+
+def test_bad_texts_are_refused_with_a_remedy(tmp_path: Path, zoo: Zoo) -> None:
+    model = zoo.folder()
     one = write(tmp_path / "one.jsonl", [{"text": "x", "label": "a"}] * 4)
     with pytest.raises(InputError, match="needs two labels or more"):
         make("text", train=str(one), model=model, shots=1)
@@ -183,21 +364,41 @@ def test_bad_texts_are_refused_with_a_remedy(tmp_path: Path, model: str) -> None
     other = write(tmp_path / "other.jsonl", [{"text": "x", "label": "z"}])
     with pytest.raises(InputError, match=r"other\.jsonl:1: unknown label 'z'"):
         make("text", train=str(two), test=str(other), model=model, shots=1)
-    with pytest.raises(InputError, match="begin with the same token"):
-        make(
-            "text",
-            train=str(two),
-            words={"a": "good", "b": "goodly"},
-            head="masked",
-            model=model,
-            shots=1,
-            prompt_tokens=3,
-        )
+    empty = write(tmp_path / "empty.jsonl", [{"text": " ", "label": "a"}])
+    with pytest.raises(InputError, match=r"empty\.jsonl:1: field 'text' is ' '; it must be text that is not empty"):
+        make("text", train=str(two), test=str(empty), model=model, shots=1)
 
 
-def test_without_a_folder_or_the_hub_the_remedy_is_a_folder(model: str) -> None:
+def test_a_test_set_that_the_template_does_not_fit_is_refused_before_anything_is_spent(
+    tmp_path: Path, zoo: Zoo
+) -> None:
+    train = write(tmp_path / "train.jsonl", [{"text": "x", "label": label} for label in "abab"])
+    test = write(tmp_path / "test.jsonl", [{"text_a": "x", "text_b": "y", "label": "a"}])
+    with pytest.raises(InputError, match=r"template '\{text\}' has no \{text_a\}, which .*test\.jsonl:1 has"):
+        make("text", train=str(train), test=str(test), model=zoo.folder(), shots=1, prompt_tokens=3)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"words": {"a": "good", "b": "goodly"}}, "'good' and 'goodly' begin with the same token 'good'; choose"),
+        ({"words": {"a": "good", "b": "日本"}}, "label word '日本' has no token in model .*; choose another word"),
+        ({"template": "{text} it was"}, r"must hold \[MASK\] exactly once for head=masked"),
+        ({"template": "[MASK] {text} [MASK]"}, r"must hold \[MASK\] exactly once for head=masked"),
+        ({"template": "{text_a} [MASK]"}, r"has no \{text\}, which .*train\.jsonl:\d has"),
+    ],
+)
+def test_words_and_templates_that_do_not_serve_are_refused(
+    tmp_path: Path, zoo: Zoo, params: dict[str, Any], message: str
+) -> None:
+    train = write(tmp_path / "train.jsonl", [{"text": "x", "label": label} for label in "abab"])
+    with pytest.raises(InputError, match=message):
+        make("text", train=str(train), head="masked", model=zoo.folder(), shots=1, prompt_tokens=3, **params)
+
+
+def test_without_a_folder_or_the_hub_the_remedy_is_a_folder(zoo: Zoo) -> None:
     with pytest.raises(InputError, match=r"pass data_dir=FOLDER or set DFO_BENCH_DATA"):
-        make("agnews", model=model)
+        make("agnews", model=zoo.folder())
 
 
 def test_the_shipped_task_runs_on_the_default_model_as_padded_forwards_would() -> None:
@@ -207,10 +408,8 @@ def test_the_shipped_task_runs_on_the_default_model_as_padded_forwards_would() -
     assert task.splits == ("dev", "test")
 
 
-def padded(task: Any, x: np.ndarray[Any, np.dtype[np.float64]]) -> list[float]:
+def padded(task: Any, x: Array) -> list[float]:
     """Return the losses of one padded forward per candidate with the stock model."""
-    from dfo_bench.lm import models
-
     loaded = models.load("", "embedding")
     inputs, labels = task._inputs("train"), loaded.tokenizer(list(task.texts), padding=True, return_tensors="pt")
     batch = loaded.tokenizer.pad({"input_ids": [list(text.ids) for text in inputs]}, return_tensors="pt")
@@ -221,7 +420,7 @@ def padded(task: Any, x: np.ndarray[Any, np.dtype[np.float64]]) -> list[float]:
             output[:, 1 : 1 + len(prompt)] += prompt
             return output
 
-        with loaded.embeddings.register_forward_hook(put):
+        with loaded.model.embeddings.register_forward_hook(put):
             last = loaded.model(input_ids=ids, attention_mask=seen).last_hidden_state
         mean = (last * seen[:, :, None]).sum(1) / seen.sum(1, keepdim=True)
         return torch.nn.functional.normalize(mean, dim=1)

@@ -155,10 +155,13 @@ def _load(name: str, folder: Path, head: str, precision: str) -> LanguageModel:
     given = {"local_files_only": True, "trust_remote_code": False}
     try:
         with quiet():
-            kind = family(AutoConfig.from_pretrained(folder, **given).model_type, head, name)
+            # Saved settings may ask for tuples.
+            config = AutoConfig.from_pretrained(folder, return_dict=True, **given)
+            kind = family(config.model_type, head, name)
             tokenizer = AutoTokenizer.from_pretrained(folder, **given)
             model, report = _CLASSES[head].from_pretrained(
                 folder,
+                config=config,
                 use_safetensors=True,
                 dtype=PRECISIONS[precision],
                 ignore_mismatched_sizes=True,

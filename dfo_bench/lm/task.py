@@ -161,7 +161,7 @@ class TextTask(Task):
         with np.errstate(over="ignore"):
             # What fp32 cannot hold becomes inf, and nan in the end.
             prompts = points.dense().astype(np.float32).reshape(len(points), *self._mode.shape)
-        return prompts if self._steps is None else prompts * self._steps
+            return prompts if self._steps is None else prompts * self._steps
 
     def evaluate(self, points: Points) -> Array:
         """Return the loss on the train set, shape (n,); nan where a logit is not finite."""

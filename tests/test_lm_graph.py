@@ -1,0 +1,39 @@
+"""The graph against the engine itself, which has its own plain reference."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from dfo_bench.core import InputError
+from dfo_bench.lm.engine import Engine
+from dfo_bench.lm.families import FAMILIES
+from dfo_bench.lm.heads import EmbeddingHead, WordsHead
+from dfo_bench.lm.modes import Mode
+from tests.test_lm_engine import LABEL_TEXTS, LABELS, TOKENS, candidates, texts
+from tests.tiny_lm import TINY, Zoo
+
+ENCODERS = [name for name, tiny in TINY.items() if "masked" in FAMILIES[tiny.model_type].heads]
+WAYS = [("masked", "add"), ("embedding", "cat"), ("masked", "inputs_embeds")]
+
+
+@pytest.mark.parametrize(("head", "mode"), WAYS)
+@pytest.mark.parametrize("name", ENCODERS)
+def test_the_graph_gives_the_logits_of_the_model_that_it_was_made_of(zoo: Zoo, name: str, head: str, mode: str) -> None:
+    loaded, way = zoo.load(name, head), Mode(zoo.load(name, head), mode, TOKENS)
+    reader = EmbeddingHead(loaded, LABEL_TEXTS, way.before) if head == "embedding" else WordsHead(loaded, LABELS)
+    x, some = candidates(loaded, mode, 7), texts(name, head, mode)
+    eager, graph = Engine(loaded, reader, way), Engine(loaded, reader, way, "openvino")
+    # Random weights this large amplify rounding.
+    np.testing.assert_allclose(graph.logits(x, some), eager.logits(x, some), rtol=0, atol=2e-5)
+    assert np.array_equal(graph.logits(x, some), graph.logits(x, some))
+
+
+def test_what_the_graph_is_not_offered_for_is_refused(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    gpt2, bert = zoo.load("gpt2", "causal"), zoo.load("bert", "masked")
+    for model, mode in ((gpt2, "add"), (bert, "deep")):
+        with pytest.raises(InputError, match=r"offered for head=embedding and head=masked .* not for mode=deep"):
+            Engine(model, WordsHead(model, LABELS), Mode(model, mode, TOKENS), "openvino")
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(InputError, match=r"pip install 'dfo-bench\[openvino\]'"):
+        Engine(bert, WordsHead(bert, LABELS), Mode(bert, "add", TOKENS), "openvino")

@@ -1,0 +1,63 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from dfo_bench.lm.engine import Engine
+from dfo_bench.lm.families import FAMILIES
+from dfo_bench.lm.heads import EmbeddingHead, WordsHead
+from dfo_bench.lm.modes import MODES, Mode
+from dfo_bench.lm.templates import Encoded
+from tests import plain_lm
+from tests.tiny_lm import TINY, Zoo
+
+TOKENS = 3
+LABEL_TEXTS = ("great film", "it was bad", "awful")
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("pooling", ["mean", "cls", "last"])
+@pytest.mark.parametrize("name", ["bert", "qwen3"])
+def test_a_text_is_pooled_as_its_model_says_and_a_prompt_is_never_taken_for_its_cls_token(
+    zoo: Zoo, name: str, pooling: str, mode: str
+) -> None:
+    loaded, first = replace(zoo.load(name, "embedding"), pooling=pooling), TINY[name].first
+    way = Mode(loaded, mode, TOKENS)
+    slots = tuple(range(1000, 1000 + way.slots))
+    texts = [Encoded((2,) * first + slots + body + (3,), None, 0, 0) for body in ((300, 77), (512, 88, 99))]
+    prompts = np.random.default_rng(0).standard_normal((2, *way.shape)).astype(np.float32)
+    labels = [plain_lm.embedding(loaded, text) for text in LABEL_TEXTS]
+    expected = [
+        [plain_lm.logits(loaded, "embedding", mode, prompt, text, labels, first) for text in texts]
+        for prompt in torch.tensor(prompts)
+    ]
+    engine = Engine(loaded, EmbeddingHead(loaded, LABEL_TEXTS, way.before), way)
+    np.testing.assert_allclose(engine.logits(prompts, texts), expected, rtol=0, atol=1e-5)
+
+
+def test_a_text_is_most_like_itself(zoo: Zoo) -> None:
+    loaded = zoo.load("bert", "embedding")
+    texts = [Encoded(tuple(loaded.tokenizer(text)["input_ids"]), None, 0, 0) for text in LABEL_TEXTS]
+    engine = Engine(loaded, EmbeddingHead(loaded, LABEL_TEXTS), Mode(loaded, "add", 0))
+    (logits,) = engine.logits(np.zeros((1, 0, 16), np.float32), texts)
+    np.testing.assert_allclose(np.diag(logits), 20, rtol=0, atol=1e-5)
+    assert (logits <= 20 + 1e-5).all()
+    assert logits.argmax(axis=1).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_words_are_scored_in_the_order_given_and_alike_in_any_company(zoo: Zoo, name: str) -> None:
+    head = FAMILIES[TINY[name].model_type].heads[-1]
+    loaded = zoo.load(name, head)
+    text = Encoded((2, 300, 77, 4, 3), 3 if head == "masked" else None, 0, 0, (2, 300, 77) if head == "seq2seq" else ())
+
+    def scores(tokens: list[int]) -> list[float]:
+        engine = Engine(loaded, WordsHead(loaded, tokens), Mode(loaded, "add", 0))
+        row: list[float] = engine.logits(np.zeros((1, 0, loaded.words.size(1)), np.float32), [text])[0, 0].tolist()
+        return row
+
+    many = scores(list(range(1030)))
+    for tokens in ([5, 900], [900, 5, 301], [7]):
+        np.testing.assert_allclose(scores(tokens), np.array(many)[tokens], rtol=0, atol=1e-5)
+    assert len(set(many)) > 1000

@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+import torch
+
+from dfo_bench.lm.families import FAMILIES
+from dfo_bench.lm.modes import MODES, Mode
+from tests import plain_lm
+from tests.tiny_lm import TINY, Zoo, hooks
+
+TOKENS = 3
+DEEP = [name for name, tiny in TINY.items() if FAMILIES[tiny.model_type].blocks]
+
+
+def head_of(name: str) -> str:
+    return FAMILIES[TINY[name].model_type].heads[-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "shape", "before", "slots"),
+    [
+        ("bert", "add", (3, 16), 0, 3),
+        ("bert", "cat", (3, 16), 3, 0),
+        ("bert", "inputs_embeds", (3, 16), 3, 0),
+        ("bert", "deep", (2, 3, 16), 0, 3),
+        # Where word embeddings have a size of their own, deep prompts have that of the blocks.
+        ("electra", "add", (3, 8), 0, 3),
+        ("electra", "deep", (2, 3, 16), 0, 3),
+        ("albert", "cat", (3, 8), 3, 0),
+        ("gpt2", "deep", (2, 3, 16), 0, 3),
+        ("t5", "inputs_embeds", (3, 16), 3, 0),
+    ],
+)
+def test_a_prompt_has_the_size_of_what_it_meets_and_stands_before_the_text_or_in_its_slots(
+    zoo: Zoo, name: str, mode: str, shape: tuple[int, ...], before: int, slots: int
+) -> None:
+    made = Mode(zoo.load(name, head_of(name)), mode, TOKENS)
+    assert (made.shape, made.before, made.slots) == (shape, before, slots)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_no_prompt_takes_no_room_and_has_no_coordinates(zoo: Zoo, mode: str) -> None:
+    made = Mode(zoo.load("bert", "masked"), mode, 0)
+    assert (made.before, made.slots, int(np.prod(made.shape))) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_rows_are_what_enters_the_first_block_or_the_word_embeddings(zoo: Zoo, name: str) -> None:
+    loaded = zoo.load(name, head_of(name))
+    ids = torch.tensor([[2, 300, 4, 77, 3], [2, 512, 77, 4, 3]])
+    with torch.inference_mode():
+        for mode in ("add", "cat"):
+            rows = Mode(loaded, mode, TOKENS).rows(ids)
+            expected = torch.cat([plain_lm.entering(loaded.base, row.tolist()) for row in ids])
+            np.testing.assert_allclose(rows, expected, rtol=0, atol=1e-6)
+        # BART multiplies them by the root of their size.
+        factor = 4 if name == "bart" else 1
+        assert torch.equal(Mode(loaded, "inputs_embeds", TOKENS).rows(ids), factor * loaded.words[ids])
+
+
+def test_every_candidate_meets_every_text_texts_fastest(zoo: Zoo) -> None:
+    loaded = zoo.load("bert", "masked")
+    rows, prompts = torch.randn(2, 7, 16), torch.randn(3, TOKENS, 16)
+    added, before = Mode(loaded, "add", TOKENS).put(rows, prompts), Mode(loaded, "cat", TOKENS).put(rows, prompts)
+    for i in range(3):
+        for j in range(2):
+            assert torch.equal(before[2 * i + j], torch.cat([prompts[i], rows[j]]))
+            expected = rows[j].clone()
+            expected[1:4] += prompts[i]
+            assert torch.equal(added[2 * i + j], expected)
+
+
+@pytest.mark.parametrize("name", ["bert", "electra", "gpt2", "llama", "t5", "bart"])
+def test_the_step_is_the_spread_of_the_word_embeddings(zoo: Zoo, name: str) -> None:
+    loaded = zoo.load(name, head_of(name))
+    spread = np.std(loaded.words.double().numpy(), ddof=1)
+    for mode in MODES:
+        assert Mode(loaded, mode, TOKENS).scale == pytest.approx(spread, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_the_step_of_a_block_is_the_clipped_spread_of_what_enters_it(zoo: Zoo, name: str) -> None:
+    loaded = zoo.load(name, head_of(name))
+    texts = [torch.tensor([ids]) for ids in ([2, 300, 77, 3], [2, 512, 4, 88, 99, 3], [2, 3])]
+    with torch.inference_mode():
+        scales = Mode(loaded, "deep", TOKENS).block_scales(texts)
+        entered = [loaded.base(input_ids=ids, output_hidden_states=True).hidden_states for ids in texts]
+    assert len(scales) == len(loaded.blocks) == 2
+    for i, scale in enumerate(scales):
+        if i == 0:
+            expected = np.std(loaded.words.double().numpy(), ddof=1)
+        else:
+            values = np.concatenate([states[i].double().numpy().ravel() for states in entered])
+            for _ in range(5):
+                mean, spread = values.mean(), values.std(ddof=1)
+                values = values.clip(mean - 3 * spread, mean + 3 * spread)
+            expected = values.std(ddof=1)
+        assert scale == pytest.approx(expected, rel=1e-5)
+
+
+def test_far_outliers_do_not_count_into_the_step_of_a_block(zoo: Zoo) -> None:
+    loaded = zoo.load("bert", "masked")
+    texts = [torch.tensor([[2, *np.random.default_rng(i).integers(100, 900, 50).tolist(), 3]]) for i in range(4)]
+    mode = Mode(loaded, "deep", TOKENS)
+
+    def spoil(module: torch.nn.Module, inputs: object, output: torch.Tensor) -> torch.Tensor:
+        output = output.clone()
+        output[0, 0, 0] = 1e4
+        return output
+
+    with torch.inference_mode():
+        plain = mode.block_scales(texts)[1]
+        with loaded.blocks[0].register_forward_hook(spoil):
+            spoiled = mode.block_scales(texts)[1]
+    # Unclipped it would be 170 and more.
+    assert spoiled < 20 * plain
+
+
+def test_measuring_the_steps_leaves_no_hook_behind(zoo: Zoo) -> None:
+    loaded = zoo.load("gpt2", "causal")
+    mode, before = Mode(loaded, "deep", TOKENS), hooks(loaded)
+    mode.block_scales([torch.tensor([[5, 6, 7]])])
+    mode.rows(torch.tensor([[5, 6, 7]]))
+    with pytest.raises(IndexError):
+        mode.block_scales([torch.tensor([[5, 6, 10**6]])])
+    assert hooks(loaded) == before
