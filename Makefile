@@ -29,6 +29,8 @@ install: .venv/installed
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet $(TORCH)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	# Without what it requires: one of that, directsearch, is GPL, and the rest is here or only for single methods.
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps nevergrad
 	touch $@
 
 .venv/installed-dev: .venv/installed

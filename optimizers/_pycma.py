@@ -1,40 +1,64 @@
 """CMA-ES by its author's library pycma (Hansen, The CMA evolution strategy: a tutorial, arXiv 1604.00772)."""
 
+from typing import Any, Literal
+
 import cma
 import numpy as np
+from cma.restricted_gaussian_sampler import GaussVkDSampler
 
 from dfo_bench.core import Array, Optimizer, Space
+
+Variant = Literal["full", "sep", "vkd"]
 
 _FAILED = 1e300
 """What pycma is told for a failure: it only ranks, and inf would make its ranges nan."""
 
 
 class Pycma(Optimizer):
-    """Full CMA-ES in populations; all that is not said here is pycma's default.
+    """CMA-ES in populations; all that is not said here is pycma's default.
+
+    The covariance is full, or restricted so that a point costs O(d) instead of O(d^2): `sep` is a diagonal (Ros &
+    Hansen, PPSN 2008), `vkd` a diagonal and as many directions as pay (Akimoto & Hansen, GECCO and PPSN 2016).
 
     Where pycma stops by itself (converged, flat or ill-conditioned), a new one starts from the incumbent with the
     first step and population: a search among equals must not end before its budget.
     """
 
-    def __init__(self, space: Space, *, budget: int, rng: np.random.Generator, sigma: float, popsize: int) -> None:
+    def __init__(
+        self,
+        space: Space,
+        *,
+        budget: int,
+        rng: np.random.Generator,
+        sigma: float,
+        popsize: int,
+        variant: Variant = "full",
+    ) -> None:
         """`sigma` is the first step in units of the space's scale, at most 0.3 of the width of a box."""
         super().__init__(space, budget=budget, rng=rng)
-        self._sigma, self._popsize = sigma * space.scale, popsize
+        self._sigma, self._popsize, self._variant = sigma * space.scale, popsize, variant
         if space.lower is not None and space.upper is not None:
             self._sigma = min(self._sigma, 0.3 * (space.upper - space.lower))
         self._best, self._incumbent = np.inf, space.start.dense()[0]
         self._restart()
 
     def _restart(self) -> None:
-        options = {
+        options: dict[str, Any] = {
             "popsize": self._popsize,
             "bounds": [self.space.lower, self.space.upper],
             # A seed would seed NumPy's global state; nan leaves it alone, and all numbers come from randn.
             "seed": np.nan,
-            "randn": lambda *shape: self.rng.standard_normal(shape),
+            "randn": self._randn,
             "verbose": -10,  # prints nothing, writes no files, reads no cma_signals.in
         }
+        if self._variant == "sep":
+            options["CMA_diagonal"] = True
+        elif self._variant == "vkd":
+            options |= GaussVkDSampler.extend_cma_options({"CMA_sampler_options": {"randn": self._randn}})
         self._strategy = cma.CMAEvolutionStrategy(self._incumbent, self._sigma, options)
+
+    def _randn(self, *shape: int) -> Array:
+        return self.rng.standard_normal(shape)
 
     def ask(self) -> Array:
         """Return one population, shape (popsize, d)."""

@@ -1,9 +1,5 @@
 """Bayesian optimization: expected improvement on a Gaussian process (Jones et al., 1998), by optuna's GPSampler."""
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
@@ -12,6 +8,7 @@ from pydantic import PositiveFloat, PositiveInt
 from dfo_bench.core import Array, Dense, Optimizer, Space
 
 from ._embedded import BOX
+from ._optuna import quiet
 from ._pycma import Pycma
 
 _STARTUP = 8
@@ -46,7 +43,7 @@ class Bo(Optimizer):
         self._points, self._told = points, 0
         self._cma: Pycma | None = None
         self._axes: dict[str, BaseDistribution] = {f"u{i}": FloatDistribution(-1.0, 1.0) for i in range(space.dim)}
-        with _quiet():
+        with quiet():
             seed = int(rng.integers(2**31))
             # GPSampler fits a failure, +inf, as the worst finite loss it knows.
             sampler = optuna.samplers.GPSampler(seed=seed, n_startup_trials=_STARTUP, deterministic_objective=True)
@@ -58,7 +55,7 @@ class Bo(Optimizer):
             self._u = self._cma.ask()
         else:
             count = 1 if self._told else min(_STARTUP, self._points)
-            with _quiet():
+            with quiet():
                 self._trials = [self._study.ask(self._axes) for _ in range(count)]
             self._u = np.array([[trial.params[axis] for axis in self._axes] for trial in self._trials])
         return self.space.clip(self._centre + self._half * self._u)
@@ -79,16 +76,3 @@ class Bo(Optimizer):
             self._cma = Pycma(box, budget=self.budget, rng=self.rng, sigma=1.0, popsize=20)
             self._cma.events = self.events
             del self._study, self._trials
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Hold back optuna's log and its warnings about experimental arguments and infinite values."""
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        optuna.logging.set_verbosity(verbosity)

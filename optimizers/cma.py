@@ -1,17 +1,20 @@
 """Covariance matrix adaptation evolution strategy (Hansen & Ostermeier, 2001) by pycma."""
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar, get_args
 
 import numpy as np
 from pydantic import Field, PositiveFloat
 
 from dfo_bench.core import Space
 
-from ._pycma import Pycma
+from ._pycma import Pycma, Variant
 
 
 class Cma(Pycma):
     """CMA-ES with the population of Black-Box Tuning (Sun et al., 2022)."""
+
+    variants: ClassVar[Mapping[str, Sequence[str]]] = {"variant": get_args(Variant)}
 
     def __init__(
         self,
@@ -21,5 +24,7 @@ class Cma(Pycma):
         rng: np.random.Generator,
         sigma: PositiveFloat = 1.0,
         popsize: Annotated[int, Field(ge=2)] = 20,
+        variant: Variant = "full",
     ) -> None:
-        super().__init__(space, budget=budget, rng=rng, sigma=sigma, popsize=popsize)
+        """`variant` is the model of the covariance: full, sep (a diagonal) or vkd (with a few directions)."""
+        super().__init__(space, budget=budget, rng=rng, sigma=sigma, popsize=popsize, variant=variant)

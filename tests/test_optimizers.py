@@ -1,5 +1,6 @@
 """The optimizers: what all of them keep, and what each of them does."""
 
+import importlib
 import inspect
 import random
 from collections import Counter
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import approx_fprime
 
 from dfo_bench import parameters, registry
 from dfo_bench.core import (
@@ -28,7 +30,11 @@ from dfo_bench.core import (
 from dfo_bench.threads import single_threaded
 
 # Few points of the Gaussian process: each costs a tenth of a second.
-QUICK: dict[str, dict[str, Any]] = {"bo": {"points": 10}, "rembo": {"inner": Component("bo", {"points": 10}), "k": 2}}
+QUICK: dict[str, dict[str, Any]] = {
+    "bo": {"points": 10},
+    "rembo": {"inner": Component("bo", {"points": 10}), "k": 2},
+    "turbo": {"points": 40, "batch": 20},
+}
 PLAIN = [name for name in registry.names("optimizer") if issubclass(registry.load("optimizer", name), Optimizer)]
 SPACES = {
     "free": Space(3, None, None, Dense(np.array([[1.0, -2.0, 0.5]])), 0.5),
@@ -128,7 +134,7 @@ def test_a_seed_replays_bit_for_bit_whatever_the_global_random_state(name: str, 
     again = drive(plain(name, space))
     other = drive(plain(name, space, seed=1))
     assert all(map(np.array_equal, first, again))
-    assert not np.array_equal(first[0], other[0])
+    assert not np.array_equal(np.concatenate(first), np.concatenate(other))
 
 
 @pytest.mark.parametrize("name", PLAIN)
@@ -187,7 +193,217 @@ def test_nothing_is_printed_or_written(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("outer", ["rembo", "sre"])
+@pytest.mark.parametrize("name", PLAIN)
+def test_any_plain_optimizer_stands_inside_another(name: str, outer: str) -> None:
+    run = Embeddings(wide(), 3)
+    share = {"rembo": "k", "sre": "stages"}[outer]
+    optimizer = run.build(outer, budget=24, inner=Component(name, QUICK.get(name, {})), **{share: 2})
+    batches = drive_points(optimizer, 24)
+    assert sum(map(len, batches)) == 24
+    assert all(np.isfinite(batch.dense()).all() for batch in batches)
+
+
+BETTER = [
+    *((name, {}) for name in ("one_plus_one", "openai_es", "spsa", "turbo", "xnes", "zo_adam")),
+    ("openai_es", {"step": "plain"}),
+    *(("cma", {"variant": variant}) for variant in ("full", "sep", "vkd")),
+]
+
+
+@pytest.mark.parametrize("dim", [2, 10])
+@pytest.mark.parametrize(("name", "params"), BETTER, ids=str)
+def test_who_learns_beats_random_search_on_a_sphere(name: str, params: dict[str, Any], dim: int) -> None:
+    space = Space(dim, None, None, Anchor.origin(dim), 1.0)
+
+    def median(name: str, **params: Any) -> float:
+        runs = (drive(plain(name, space, budget=400, seed=seed, **params), budget=400) for seed in range(3))
+        return float(np.median([bowl(np.concatenate(batches)[:400]).min() for batches in runs]))
+
+    assert median(name, **params) < median("random")
+
+
+# sobol
+
+
+def test_each_batch_of_sobol_has_one_point_in_every_sixteenth_of_a_coordinate() -> None:
+    for batch in drive(plain("sobol", SPACES["box"]), budget=64):
+        assert np.array_equal(np.sort(np.floor((batch + 1.0) / 4.0 * 16), axis=0), np.tile(np.arange(16)[:, None], 3))
+
+
+def test_sobol_without_bounds_is_normal_around_the_start() -> None:
+    x = np.concatenate(drive(plain("sobol", SPACES["free"]), budget=1_024))
+    assert np.allclose(x.mean(axis=0), [1.0, -2.0, 0.5], atol=0.01)
+    assert np.allclose(x.std(axis=0), 0.5, rtol=0.02)
+
+
+# one_plus_one
+
+
+def test_the_step_of_one_plus_one_is_at_rest_with_one_success_in_five() -> None:
+    optimizer = plain("one_plus_one", SPACES["free"])
+    parent = optimizer.ask()
+    assert parent.tolist() == [[1.0, -2.0, 0.5]]
+    optimizer.tell(parent, np.array([0.0]))
+    draws = np.random.default_rng(0)
+    steps = []
+    for turn in range(11):
+        x = optimizer.ask()
+        steps.append(((x - parent) / draws.standard_normal(3)).mean())
+        success = turn % 5 == 0
+        parent = x if success else parent
+        optimizer.tell(x, np.array([-turn if success else 1.0]))
+    assert steps[0] == pytest.approx(0.5)
+    assert steps[1] == pytest.approx(0.5 * np.exp(1 / 2))
+    assert steps[2] < steps[1]
+    assert steps[5] == pytest.approx(0.5)
+    assert steps[10] == pytest.approx(0.5)
+
+
+def test_one_plus_one_that_never_succeeds_begins_again_with_its_first_step() -> None:
+    optimizer = plain("one_plus_one", SPACES["free"])
+    start = optimizer.ask()
+    optimizer.tell(start, np.array([0.0]))
+    batches = drive(optimizer, lambda x: np.ones(len(x)), 300)
+    assert len(optimizer.events) == 1
+    assert np.abs(batches[-1] - start).max() > 1e-8
+
+
+# spsa
+
+
+def test_spsa_asks_ten_pairs_around_the_start_and_then_pairs() -> None:
+    first, *pairs = drive(plain("spsa", SPACES["free"], c=0.2), budget=30)
+    assert [len(first), *map(len, pairs)] == [20, 2, 2, 2, 2, 2]
+    assert np.allclose(first[:10] + first[10:], [2.0, -4.0, 1.0])
+    assert np.allclose(np.abs(first - [1.0, -2.0, 0.5]), 0.2 * 0.5)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_the_first_step_of_spsa_is_as_long_as_asked_in_any_unit_of_the_losses(unit: float) -> None:
+    space = Space(1, None, None, Anchor.origin(1), 4.0)
+    _, pair = drive(plain("spsa", space, step=0.25), lambda x: unit * x[:, 0], 22)
+    assert pair.mean() == pytest.approx(-0.25 * 4.0)
+
+
+def test_spsa_stays_near_where_the_loss_grows_faster_than_it_can_follow() -> None:
+    x = np.concatenate(drive(plain("spsa", SPACES["free"], step=2.0), lambda x: (x**4).sum(axis=1) ** 2, 400))
+    assert np.abs(x).max() < 10
+
+
+# openai_es
+
+
+def test_openai_es_follows_its_equation_from_mirrored_points_and_ranks() -> None:
+    optimizer = plain("openai_es", SPACES["free"], popsize=6, sigma=0.3, lr=0.2, step="plain")
+    x = optimizer.ask()
+    start = np.array([1.0, -2.0, 0.5])
+    epsilon = (x - start) / (0.3 * 0.5)
+    assert np.allclose(epsilon[:3], -epsilon[3:])
+    optimizer.tell(x, np.array([5.0, np.inf, 0.0, 7.0, 5.0, -90.0]))
+    shaped = np.array([0.0, 0.5, -0.3, 0.3, 0.0, -0.5])  # the middle ranks are shared by the two equal losses
+    expected = start - 0.2 * 0.5 * shaped @ epsilon / (6 * 0.3)
+    again = optimizer.ask()
+    assert np.allclose((again[:3] + again[3:]) / 2, expected)
+
+
+def test_openai_es_sees_only_ranks() -> None:
+    losses: list[Loss] = [bowl, lambda x: np.exp(3 * bowl(x))]
+    first, again = (drive(plain("openai_es", SPACES["free"]), loss, 200) for loss in losses)
+    assert all(map(np.array_equal, first, again))
+
+
+# zo_adam
+
+
+def test_the_first_step_of_zo_adam_is_the_learning_rate_in_every_coordinate() -> None:
+    first, second = drive(plain("zo_adam", SPACES["free"], lr=0.25), budget=4)
+    move = second.mean(axis=0) - first.mean(axis=0)
+    assert np.allclose(first.mean(axis=0), [1.0, -2.0, 0.5])
+    assert np.allclose(np.abs(move), 0.25 * 0.5)
+    uphill = (first[0] - first[1]) * (bowl(first)[0] - bowl(first)[1])
+    assert np.array_equal(np.sign(move), -np.sign(uphill))
+
+
+# xnes
+
+
+def test_xnes_converges_and_goes_on_from_the_incumbent() -> None:
+    optimizer = plain("xnes", SPACES["free"])
+    x = np.concatenate(drive(optimizer, budget=6_000))
+    assert bowl(x).min() < 1e-12
+    assert any("restarted" in event for event in optimizer.events)
+    assert np.linalg.norm(x[-20:] - 0.7, axis=1).max() < 5 * 0.3 * 0.5
+
+
+def test_xnes_refuses_a_single_dimension() -> None:
+    with pytest.raises(InputError, match="at least 2 dimensions"):
+        plain("xnes", Space(1, None, None, Anchor.origin(1), 1.0))
+
+
+# turbo
+
+
+def test_turbo_asks_the_start_and_a_hypercube_of_two_points_a_dimension_then_batches() -> None:
+    batches = drive(plain("turbo", SPACES["free"], batch=4, box=3.0), budget=26)
+    assert [len(batch) for batch in batches] == [6, 4, 4, 4, 4, 4]
+    assert np.allclose(batches[0][0], [1.0, -2.0, 0.5])
+    assert 1.0 < np.abs(np.concatenate(batches) - [1.0, -2.0, 0.5]).max() <= 3.0 * 0.5
+    assert all(len(np.unique(batch, axis=0)) == len(batch) for batch in batches)
+
+
+def test_turbo_spends_at_most_a_quarter_of_the_budget_on_its_start_up() -> None:
+    space = Space(40, -1.0, 1.0, Anchor.origin(40), 1.0)
+    assert len(plain("turbo", space, budget=100, batch=5).ask()) == 25
+
+
+def test_the_trust_region_of_turbo_shrinks_without_success_until_it_begins_anew() -> None:
+    optimizer = plain("turbo", SPACES["box"], batch=5, points=15)
+    best = SPACES["box"].start.dense()
+    start, *rest = drive(optimizer, lambda x: np.where((x == best).all(axis=1), 0.0, 1.0), 60)
+    spread = [np.abs(batch - start[0]).max() for batch in rest[:7]]
+    assert spread[6] < 0.1 * spread[0]
+    assert optimizer.events == ["the trust region vanished after 41 evaluations; restarted"]
+    assert np.abs(rest[7] - start[0]).max() > spread[0]
+
+
+def test_the_gradient_of_the_likelihood_of_a_process_is_that_of_its_differences() -> None:
+    gp = importlib.import_module("dfo_bench.optimizers._gp")
+    rng = np.random.default_rng(0)
+    x = rng.random((12, 3))
+    process = gp.GaussianProcess(x, np.sin(5 * x).sum(axis=1))
+    logs = rng.normal(-1, 0.3, 5)
+
+    def value(at: Array) -> float:
+        return float(process._likelihood(at)[0])
+
+    differences = approx_fprime(logs, value, 1e-6)
+    assert process._likelihood(logs)[1] == pytest.approx(differences, rel=1e-3, abs=1e-4)
+
+
+def test_draws_of_a_process_pass_by_what_it_has_seen_and_differ_far_from_it() -> None:
+    gp = importlib.import_module("dfo_bench.optimizers._gp")
+    rng = np.random.default_rng(0)
+    x = rng.random((40, 2)) * 0.5
+    y = np.sin(6 * x[:, 0]) + x[:, 1]
+    y = (y - y.mean()) / y.std()
+    process = gp.GaussianProcess(x, y)
+    draws = process.sample(np.concatenate([x, [[1.0, 1.0]]]), 200, rng)
+    assert np.abs(draws[:, :-1].mean(axis=0) - y).max() < 0.1
+    assert draws[:, :-1].std(axis=0).max() < 0.1 < draws[:, -1].std()
+
+
 # cma
+
+
+@pytest.mark.parametrize("variant", ["full", "sep", "vkd"])
+def test_every_variant_of_cma_learns_the_axes_of_an_ellipsoid(variant: str) -> None:
+    stretch = 10.0 ** np.arange(3)
+    optimizer = plain("cma", SPACES["free"], variant=variant, popsize=8)
+    x = np.concatenate(drive(optimizer, lambda x: np.asarray(((stretch * (x - 0.7)) ** 2).sum(axis=1)), 1_600))
+    assert np.abs(x - 0.7).max(axis=1).min() < 1e-4
+    last = np.concatenate([optimizer.ask() for _ in range(50)]).std(axis=0)
+    assert last[0] > 20 * last[2]
 
 
 def test_cma_asks_populations_around_the_start_with_a_first_step_of_sigma_scales() -> None:

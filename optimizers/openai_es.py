@@ -1,0 +1,51 @@
+"""The evolution strategy of OpenAI (Salimans, Ho, Chen, Sidor & Sutskever, 2017, arXiv 1703.03864)."""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, PositiveFloat
+from scipy.stats import rankdata
+
+from dfo_bench.core import Array, Optimizer, Space
+
+from ._adam import Adam
+
+
+class OpenaiEs(Optimizer):
+    """Gradient descent on the smoothed loss: antithetic normal perturbations, ranks in place of losses.
+
+    The smoothing is constant, so the search ends about `sigma` scales from an optimum. No weight decay.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        budget: int,
+        rng: np.random.Generator,
+        popsize: Annotated[int, Field(ge=2, multiple_of=2)] = 20,
+        sigma: PositiveFloat = 0.1,
+        lr: PositiveFloat = 0.1,
+        step: Literal["adam", "plain"] = "adam",
+    ) -> None:
+        """`sigma`, the perturbation, and `lr`, the learning rate, are in units of the space's scale."""
+        super().__init__(space, budget=budget, rng=rng)
+        self._popsize, self._sigma, self._lr = popsize, sigma, lr
+        self._theta = space.clip(space.start.dense()[0])
+        self._adam = Adam(space.dim) if step == "adam" else None
+
+    def ask(self) -> Array:
+        """Return theta + sigma epsilon_i, then theta - sigma epsilon_i (section 2: mirrored sampling)."""
+        self._epsilon = self.rng.standard_normal((self._popsize // 2, self.space.dim))
+        way = self._sigma * self.space.scale * self._epsilon
+        return self.space.clip(np.concatenate([self._theta + way, self._theta - way]))
+
+    def tell(self, x: Array, losses: Array) -> None:
+        """Take a step down the estimated gradient."""
+        # Section 2, fitness shaping: ranks spread over [-1/2, 1/2]; equal losses share one.
+        shaped = (rankdata(losses) - 1) / (self._popsize - 1) - 0.5
+        plus, minus = np.split(shaped, 2)
+        # Algorithm 1: g = 1 / (n sigma) sum_i F_i epsilon_i
+        gradient = (plus - minus) @ self._epsilon / (self._popsize * self._sigma)
+        move = self._adam.step(gradient) if self._adam else gradient
+        self._theta = self.space.clip(self._theta - self._lr * self.space.scale * move)

@@ -1,0 +1,31 @@
+"""Sobol' sequence, scrambled (Sobol', 1967; Owen, 1998), by SciPy: random search that leaves no holes."""
+
+import numpy as np
+from scipy.stats import norm, qmc
+
+from dfo_bench.core import Array, InputError, Optimizer, Space
+
+_BITS = 53
+"""Of one number: all that a float holds, and a sequence of 2^53 points, which no budget uses up."""
+
+
+class Sobol(Optimizer):
+    """Even in a box, else normal around the start through the normal quantile; learns nothing."""
+
+    def __init__(self, space: Space, *, budget: int, rng: np.random.Generator) -> None:
+        super().__init__(space, budget=budget, rng=rng)
+        if space.dim > qmc.Sobol.MAXDIM:
+            raise InputError(f"a Sobol' sequence has at most {qmc.Sobol.MAXDIM} dimensions, not {space.dim}")
+        self._sequence = qmc.Sobol(space.dim, bits=_BITS, rng=rng)
+
+    def ask(self) -> Array:
+        """Return the next 16 points: any 2^m in a row are balanced."""
+        u = self._sequence.random(16)
+        if self.space.lower is not None and self.space.upper is not None:
+            return self.space.lower + (self.space.upper - self.space.lower) * u
+        # Half a step up: the quantile of 0 is not finite.
+        z: Array = norm.ppf(u + 2.0 ** -(_BITS + 1))
+        return self.space.clip(self.space.start.dense() + self.space.scale * z)
+
+    def tell(self, x: Array, losses: Array) -> None:
+        """Learn nothing."""
