@@ -1,11 +1,15 @@
 """Test functions of a few effective variables in a space of any dimension."""
 
 from abc import abstractmethod
+from typing import Any
 
 import numpy as np
 from pydantic import PositiveInt
 
 from dfo_bench.core import Anchor, Array, Index, InputError, Points, Rngs, Space, Task
+
+_ROTATED = 1_000
+"""The most variables that are rotated: a million numbers, a second to draw."""
 
 
 class Synthetic(Task):
@@ -67,6 +71,37 @@ class Shifted(Synthetic):
     @abstractmethod
     def centred(self, x: Array) -> Array:
         """Return the losses (n,) of the function whose optimum is at 0."""
+
+
+class Rotated(Shifted):
+    """A function of R (x - o), where the rotation R of the effective variables is drawn from Haar's measure.
+
+    Without it whoever searches one variable at a time would be favoured.
+    """
+
+    def __init__(self, *, rngs: Rngs, effective: PositiveInt = 10, rotated: bool = True, **common: Any) -> None:
+        """`rotated` false leaves the function as it was published."""
+        if rotated and effective > _ROTATED:
+            raise InputError(
+                f"effective={effective} are too many variables to rotate; use effective={_ROTATED} or less, or "
+                "rotated=false"
+            )
+        super().__init__(rngs=rngs, effective=effective, **common)
+        self._rotation = _rotation(effective, rngs("rotation")) if rotated else None
+
+    def value(self, x: Array) -> Array:
+        """Return the losses (n,) for the effective coordinates (n, effective)."""
+        z = x - self._shift
+        if self._rotation is not None:
+            # Row by row, so that a point has one loss in any batch: BLAS rounds by the shape.
+            z = np.matmul(z[:, None, :], self._rotation)[:, 0]
+        return self.centred(z)
+
+
+def _rotation(dim: int, rng: np.random.Generator) -> Array:
+    """Draw an orthogonal matrix: the Q of a Gaussian one, once R has a positive diagonal (Stewart, 1980)."""
+    q, r = np.linalg.qr(rng.standard_normal((dim, dim)))
+    return np.ascontiguousarray(q * np.sign(np.diag(r)))
 
 
 def _uniform(index: Index, key: int) -> Array:

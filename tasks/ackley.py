@@ -4,10 +4,10 @@ import numpy as np
 
 from dfo_bench.core import Array
 
-from ._synthetic import Shifted
+from ._synthetic import Rotated
 
 
-class Ackley(Shifted):
+class Ackley(Rotated):
     """f(x) = 20 + e - 20 exp(-0.2 rms(x - o)) - exp(mean cos 2 pi (x - o)); after Qian, Hu & Yu (2016), o_i = 0.2.
 
     Their domain is [-1, 1], not the usual [-32, 32]: one or two periods of the cosine.

@@ -27,18 +27,22 @@ class Text(TextTask):
         `template` holds {text}, or {text_a} and {text_b}, and one [MASK] for head=masked and head=seq2seq; for
         head=causal it ends where the answer begins.
         """
-        files = {"train": train} | ({"test": test} if test else {})
+        files = {"train": train} | ({} if test is None else {"test": test})
         self._read = {split: read_file(Path(file)) for split, file in files.items()}
         rows = self._read["train"]
+        if words is not None and (other := {row.label for row in rows} ^ set(words)):
+            raise InputError(
+                f"words must name the labels of {train}, one word each; it differs in: {', '.join(sorted(other))}"
+            )
         words = dict(sorted(({row.label: row.label for row in rows} if words is None else words).items()))
         if len(words) < 2:
-            raise InputError(f"a task needs two labels or more, {train} has only: {', '.join(words)}")
+            raise InputError(f"a task needs examples of two labels or more, {train} has only: {', '.join(words)}")
         self.labels = tuple(words)
         self.words = self.texts = tuple(words.values())
         fields = "{text}" if len(rows[0].texts) == 1 else "{text_a} {text_b}"
-        self.template = template or f"[MASK] : {fields}"
-        self.answer = template or f"{fields} The label is"
-        self.plain = template or fields
+        self.template = f"[MASK] : {fields}" if template is None else template
+        self.answer = f"{fields} The label is" if template is None else template
+        self.plain = fields if template is None else template
         super().__init__(rngs=rngs, **common)
 
     def read(self) -> dict[str, list[Row]]:

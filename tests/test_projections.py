@@ -1,16 +1,25 @@
 """Embeddings: rows on demand, and the lift."""
 
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import save_file
 
 from dfo_bench import registry
 from dfo_bench.core import Anchor, Array, Blend, Dense, Embedding, InputError, Space
 
-RANDOM = ["normal", "uniform"]
+ON_DEMAND = ["hashing", "normal", "uniform"]
+RANDOM = [*ON_DEMAND, "orthogonal"]
+FREE = ["normal", "orthogonal", "uniform"]
+"""Those that start where the task does and leave its bounds to the lift."""
 HUGE = 10**9
 
 indices = st.lists(st.integers(0, HUGE - 1), min_size=1, max_size=20)
@@ -20,7 +29,7 @@ def space(dim: int, lower: float | None = None, upper: float | None = None, star
     return Space(dim, lower, upper, Anchor(dim, "here", lambda index: np.full(len(index), start)), 2.0)
 
 
-def draw(name: str, within: Space, dim: int = 3, seed: int = 0, index: int = 0, **params: float) -> Embedding:
+def draw(name: str, within: Space, dim: int = 3, seed: int = 0, index: int = 0, **params: Any) -> Embedding:
     embedding: Embedding = registry.load("projection", name)(**params).draw(within, dim, seed, index)
     return embedding
 
@@ -29,7 +38,7 @@ def normal(*shape: int) -> Array:
     return np.random.default_rng(7).standard_normal(shape)
 
 
-@pytest.mark.parametrize("name", RANDOM)
+@pytest.mark.parametrize("name", ON_DEMAND)
 @settings(deadline=None)
 @given(indices, st.randoms())
 def test_a_row_is_the_same_whatever_was_read_before_or_beside_it(name: str, wanted: list[int], random: Random) -> None:
@@ -59,7 +68,7 @@ def test_rows_differ_between_seeds_and_between_the_embeddings_of_a_run(name: str
 
 @pytest.mark.parametrize("name", RANDOM)
 @pytest.mark.parametrize("dim", [2, 10])
-def test_entries_are_independent_with_mean_0_and_variance_1_over_d(name: str, dim: int) -> None:
+def test_entries_are_uncorrelated_with_mean_0_and_variance_1_over_d(name: str, dim: int) -> None:
     rows = draw(name, space(100_000), dim).rows(np.arange(100_000))
     assert np.abs(rows.mean()) < 0.01
     assert np.allclose(dim * np.cov(rows.T), np.eye(dim), atol=0.03)
@@ -103,7 +112,7 @@ def test_some_coordinates_equal_those_of_all(
     assert np.array_equal(embedding.space.clip(dense), dense)
 
 
-@pytest.mark.parametrize("name", RANDOM)
+@pytest.mark.parametrize("name", FREE)
 def test_the_lift_is_clip_of_start_plus_factor_times_a_z(name: str) -> None:
     embedding, z = draw(name, space(30, -1.0, 1.0, start=0.4)), normal(5, 3)
     by_hand = np.clip(0.4 + 2.0 * z @ embedding.rows(np.arange(30)).T, -1, 1)
@@ -119,7 +128,7 @@ def test_the_lift_adds_to_another_base_of_one_or_of_every_candidate() -> None:
     assert np.allclose(embedding.lift(z, base=blend)[1:].dense(), moved[1:] - 1)
 
 
-@pytest.mark.parametrize("name", RANDOM)
+@pytest.mark.parametrize("name", ON_DEMAND)
 def test_a_billion_coordinates_are_read_where_they_are_asked_for_and_never_written_out(name: str) -> None:
     points = draw(name, space(HUGE), 10).lift(normal(2, 10))
     assert points.at(np.array([0, 123_456_789, HUGE - 1])).shape == (2, 3)
@@ -135,7 +144,7 @@ def test_identity_maps_minus_one_to_one_onto_the_tasks_box_and_its_start_onto_th
     assert np.array_equal(embedding.lift(np.array([[-1.0, 1.0, 0.0, 1.0]])).dense(), [[-3.0, 1.0, -1.0, 1.0]])
 
 
-@pytest.mark.parametrize("name", RANDOM)
+@pytest.mark.parametrize("name", FREE)
 def test_a_plain_optimizer_sees_no_bounds_and_a_start_of_zero_that_lifts_to_the_tasks(name: str) -> None:
     embedding = draw(name, space(9, -1.0, 1.0, start=0.25))
     inner = embedding.search_space
@@ -150,3 +159,124 @@ def test_digests_follow_the_recipe() -> None:
     assert digests == draw("normal", space(HUGE)).lift(z.copy()).digests()
     assert digests[1:] == draw("normal", space(HUGE)).lift(z)[1:].digests()
     assert not set(digests) & set(draw("normal", space(HUGE), index=1).lift(z).digests())
+
+
+def test_a_hashed_coordinate_follows_one_variable_up_to_its_sign() -> None:
+    rows = draw("hashing", space(10_000), 8).rows(np.arange(10_000))
+    assert np.array_equal(np.count_nonzero(rows, axis=1), np.ones(10_000))
+    assert set(np.unique(rows)) == {-1.0, 0.0, 1.0}
+    assert (np.abs(np.count_nonzero(rows, axis=0) - 1_250) < 150).all()
+    assert np.abs(rows.sum()) < 400
+
+
+def test_hashing_searches_the_tasks_box_around_its_middle_and_clips_nothing() -> None:
+    embedding = draw("hashing", space(500, -3.0, 1.0, start=0.5), dim=6)
+    inner = embedding.search_space
+    assert (inner.lower, inner.upper, inner.scale) == (-1.0, 1.0, 1.0)
+    assert np.array_equal(embedding.lift(inner.start.dense()).dense(), np.full((1, 500), -1.0))
+    corner = embedding.lift(np.ones((1, 6))).dense()
+    assert set(np.unique(corner)) == {-3.0, 1.0}
+    z = np.random.default_rng(0).uniform(-1, 1, (4, 6))
+    assert np.allclose(embedding.lift(z).dense(), -1 + 2 * z @ embedding.rows(np.arange(500)).T)
+
+
+def test_hashing_without_bounds_starts_at_the_start_like_any() -> None:
+    embedding, z = draw("hashing", space(30, start=0.25)), normal(2, 3)
+    assert not embedding.search_space.bounded
+    assert np.allclose(embedding.lift(z).dense(), 0.25 + 2.0 * z @ embedding.rows(np.arange(30)).T)
+
+
+@pytest.mark.parametrize(("whole", "dim"), [(7, 7), (256, 3), (1_000, 40), (300, 300)])
+def test_orthogonal_directions_are_orthogonal_and_of_one_length(whole: int, dim: int) -> None:
+    rows = draw("orthogonal", space(whole), dim).rows(np.arange(whole))
+    assert np.allclose(rows.T @ rows, whole / dim * np.eye(dim), atol=1e-6)
+
+
+def test_orthogonal_directions_point_anywhere() -> None:
+    firsts = np.array([draw("orthogonal", space(3), 2, seed=seed).rows(np.arange(3))[:, 0] for seed in range(500)])
+    assert np.allclose(np.cov(firsts.T), np.eye(3) / 2, atol=0.1)
+    assert np.abs(firsts.mean(axis=0)).max() < 0.1
+
+
+def test_orthogonal_directions_of_a_billion_coordinates_are_refused_with_the_numbers() -> None:
+    with pytest.raises(InputError, match=r"1000000000 x 3 numbers .* above 134217728; use -p normal"):
+        draw("orthogonal", space(HUGE))
+
+
+MEANING = "model 0123, mode=add, prompt_tokens=5"
+
+
+def write(path: Path, prompts: Mapping[str, tuple[Array, str]]) -> str:
+    """Write prompts as `dfo-bench export prompts` does, each with what its coordinates mean."""
+    tensors = {key: prompt.astype(np.float32).reshape(5, -1) for key, (prompt, _) in prompts.items()}
+    save_file(tensors, path, {"dfo-bench": "0", **{k: json.dumps({"space": v[1]}) for k, v in prompts.items()}})
+    return str(path)
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> str:
+    """Four prompts of 600 numbers, and one of another model."""
+    prompts: dict[str, tuple[Array, str]] = {f"run{i}": (row, MEANING) for i, row in enumerate(normal(4, 600) + 3)}
+    return write(tmp_path / "prompts.safetensors", {**prompts, "other": (np.ones(600), "model 9")})
+
+
+def prompt_space(dim: int = 600, meaning: str = MEANING) -> Space:
+    return replace(space(dim, start=0.5), meaning=meaning)
+
+
+@pytest.mark.parametrize("start", ["mean", "none"])
+def test_the_prompts_found_are_within_reach_of_the_first_directions(found: str, start: str) -> None:
+    embedding = draw("pretrained", prompt_space(), 10, prompts=found, start=start)
+    prompts = (normal(4, 600) + 3).astype(np.float32).astype(float)
+    about = embedding.lift(np.zeros((1, 10))).dense()[0]
+    assert np.allclose(about, prompts.mean(axis=0) if start == "mean" else 0.5)
+    base, count = (about, 3) if start == "mean" else (0.0, 4)
+    first = embedding.rows(np.arange(600))[:, :count]
+    assert np.allclose(first.T @ first, 60 * np.eye(count))
+    within = np.linalg.lstsq(first, (prompts - base).T)[0]
+    assert np.allclose(first @ within, (prompts - base).T)
+    # The most important comes first.
+    assert (np.diff((within**2).sum(axis=1)) < 0).all()
+
+
+def test_the_columns_that_prompts_do_not_fill_are_random_and_the_whole_has_unit_variance(found: str) -> None:
+    index = np.arange(600)
+    rows = [draw("pretrained", prompt_space(), 10, seed, prompts=found).rows(index) for seed in (0, 1)]
+    assert np.array_equal(rows[0][:, :3], rows[1][:, :3])
+    assert not (rows[0][:, 3:] == rows[1][:, 3:]).any()
+    assert (rows[0] ** 2).sum(axis=1).mean() == pytest.approx(1, abs=0.1)
+
+
+def test_learned_rows_are_read_in_any_order(found: str) -> None:
+    whole = draw("pretrained", prompt_space(), 10, prompts=found).rows(np.arange(600))
+    for index in ([599], [7, 3, 4], [5, 5]):
+        assert np.array_equal(draw("pretrained", prompt_space(), 10, prompts=found).rows(np.array(index)), whole[index])
+
+
+def test_more_directions_than_dimensions_are_cut_and_a_single_prompt_is_a_start(found: str, tmp_path: Path) -> None:
+    few = draw("pretrained", prompt_space(), 2, prompts=found).rows(np.arange(600))
+    assert np.allclose(few.T @ few, 300 * np.eye(2))
+    single = write(tmp_path / "one.safetensors", {"run": (np.arange(600.0), MEANING)})
+    embedding = draw("pretrained", prompt_space(), 2, prompts=single)
+    assert np.array_equal(embedding.lift(np.zeros((1, 2))).dense(), [np.arange(600.0)])
+    assert np.array_equal(embedding.rows(np.arange(600)), draw("normal", space(600), 2).rows(np.arange(600)))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no tensors", "folder", "adapter"])
+def test_a_file_without_prompts_is_refused_with_the_command_that_makes_one(tmp_path: Path, content: object) -> None:
+    path = tmp_path / "prompts.safetensors"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content == "folder":
+        path.mkdir()
+    elif content == "adapter":
+        save_file({"prompt_embeddings": np.ones((5, 4))}, path, {"format": "pt"})
+    with pytest.raises(InputError, match=r"prompts.safetensors .*make (it|one) with: dfo-bench export prompts"):
+        draw("pretrained", prompt_space(), prompts=str(path))
+
+
+def test_prompts_of_another_space_are_refused_with_both_named(found: str) -> None:
+    with pytest.raises(InputError, match="no prompts of model 7, but of model 9 and of model 0123, mode=add, prompt_"):
+        draw("pretrained", prompt_space(meaning="model 7"), prompts=found)
+    with pytest.raises(InputError, match="use a text task of mode=add"):
+        draw("pretrained", prompt_space(meaning=""), prompts=found)

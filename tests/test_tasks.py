@@ -1,22 +1,37 @@
 """Tasks without a model: a few effective variables in any dimension."""
 
+import math
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import rosen
 
-from dfo_bench import registry
+from dfo_bench import parameters, registry
+from dfo_bench.component import Component, parse
 from dfo_bench.core import Array, Dense, Index, InputError, Points, Task
+from dfo_bench.lm import TextTask
 from dfo_bench.spec import streams
 
-SYNTHETIC = ["ackley", "branin", "sphere"]
+SYNTHETIC = [name for name in registry.names("task") if not issubclass(registry.load("task", name), TextTask)]
+TAKES = {name: set(parameters.parameters("task", registry.load("task", name))) for name in SYNTHETIC}
+SHIFTED = [name for name in SYNTHETIC if "shift" in TAKES[name]]
+ROTATED = [name for name in SYNTHETIC if "rotated" in TAKES[name]]
 HUGE = 10**9
+
+HARTMANN6 = [0.20168951, 0.15001069, 0.47687397, 0.27533243, 0.31165162, 0.65730053]
 
 
 def make(name: str, seed: int = 0, **params: Any) -> Task:
-    task: Task = registry.load("task", name)(rngs=streams(seed), **params)
+    """Build a task as a run does; one that may have any number of effective variables has 10, or fewer."""
+    if "effective" in TAKES[name]:
+        params = {"effective": 10, **params}
+    resolved = parameters.resolve("task", Component(name, params))
+    task: Task = registry.construct("task", resolved, rngs=streams(seed))
     return task
 
 
@@ -54,8 +69,8 @@ def test_no_loss_is_below_the_optimum(name: str) -> None:
     assert (losses >= task.optimum).all()
 
 
-@pytest.mark.parametrize("name", ["ackley", "sphere"])
-@settings(deadline=None)
+@pytest.mark.parametrize("name", SHIFTED)
+@settings(deadline=None, max_examples=20)
 @given(st.floats(-1, 1))
 def test_the_shift_is_the_optimum(name: str, shift: float) -> None:
     task = make(name, dim=20, shift=shift)
@@ -69,12 +84,70 @@ def test_branin_has_its_three_optima(a: float, b: float) -> None:
     assert task.evaluate(Dense(np.array([[a / 7.5 - 1 / 3, b / 7.5 - 1]])))[0] == pytest.approx(task.optimum, abs=1e-9)
 
 
-def test_sphere_is_the_squared_distance_and_ackley_its_published_formula() -> None:
+def test_hartmann6_has_its_published_optimum() -> None:
+    task, x = make("hartmann6", dim=6), 2 * np.array([HARTMANN6]) - 1
+    assert task.optimum == pytest.approx(-3.32237, abs=2e-6)
+    assert task.evaluate(Dense(x))[0] == pytest.approx(task.optimum, abs=1e-12)
+    around = x + 1e-3 * np.random.default_rng(0).uniform(-1, 1, (2_000, 6))
+    assert task.optimum is not None
+    assert (task.evaluate(Dense(around)) >= task.optimum).all()
+
+
+FORMULAS: dict[str, Callable[[Array], float]] = {
+    "sphere": lambda z: sum(z**2),
+    "ellipsoid": lambda z: sum(10 ** (6 * i / 9) * z[i] ** 2 for i in range(10)),
+    "ackley": lambda z: (
+        -20 * np.exp(-0.2 * np.sqrt(sum(z**2) / 10)) - np.exp(sum(np.cos(2 * np.pi * z)) / 10) + 20 + np.e
+    ),
+    "rastrigin": lambda z: 100 + sum((5.12 * z) ** 2 - 10 * np.cos(2 * np.pi * 5.12 * z)),
+    "griewank": lambda z: (
+        1 + sum((600 * z) ** 2) / 4000 - math.prod(np.cos(600 * z[i] / np.sqrt(i + 1)) for i in range(10))
+    ),
+    "rosenbrock": lambda z: rosen(2.048 * z + 1),
+}
+
+
+def test_every_shifted_function_has_a_formula() -> None:
+    assert sorted(FORMULAS) == SHIFTED
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_a_function_that_is_not_rotated_is_the_published_formula(name: str) -> None:
+    given = {"rotated": False} if name in ROTATED else {}
     x = random_points(3, 10)
-    assert np.allclose(make("sphere", dim=10, shift=0.2).evaluate(Dense(x)), ((x - 0.2) ** 2).sum(axis=1))
-    z = x - 0.2
-    formula = -20 * np.exp(-0.2 * np.sqrt((z**2).mean(axis=1))) - np.exp(np.cos(2 * np.pi * z).mean(axis=1)) + np.e + 20
-    assert np.allclose(make("ackley", dim=10, shift=0.2).evaluate(Dense(x)), formula)
+    losses = make(name, dim=10, shift=0.2, **given).evaluate(Dense(x))
+    assert np.allclose(losses, [FORMULAS[name](row) for row in x - 0.2], rtol=1e-12)
+
+
+def test_a_rotation_turns_the_axes_of_the_ellipsoid_and_keeps_their_lengths() -> None:
+    task, axes = make("ellipsoid", dim=3, effective=3, shift=0.0), np.eye(3)
+    alone = task.evaluate(Dense(axes))
+    sums = task.evaluate(Dense((axes[:, None] + axes).reshape(9, 3))).reshape(3, 3)
+    matrix = (sums - alone[:, None] - alone) / 2
+    assert np.allclose(np.linalg.eigvalsh(matrix), [1, 1e3, 1e6], rtol=1e-6)
+    assert np.abs(matrix[~np.eye(3, dtype=bool)]).min() > 100
+
+
+@pytest.mark.parametrize("name", ROTATED)
+def test_a_rotation_is_of_the_seed(name: str) -> None:
+    points = Dense(random_points(2, 10))
+    losses = [make(name, seed, dim=10, shift=0.2).evaluate(points) for seed in (0, 1)]
+    assert not np.isclose(losses[0], losses[1]).any()
+
+
+@pytest.mark.parametrize("function", range(1, 25))
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_function_of_bbob_has_its_optimum_where_coco_puts_it(function: int, seed: int) -> None:
+    task: Any = make("bbob", seed, function=function, dim=5, effective=5)
+    assert task.evaluate(Dense(np.array([task._problem.optimum.x]) / 5))[0] == pytest.approx(task.optimum, abs=1e-9)
+    assert (task.evaluate(Dense(random_points(500, 5))) > 0).all()
+
+
+def test_an_instance_of_bbob_is_cocos() -> None:
+    # f1 of COCO's instance 1 in two dimensions: the sphere around (0.2528, -1.1568).
+    x = np.array([[0.1, -0.3], [0.0, 0.9]])
+    losses = make("bbob", function=1, instance=1, dim=2, effective=2).evaluate(Dense(x))
+    assert np.allclose(losses, ((5 * x - [0.2528, -1.1568]) ** 2).sum(axis=1))
 
 
 @pytest.mark.parametrize("name", SYNTHETIC)
@@ -82,7 +155,7 @@ def test_only_the_effective_coordinates_of_a_billion_are_read(name: str) -> None
     task = make(name, dim=HUGE)
     points = Watched(np.array([0.1, -0.3]), HUGE)
     assert task.evaluate(points).shape == (2,)
-    assert len(points.read) == (2 if name == "branin" else 10)
+    assert len(points.read) == {"branin": 2, "hartmann6": 6}.get(name, 10)
     assert max(points.read) < HUGE
 
 
@@ -124,7 +197,25 @@ def test_a_start_that_is_given_is_taken(name: str) -> None:
     assert np.array_equal(make(name, dim=30, start=0.0).space.start.dense(), np.zeros((1, 30)))
 
 
-@pytest.mark.parametrize(("name", "params"), [("sphere", {"dim": 5}), ("ackley", {"dim": 3, "effective": 4})])
-def test_a_dimension_below_the_effective_one_is_refused(name: str, params: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="effective"):
-        make(name, **params)
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sphere:dim=5", "dim=5 is below the 10 effective variables; use dim=10 or more"),
+        ("ackley:dim=3,effective=4", "dim=3 is below the 4 effective"),
+        ("ackley:dim=5000,effective=2000", "use effective=1000 or less, or rotated=false"),
+        ("rosenbrock:effective=1", "effective=1: input should be greater than or equal to 2"),
+        ("branin:dim=1", "dim=1: input should be greater than or equal to 2"),
+        ("hartmann6:dim=5", "dim=5: input should be greater than or equal to 6"),
+        ("bbob:function=25", "function=25: input should be less than or equal to 24"),
+        ("bbob:dim=1000", "bbob has at most 640 variables, got 1000; pass effective=640"),
+    ],
+)
+def test_what_makes_no_task_is_refused(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        registry.construct("task", parameters.resolve("task", parse(text)), rngs=streams(0))
+
+
+def test_bbob_without_its_package_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ioh", None)
+    with pytest.raises(InputError, match=r"needs ioh; pip install 'dfo-bench\[bbob\]'"):
+        make("bbob")

@@ -1,0 +1,23 @@
+"""Rosenbrock's function (1960): a curved valley, flat along its floor."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from dfo_bench.core import Array, Rngs
+
+from ._synthetic import Rotated
+
+
+class Rosenbrock(Rotated):
+    """f(x) = sum_i 100 (z_{i+1} - z_i^2)^2 + (1 - z_i)^2 with z = 2.048 R (x - o) + 1: as wide as [-2.048, 2.048]^n."""
+
+    def __init__(self, *, rngs: Rngs, effective: Annotated[int, Field(ge=2)] = 10, **common: Any) -> None:
+        super().__init__(rngs=rngs, effective=effective, **common)
+
+    def centred(self, x: Array) -> Array:
+        """Return the losses."""
+        z = 2.048 * x + 1
+        valley, floor = z[:, 1:] - z[:, :-1] ** 2, 1 - z[:, :-1]
+        losses: Array = (100 * valley**2 + floor**2).sum(axis=1)
+        return losses
