@@ -66,7 +66,7 @@ class Assembly:
     @cached_property
     def key(self) -> str:
         """The digest that names the run."""
-        return self.spec.key(self.task.contents)
+        return self.spec.key(task=self.task.contents, projection=self.projection.contents)
 
     def embed(self, index: int) -> Embedding:
         """Draw the run's index-th embedding: the same for every optimizer of a seed."""
@@ -112,11 +112,13 @@ class Assembly:
         return outer, lambda: [event for optimizer in made for event in optimizer.events]
 
     def source_digests(self) -> dict[str, str]:
-        """Return the digest of each plugin's source, and of the contents of the files the task names."""
+        """Return the digest of each plugin's source, and of the contents of the files that parameters name."""
         plugins = {kind: (kind, getattr(self.spec, kind).name) for kind in registry.KINDS}
         plugins |= {f"inner {name}": ("optimizer", name) for name in _inner(self.spec.optimizer)}
         sources = {word: registry.source_digest(registry.load(*plugin)) for word, plugin in plugins.items()}
-        return {**sources, **{f"task:{name}": digest for name, digest in self.task.contents.items()}}
+        contents = {"task": self.task.contents, "projection": self.projection.contents}
+        files = {f"{kind}:{name}": digest for kind, named in contents.items() for name, digest in named.items()}
+        return {**sources, **files}
 
     def shown(self) -> dict[str, str]:
         """Return the components as people write them, defaults left out."""

@@ -123,7 +123,7 @@ def run(
 def sweep(
     file: Annotated[
         str | None,
-        typer.Argument(help="A YAML file, or a preset: quickstart, bbt, bbtv2.", metavar="[FILE.yaml|PRESET]"),
+        typer.Argument(help="A YAML file, or a preset: quickstart, bbt, bbtv2, hesbo.", metavar="[FILE.yaml|PRESET]"),
     ] = None,
     tasks: Tasks = None,
     optimizers: Optimizers = None,
@@ -315,24 +315,61 @@ def export(
     print(out)
 
 
-@app.command(epilog="Example: dfo-bench check optimizer cma:popsize=10")
+@app.command(
+    epilog="Examples: dfo-bench check optimizer cma:popsize=10; "
+    "dfo-bench check optimizer --all --output docs/optimizers.md"
+)
 def check(
     kind: Annotated[str, typer.Argument(help="optimizer, task or projection.")],
-    name: Annotated[str, typer.Argument(help="The plugin, with parameters where you like.")],
+    names: Annotated[
+        list[str] | None, typer.Argument(help="The plugins, with parameters where you like.", metavar="[NAME...]")
+    ] = None,
+    every: Annotated[
+        bool,
+        typer.Option("--all", help="Every optimizer, or those named, with every method of a library: a line for each."),
+    ] = False,
+    output: Annotated[Path | None, typer.Option("--output", help="With --all: a Markdown page to write.")] = None,
 ) -> int:
-    """Check that a plugin keeps its contract."""
+    """Check that a plugin keeps its contract.
+
+    What is reported below the checks is not judged.
+    """
     from dfo_bench.component import parse
-    from dfo_bench.testing import CHECKS, findings
+    from dfo_bench.testing import CHECKS, findings, reports
 
     if kind not in CHECKS:
         raise UnknownNameError("kind of plugin", kind, CHECKS)
-    table = _table("check", "kept", "what was found")
+    if every:
+        if kind != "optimizer":
+            raise InputError(f"--all is for optimizers, got {kind}; name the {kind}s to check")
+        return _check_all(names or [], output)
+    if not names:
+        raise InputError(f"no {kind} named; name at least one, or all optimizers with --all")
     kept = True
-    for title, problem in findings(kind, parse(name)):
-        kept &= not problem
-        table.add_row(title, "no" if problem else "yes", problem)
-    _print(table)
+    for name in names:
+        table = _table("check", "kept", "what was found", title=name)
+        for title, problem in findings(kind, parse(name)):
+            kept &= not problem
+            table.add_row(title, "no" if problem else "yes", problem)
+        for title, found in reports(parse(name)) if kind == "optimizer" else ():
+            table.add_row(title, "", found)
+        _print(table)
     return 0 if kept else 1
+
+
+def _check_all(names: list[str], output: Path | None) -> int:
+    """Print a line for every optimizer, and write the page if one was asked for."""
+    from dfo_bench import matrix
+
+    optimizers = matrix.variants(names or registry.names("optimizer"))
+    found: list[matrix.Row] = []
+    for number, row in enumerate(matrix.rows(optimizers), 1):
+        found.append(row)
+        print(f"[{number}/{len(optimizers)}] {row.optimizer}: {row.verdict}", flush=True)
+    if output:
+        _write(output, matrix.page(found, names))
+        print(output)
+    return 0 if all(row.broken == "" for row in found) else 1
 
 
 @app.command(epilog="Example: dfo-bench validate parity:fixture=tests/data/parity")

@@ -6,7 +6,7 @@ better everywhere, and randomness is always an argument.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from dfo_bench.component import Component
 from dfo_bench.embedding import Embedding, IdentityEmbedding, Lifted, RandomEmbedding
-from dfo_bench.errors import InputError
+from dfo_bench.errors import InputError, UnknownNameError
 from dfo_bench.points import Anchor, Array, Blend, Blocks, Dense, Index, Kept, Points, Space
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "Rngs",
     "Space",
     "Task",
+    "UnknownNameError",
 ]
 
 Rngs = Callable[[str], np.random.Generator]
@@ -84,6 +85,11 @@ class Task(ABC):
     contents: Mapping[str, str] = {}
     """For each parameter that names files: the digest of what they hold, which stands for the path in a key."""
 
+    @property
+    def events(self) -> Sequence[str]:
+        """What a reader of the results should know of what happened in it, such as texts that were cut."""
+        return ()
+
     @abstractmethod
     def evaluate(self, points: Points) -> Array:
         """Return the losses, shape (n,); nan where a point could not be evaluated."""
@@ -101,6 +107,8 @@ class Optimizer(ABC):
 
     evaluations: ClassVar[int | None] = None
     """The most it ever asks for: the budget of its runs is cut to that."""
+    variants: ClassVar[Mapping[str, Sequence[str]]] = {}
+    """A parameter that names a method of a library, and all its names: `dfo-bench check --all` checks every one."""
 
     def __init__(self, space: Space, *, budget: int, rng: np.random.Generator) -> None:
         """`budget` is the number of evaluations to plan for, at least 1."""
@@ -146,6 +154,8 @@ class Projection(ABC):
 
     whole: ClassVar[bool] = False
     """Whether d is always D, whatever dimension was asked for."""
+    contents: Mapping[str, str] = {}
+    """For each parameter that names a file: the digest of what it holds, which stands for the path in a key."""
 
     @abstractmethod
     def draw(self, space: Space, dim: int, seed: int, index: int) -> Embedding:

@@ -63,7 +63,8 @@ class Space:
 
     The bounds are shared by all coordinates, or None; `start` is a single candidate; `scale` is the size of
     a typical step along one coordinate; `blocks` is how many equal consecutive blocks the coordinates fall into,
-    one for each layer of a deep prompt.
+    one for each layer of a deep prompt; `meaning` says what the coordinates are, where points of one task are points
+    of another whose space has the same.
     """
 
     dim: int
@@ -72,6 +73,7 @@ class Space:
     start: Points
     scale: float
     blocks: int = 1
+    meaning: str = ""
 
     @property
     def bounded(self) -> bool:

@@ -132,14 +132,15 @@ def _instance(run: tuple[RunSpec, dict[str, Any]]) -> tuple[str, int]:
 
 
 def _differences(assembly: Assembly, summary: dict[str, Any]) -> list[str]:
-    """Return which plugins, of those a prompt rests on, have changed; raise InputError if the model or data have."""
+    """Return which plugins, of those a prompt rests on, have changed; raise InputError if the files they read have."""
     now, then = assembly.source_digests(), summary["digests"]
     other = [name for name in now if now[name] != then.get(name)]
-    if files := [name.removeprefix("task:") for name in other if name.startswith("task:")]:
-        raise InputError(
-            f"run {summary['key']} used another {' and '.join(files)} than {summary['shown']['task']} names now; put "
-            "it back, or export from a store without this run"
-        )
+    for kind in ("task", "projection"):
+        if files := [name.removeprefix(f"{kind}:") for name in other if name.startswith(f"{kind}:")]:
+            raise InputError(
+                f"run {summary['key']} used another {' and '.join(files)} than {summary['shown'][kind]} names now; put "
+                "it back, or export from a store without this run"
+            )
     plugins = [f"{name} {getattr(assembly.spec, name).name}" for name in ("task", "projection") if name in other]
     return [f"run {summary['key']} was made by another version of {' and '.join(plugins)}"] if plugins else []
 
@@ -157,6 +158,7 @@ def _prompt(store: Store, assembly: Assembly, summary: dict[str, Any], scores: p
         "model": task.model_name,
         "model_digest": task.contents["model"],
         **{name: getattr(task, name) for name in ("head", "mode", "prompt_tokens")},
+        "space": task.space.meaning,
     }
     return Prompt(key, task.prompts(point)[0], source)
 

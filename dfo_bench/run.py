@@ -126,7 +126,7 @@ def _attempt(
         "attempts": journal.log.attempts,
         "repaid": record.repaid(meter.batches),
         "discarded": sum(Log.read(path).evaluations for path in folder.glob("journal.*.jsonl")),
-        "events": [*meter.events, *meter.errors, *map(str, events())],
+        "events": [*meter.events, *meter.errors, *assembly.task.events, *map(str, events())],
         "interrupted": False,
         "provenance": record.provenance(),
     }

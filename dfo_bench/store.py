@@ -150,6 +150,8 @@ def _row(summary: dict[str, Any]) -> dict[str, Any]:
         "optimizer_cpu_seconds": seconds["optimizer_cpu"],
     }
     row |= {name: value * summary["evaluations"] for name, value in summary["cost"].items()}
+    measured = [m["cost"] for m in summary["measurements"]]
+    row |= {f"measuring_{name}": sum(cost[name] for cost in measured) for name in summary["cost"]}
     # The first summaries have none.
     row |= {name: _number(summary.get(name)) for name in ("peak_memory", "peak_device_memory")}
     return row | {name: summary[name] for name in ("attempts", "repaid", "discarded")}

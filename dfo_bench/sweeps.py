@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dfo_bench import record
+from dfo_bench import record, registry
 from dfo_bench.assemble import Assembly, assemble
 from dfo_bench.component import Component, component
 from dfo_bench.core import Task
@@ -15,7 +15,7 @@ from dfo_bench.errors import InputError, StoreError, UnknownNameError
 from dfo_bench.journal import Log
 from dfo_bench.progress import Listener, shown
 from dfo_bench.run import mismatch
-from dfo_bench.spec import BUDGET, DEV_EVERY, RunSpec, Selection
+from dfo_bench.spec import BUDGET, DEV_EVERY, RunSpec, Selection, streams
 from dfo_bench.store import Store
 from dfo_bench.threads import single_threaded
 from dfo_bench.workers import run_all
@@ -115,9 +115,11 @@ def check(specs: Sequence[RunSpec], store: Path) -> dict[RunSpec, str]:
     """Build every distinct component once, ask each optimizer once, and return the specs of the runs with their keys.
 
     A spec's budget is cut to what its optimizer ever asks for. Whatever is wrong with a plugin, a parameter, a model,
-    a data file or a journal that cannot go on is found here, before a store is made.
+    a data file or a journal that cannot go on is found here, before a store is made. A task is built for every seed:
+    what a seed draws, such as examples too long to be shown, may not fit.
     """
     tasks: dict[Component, Task] = {}
+    built: set[tuple[Component, int]] = set()
     assemblies: dict[tuple[Component, Component, Component], Assembly] = {}
     keys: dict[RunSpec, str] = {}
     others: list[str] = []
@@ -128,6 +130,10 @@ def check(specs: Sequence[RunSpec], store: Path) -> dict[RunSpec, str]:
             tasks[spec.task] = assembly.task
             _ask_once(assembly)
             assemblies[combination] = assembly
+            built.add((spec.task, spec.seed))
+        if (spec.task, spec.seed) not in built:
+            built.add((spec.task, spec.seed))
+            registry.construct("task", assemblies[combination].spec.task, rngs=streams(spec.seed))
         # Another seed changes neither what the key rests on nor what a journal must agree with.
         assembly = replace(assemblies[combination], spec=replace(assemblies[combination].spec, seed=spec.seed))
         # Two spellings of one run, "cma" and "cma:sigma=1.0", are one run.

@@ -7,11 +7,16 @@
         check_plugin("optimizer", "my_search")
 """
 
+import os
 import random
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.stats import mannwhitneyu
 
 from dfo_bench import parameters, registry
 from dfo_bench.assemble import Assembly
@@ -22,6 +27,7 @@ from dfo_bench.core import (
     Dense,
     Embedding,
     EmbeddingOptimizer,
+    IdentityEmbedding,
     Optimizer,
     Points,
     Projection,
@@ -40,12 +46,13 @@ _BUDGET = 60
 
 
 class Bowl(Task):
-    """A shifted sphere in R^12, bounded or not, in three blocks: the task on which optimizers are checked."""
+    """A shifted sphere, in the box [-1, 1]^D or without bounds: the task on which optimizers are checked."""
 
-    def __init__(self, *, bounded: bool) -> None:
-        edge = 1.0 if bounded else None
-        self.space = Space(12, None if edge is None else -edge, edge, Anchor.origin(12), 1.0, blocks=3)
-        self.shift = np.linspace(-0.5, 0.5, 12)
+    def __init__(self, shift: Array, *, bounded: bool, blocks: int = 1) -> None:
+        """`shift`, of shape (D,), is where the minimum 0 lies; the start is the origin, the scale 1."""
+        dim, edge = len(shift), 1.0 if bounded else None
+        self.space = Space(dim, None if edge is None else -edge, edge, Anchor.origin(dim), 1.0, blocks)
+        self.shift = shift
 
     def evaluate(self, points: Points) -> Array:
         """Return squared distances to the shift."""
@@ -61,6 +68,16 @@ class Gaussian(Projection):
         return RandomEmbedding(space, dim, index, space.scale, seed, lambda u: (2 * u - 1) * (3 / dim) ** 0.5)
 
 
+class Whole(Projection):
+    """The identity, under which optimizers are compared with random search."""
+
+    whole = True
+
+    def draw(self, space: Space, dim: int, seed: int, index: int) -> Embedding:
+        """Return A = I."""
+        return IdentityEmbedding(space, index)
+
+
 def check_plugin(kind: str, name: str | Component) -> None:
     """Raise AssertionError with every check that a plugin does not keep."""
     broken = [f"{title}: {problem}" for title, problem in findings(kind, component(name)) if problem]
@@ -69,21 +86,40 @@ def check_plugin(kind: str, name: str | Component) -> None:
 
 def findings(kind: str, plugin: Component) -> Iterator[tuple[str, Problem]]:
     """Yield the title of every check and what is wrong; raise InputError where the plugin cannot be built."""
-    resolved = parameters.resolve(kind, plugin)
+    yield from results(CHECKS[kind], parameters.resolve(kind, plugin))
+
+
+def reports(optimizer: Component) -> Iterator[tuple[str, str]]:
+    """Yield what is reported of an optimizer and not judged: a title, and what was found."""
+    yield from results(REPORTS, parameters.resolve("optimizer", optimizer))
+
+
+def results(checks: Sequence[Callable[[Any], str]], resolved: Component) -> Iterator[tuple[str, str]]:
+    """Yield the title of each check or report, and its result or the error it ended with."""
     with single_threaded():
-        for check in CHECKS[kind]:
-            title = (check.__doc__ or "").partition("\n")[0].rstrip(".")
+        for check in checks:
             try:
-                yield title, check(resolved)
+                yield title(check), check(resolved)
             except Exception as error:
-                yield title, f"{type(error).__name__}: {error}"
+                yield title(check), f"{type(error).__name__}: {error}"
+
+
+def title(check: Callable[[Any], str]) -> str:
+    """Return the first line of its docstring."""
+    return (check.__doc__ or "").partition("\n")[0].rstrip(".")
 
 
 def _assembly(plugin: Component, *, bounded: bool = True, seed: int = 0, budget: int = _BUDGET) -> Assembly:
+    # Twelve dimensions in three blocks, for what searches them in turn.
+    task = Bowl(np.linspace(-0.5, 0.5, 12), bounded=bounded, blocks=3)
+    spec = RunSpec(Component("bowl"), plugin, Component("gaussian"), _DIM, _evaluations(plugin, budget), seed)
+    return Assembly(spec, task, Gaussian())
+
+
+def _evaluations(plugin: Component, budget: int) -> int:
+    """Return the budget, or what the optimizer ever asks for where that is less."""
     optimizer: type[Optimizer | EmbeddingOptimizer] = registry.load("optimizer", plugin.name)
-    budget = min(budget, optimizer.evaluations or budget)
-    spec = RunSpec(Component("bowl"), plugin, Component("gaussian"), _DIM, budget, seed)
-    return Assembly(spec, Bowl(bounded=bounded), Gaussian())
+    return min(budget, optimizer.evaluations or budget)
 
 
 def _drive(assembly: Assembly, answer: Callable[[Array], Array] = lambda losses: losses) -> list[str]:
@@ -117,13 +153,33 @@ def repeats_itself(plugin: Component) -> Problem:
     first = _drive(_assembly(plugin))
     random.seed(12345)
     np.random.seed(12345)  # noqa: NPY002 - the global state is what is checked
-    again = _drive(_assembly(plugin))
+    return _difference(first, _drive(_assembly(plugin)))
+
+
+def repeats_in_another_process(plugin: Component) -> Problem:
+    """A fresh process of another hash seed asks the same points, too."""
+    other = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    command = [sys.executable, "-c", "import sys, dfo_bench.testing as kit; kit.replay(sys.argv[1])", str(plugin)]
+    environment = {**os.environ, "PYTHONHASHSEED": other, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        return f"the process ended with {done.returncode}: {' '.join(done.stderr.splitlines()[-1:])}"
+    return _difference(_drive(_assembly(plugin)), done.stdout.splitlines()[-1].split())
+
+
+def replay(plugin: str) -> None:
+    """Print the digests of all that an optimizer, written as resolved, asks for: what the fresh process does."""
+    with single_threaded():
+        print(*_drive(_assembly(parameters.resolve("optimizer", component(plugin)))))
+
+
+def _difference(first: list[str], again: list[str]) -> Problem:
     differ = next((i for i, pair in enumerate(zip(first, again, strict=True)) if pair[0] != pair[1]), None)
     return "" if differ is None else f"evaluation {differ + 1} differs between two runs of one seed"
 
 
 def leaves_global_state(plugin: Component) -> Problem:
-    """The global random states of Python and NumPy stay as they are."""
+    """The global random states of Python, NumPy and torch stay as they are."""
     before = _global_state()
     _drive(_assembly(plugin))
     return "" if _global_state() == before else "it draws from, or seeds, a global generator"
@@ -132,7 +188,9 @@ def leaves_global_state(plugin: Component) -> Problem:
 def _global_state() -> str:
     state = np.random.get_state(legacy=False)  # noqa: NPY002 - the global state is what is checked
     numbers = state["state"]
-    return repr((random.getstate(), numbers["key"].tobytes(), numbers["pos"], state["has_gauss"], state["gauss"]))
+    numpy = numbers["key"].tobytes(), numbers["pos"], state["has_gauss"], state["gauss"]
+    torch = sys.modules.get("torch")
+    return repr((random.getstate(), numpy, torch.get_rng_state().tolist() if torch else None))
 
 
 def leaves_what_it_is_told(plugin: Component) -> Problem:
@@ -163,6 +221,85 @@ def survives_failures(plugin: Component) -> Problem:
 
     _drive(_assembly(plugin), spoil)
     return ""
+
+
+def stays_inside(plugin: Component) -> str:
+    """Outside the box."""
+    cls: type[Optimizer | EmbeddingOptimizer] = registry.load("optimizer", plugin.name)
+    if not issubclass(cls, Optimizer):
+        return "none: the lift clips"
+    task = Bowl(np.linspace(-0.5, 0.5, _DIM), bounded=True)
+    budget = _evaluations(plugin, _BUDGET)
+    optimizer = registry.construct("optimizer", plugin, task.space, budget=budget, rng=np.random.default_rng(0))
+    outside: list[bool] = []
+    while len(outside) < budget:
+        x = optimizer.ask()
+        outside += (x != task.space.clip(x)).any(axis=1).tolist()
+        optimizer.tell(x, task.evaluate(Dense(x)))
+    return f"{np.mean(outside):.0%}"
+
+
+def seeds_differ(plugin: Component) -> str:
+    """Seeds differ."""
+    return "yes" if _drive(_assembly(plugin)) != _drive(_assembly(plugin, seed=1)) else "no"
+
+
+def beats_random_search_in_2(plugin: Component) -> str:
+    """Random search, d = 2."""
+    return _against_random_search(plugin, 2)
+
+
+def beats_random_search_in_10(plugin: Component) -> str:
+    """Random search, d = 10."""
+    return _against_random_search(plugin, 10)
+
+
+RACE_SEEDS, RACE_BUDGET, RACE_LEVEL = 6, 100, 0.05
+"""Runs and evaluations of the race against random search, and how often it may call equals better or worse."""
+
+
+def _against_random_search(plugin: Component, dim: int) -> str:
+    """Compare the best losses of shifted spheres with those of 60 random searches: Mann & Whitney, two-sided."""
+    rng = np.random.default_rng(0)
+
+    def shift() -> Array:
+        return rng.uniform(-0.8, 0.8, dim)
+
+    best: list[float] = []
+    for seed in range(RACE_SEEDS):
+        budget = _evaluations(plugin, RACE_BUDGET)
+        spec = RunSpec(Component("bowl"), plugin, Component("whole"), dim, budget, seed)
+        best.append(min(_losses(Assembly(spec, Bowl(shift(), bounded=True), Whole()))))
+    draws = [((rng.uniform(-1, 1, (RACE_BUDGET, dim)) - shift()) ** 2).sum(axis=1).min() for _ in range(60)]
+    if mannwhitneyu(best, draws).pvalue > RACE_LEVEL:
+        return "equal"
+    return "better" if np.median(best) < np.median(draws) else "worse"
+
+
+def costs(plugin: Component) -> str:
+    """Cost, d = 500."""
+    evaluations = _evaluations(plugin, 40)
+    spec = RunSpec(Component("bowl"), plugin, Component("whole"), 500, evaluations, 0)
+    assembly = Assembly(spec, Bowl(np.full(500, 0.3), bounded=False), Whole())
+    begin = time.process_time()
+    spent = len(_losses(assembly))
+    return f"{1e3 * (time.process_time() - begin) / spent:.2g} ms"
+
+
+def _losses(assembly: Assembly) -> list[float]:
+    """Run an optimizer to its budget and return the losses of it, cut where the last batch crosses it."""
+    losses: list[float] = []
+
+    def note(batch: Array) -> Array:
+        losses.extend(batch.tolist())
+        return batch
+
+    _drive(assembly, note)
+    return losses[: assembly.spec.budget]
+
+
+REPORTS = (stays_inside, seeds_differ, beats_random_search_in_2, beats_random_search_in_10, costs)
+"""What is reported of every optimizer; each docstring is a title."""
 
 
 def _task(plugin: Component, seed: int = 0) -> Task:
@@ -258,6 +395,7 @@ CHECKS: dict[str, list[Callable[[Any], Problem]]] = {
         asks_well,
         survives_a_budget_of_one,
         repeats_itself,
+        repeats_in_another_process,
         leaves_global_state,
         leaves_what_it_is_told,
         survives_failures,

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from dfo_bench.core import InputError
 from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.families import FAMILIES
 from dfo_bench.lm.heads import EmbeddingHead, WordsHead
@@ -44,6 +45,12 @@ def test_a_text_is_most_like_itself(zoo: Zoo) -> None:
     np.testing.assert_allclose(np.diag(logits), 20, rtol=0, atol=1e-5)
     assert (logits <= 20 + 1e-5).all()
     assert logits.argmax(axis=1).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("texts", [("good", "bad", "good"), ("good", " ")])
+def test_label_texts_that_are_empty_or_the_same_are_refused(zoo: Zoo, texts: tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match="label texts must be different, and none empty: 'good', "):
+        EmbeddingHead(zoo.load("bert", "embedding"), texts)
 
 
 @pytest.mark.parametrize("name", TINY)

@@ -55,7 +55,7 @@ def test_a_head_that_a_family_lacks_is_refused_with_those_it_has(model_type: str
 
 
 def test_a_head_that_a_model_lacks_is_refused_in_one_sentence(zoo: Zoo) -> None:
-    with pytest.raises(InputError, match=r"^model '.*' is a gpt2, which has no head=masked; pass head=emb"):
+    with pytest.raises(InputError, match=r"^model '[^']*' is a gpt2, which has no head=masked; pass head=emb"):
         zoo.load("gpt2", "masked")
 
 
@@ -66,12 +66,22 @@ def test_a_model_of_no_known_family_is_refused_with_the_list(tmp_path: Path, mod
         models.load(str(folder), "causal")
 
 
-def test_code_that_comes_with_a_model_is_neither_run_nor_asked_about(tmp_path: Path) -> None:
+def test_code_that_comes_with_a_model_is_neither_run_nor_asked_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def decline(question: str) -> str:
+        asked.append(question)
+        return "n"
+
+    monkeypatch.setattr("builtins.input", decline)
     folder = build(tmp_path / "other")
     (folder / "odd.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     configure(folder, model_type="odd", auto_map={"AutoConfig": "odd.OddConfig", "AutoModelForMaskedLM": "odd.Odd"})
     with pytest.raises(InputError, match=r"cannot be loaded for head=masked: .* contains custom code"):
         models.load(str(folder), "masked")
+    assert not asked
     assert not (tmp_path / "ran").exists()
 
 
@@ -105,8 +115,10 @@ def test_the_digest_follows_the_content_not_the_path(tmp_path: Path, zoo: Zoo) -
     assert models.load(str(other), "masked").digest != digest
     pooled = build(tmp_path / "pooled")
     pools(pooled, pooling_mode_cls_token=True)
-    (pooled / "README.md").write_text("no part of the model")
     assert models.load(str(pooled), "masked").digest != digest
+    (again / "README.md").write_text("no part of the model")
+    (again / "tokenizer").mkdir()
+    assert models.load(str(again), "masked", "bfloat16").digest == digest
 
 
 @pytest.mark.parametrize(("name", "head"), [("roberta", "masked"), ("llama", "causal"), ("t5", "seq2seq")])
@@ -164,6 +176,14 @@ def test_pooling_that_is_not_offered_is_refused_with_what_is(
 ) -> None:
     pools(build(tmp_path / "encoder"), **settings)
     with pytest.raises(InputError, match=f"pools by {what}; offered are: mean, cls, last"):
+        models.load(str(tmp_path / "encoder"), "embedding")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", "3"])
+def test_pooling_that_cannot_be_read_is_refused(tmp_path: Path, content: str) -> None:
+    pools(build(tmp_path / "encoder"))
+    (tmp_path / "encoder" / "1_Pooling" / "config.json").write_text(content)
+    with pytest.raises(InputError, match=r"1_Pooling/config\.json cannot be read: .*; copy the model again"):
         models.load(str(tmp_path / "encoder"), "embedding")
 
 

@@ -12,6 +12,7 @@ from dfo_bench.core import Array, Cost, Dense, InputError, Points, Task
 from dfo_bench.lm import TextTask, data, models
 from dfo_bench.lm.modes import MODES
 from dfo_bench.spec import streams
+from tests import plain_lm
 from tests.tiny_lm import Zoo, build, reviews, write
 
 TOKENS, SIZE = 3, 16
@@ -144,6 +145,21 @@ def test_what_prompts_returns_is_what_meets_the_model(folder: Path, zoo: Zoo, mo
         np.testing.assert_allclose(found, prompts[:, 1], rtol=0, atol=1e-5)
 
 
+def test_a_prompt_before_the_text_is_not_taken_for_the_token_that_an_encoder_pools(
+    tmp_path: Path, folder: Path
+) -> None:
+    model = build(tmp_path / "encoder")
+    (model / "1_Pooling").mkdir()
+    (model / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_cls_token": True}))
+    task, loaded = small(folder, str(model), mode="cat"), models.load(str(model), "embedding")
+    x, labels = points(2), [plain_lm.embedding(loaded, text) for text in task.texts]
+    expected = [
+        [plain_lm.logits(loaded, "embedding", "cat", prompt, text, labels, 1) for text in task._inputs("train")]
+        for prompt in torch.tensor(task.prompts(x))
+    ]
+    np.testing.assert_allclose(task._logits(x, "train"), expected, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize(("name", "head", "gap"), [("bert", "masked", " "), ("gpt2", "causal", "\n")])
 def test_solved_examples_of_every_class_stand_before_every_text(
     tmp_path: Path, folder: Path, name: str, head: str, gap: str
@@ -262,6 +278,8 @@ def test_long_texts_are_cut_and_counted(tmp_path: Path, zoo: Zoo, name: str, hea
     cut = task.truncated("train") + task.truncated("dev")
     # T5 has no positions to run out of.
     assert cut == (0 if name == "t5" else 2)
+    counts = {split: task.truncated(split) for split in ("train", "dev")}
+    assert task.events == [f"{n} of 2 {split} texts are cut to 61 tokens" for split, n in counts.items() if n]
     assert np.isfinite(task.evaluate(points(2))).all()
     assert np.isfinite(task.measure(task.space.start, "dev")[0]["loss"])
 
@@ -356,10 +374,10 @@ def test_the_most_prompt_tokens_that_a_refusal_names_are_taken(tmp_path: Path, f
 def test_bad_texts_are_refused_with_a_remedy(tmp_path: Path, zoo: Zoo) -> None:
     model = zoo.folder()
     one = write(tmp_path / "one.jsonl", [{"text": "x", "label": "a"}] * 4)
-    with pytest.raises(InputError, match="needs two labels or more"):
+    with pytest.raises(InputError, match=r"needs examples of two labels or more, .* has only: a"):
         make("text", train=str(one), model=model, shots=1)
     two = write(tmp_path / "two.jsonl", [{"text": "x", "label": label} for label in "abab"])
-    with pytest.raises(InputError, match=r"two\.jsonl:1: unknown label 'a'; the labels are: b, c"):
+    with pytest.raises(InputError, match=r"words must name the labels of .*two\.jsonl, .*; it differs in: a, c"):
         make("text", train=str(two), words={"b": "b", "c": "c"}, model=model, shots=1)
     other = write(tmp_path / "other.jsonl", [{"text": "x", "label": "z"}])
     with pytest.raises(InputError, match=r"other\.jsonl:1: unknown label 'z'"):
@@ -445,3 +463,19 @@ def test_the_masked_model_beside_the_project_runs_agnews_as_measured_there(share
     )
     assert task.space.scale == pytest.approx(0.060, abs=0.001)
     assert 1.0 < task.evaluate(task.space.start)[0] < 2.5
+
+
+def test_texts_that_are_cut_are_told_in_the_events_of_the_run(tmp_path: Path, zoo: Zoo) -> None:
+    rows = [{"text": f"{word} film " * size, "label": word} for word in ("bad", "good") for size in (1, 40)]
+    task = make("text", train=str(write(tmp_path / "train.jsonl", rows)), model=zoo.folder(), shots=1, prompt_tokens=3)
+    task.measure(task.space.start, "dev")
+    cut = {split: task.truncated(split) for split in ("train", "dev")}
+    assert sum(cut.values()) == 2
+    assert [event.split(" texts")[0] for event in task.events] == [f"{n} of 2 {split}" for split, n in cut.items() if n]
+
+
+@pytest.mark.parametrize("words", [{"a": "same", "b": "same"}, {"a": "one", "b": " "}])
+def test_label_texts_that_are_one_or_empty_are_refused(tmp_path: Path, zoo: Zoo, words: dict[str, str]) -> None:
+    train = write(tmp_path / "train.jsonl", [{"text": "x", "label": label} for label in "abab"])
+    with pytest.raises(InputError, match="label texts must be different, and none empty"):
+        make("text", train=str(train), words=words, model=zoo.folder(), shots=1, prompt_tokens=3)

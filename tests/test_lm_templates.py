@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -247,11 +248,18 @@ def test_a_template_with_the_wrong_number_of_masks_is_refused(
 
 def test_a_template_whose_fields_are_not_the_examples_is_refused(tiny: LanguageModel) -> None:
     with pytest.raises(InputError, match=r"has no \{text\}, which file:7 has"):
-        template(tiny, "{txt} [MASK]").encode(review("a film"))
+        template(tiny, "It was [MASK]").encode(review("a film"))
     with pytest.raises(InputError, match=r"has \{text_b\}, which file:7 has not"):
         template(tiny, "{text} [MASK] {text_b}").encode(review("a film"))
     with pytest.raises(InputError, match=r"has no \{text_a\}, which file:9 has"):
         template(tiny).encode(Row("x", ("a", "b"), "file:9"))
+
+
+@pytest.mark.parametrize("field", ["{txt}", "{}", "{text_c}", "{ text }"])
+def test_a_field_that_no_example_has_is_refused_with_those_there_are(tiny: LanguageModel, field: str) -> None:
+    message = re.escape(f"holds {field}; the fields are {{text}}, or {{text_a}} and {{text_b}}")
+    with pytest.raises(InputError, match=message):
+        template(tiny, f"{{text}} {field} [MASK]")
 
 
 def test_more_prompt_ids_than_the_vocabulary_holds_are_refused(tiny: LanguageModel) -> None:
@@ -306,6 +314,11 @@ def test_label_words_that_begin_alike_are_refused(tiny: LanguageModel, leading_s
     message = f"'good' and 'goodly' begin with the same token 'good'; choose others, or leading_space={other}"
     with pytest.raises(InputError, match=message):
         label_tokens(tiny, ["good", "bad", "goodly"], leading_space=leading_space)
+
+
+def test_one_label_word_for_two_labels_is_refused(tiny: LanguageModel) -> None:
+    with pytest.raises(InputError, match="two labels have the label word 'good'; choose others"):
+        label_tokens(tiny, ["good", "bad", "good"], leading_space=False)
 
 
 @pytest.mark.parametrize("word", ["", " ", "日本"])

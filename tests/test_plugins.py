@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dfo_bench import registry
+from dfo_bench import parameters, registry
 from dfo_bench.lm import DatasetTask, TextTask
 from dfo_bench.testing import CHECKS, check_plugin
 
@@ -21,6 +21,8 @@ def test_a_plugin_keeps_its_contract(kind: str, name: str) -> None:
     plugin = registry.load(kind, name)
     if issubclass(plugin, TextTask) and not (issubclass(plugin, DatasetTask) and plugin.shipped):
         pytest.skip(f"{name} needs data; its own tests bring some")
+    if any(parameter.required for parameter in parameters.parameters(kind, plugin).values()):
+        pytest.skip(f"{name} needs a file; its own tests bring one")
     check_plugin(kind, SMALL.get(name, name))
 
 

@@ -44,14 +44,19 @@ def store(tmp_path: Path) -> Store:
     return Store.create(tmp_path / "store")
 
 
-def run(store: Store, model: str, optimizer: str = "cma:popsize=6", **params: Any) -> dict[str, Any]:
-    """Make a finished run on a few reviews, with a test split, and return its summary."""
+def planned(
+    store: Store, model: str, optimizer: str = "cma:popsize=6", projection: str = "normal", **params: Any
+) -> RunSpec:
+    """Plan a run on a few reviews, with a test split."""
     files = {name: str(write(store.path.parent / f"{name}.jsonl", reviews(6))) for name in ("train", "test")}
     words = {"negative": "bad", "positive": "good"}
     given: dict[str, Any] = {**files, "words": words, "model": model, "shots": 3, "prompt_tokens": 3, **params}
-    task, search = Component("text", given), parse(optimizer)
-    spec = RunSpec(task, search, parse("normal"), dim=5, budget=12, dev_every=6)
-    summary = execute(spec, store.path)
+    return RunSpec(Component("text", given), parse(optimizer), parse(projection), dim=5, budget=12, dev_every=6)
+
+
+def run(store: Store, *args: Any, **params: Any) -> dict[str, Any]:
+    """Make a finished run, and return its summary."""
+    summary = execute(planned(store, *args, **params), store.path)
     assert summary["status"] == "finished", summary["events"]
     return summary
 
@@ -90,7 +95,7 @@ def test_prompts_are_the_selected_ones_as_the_task_used_them(
         **{name: row[name] for name in ("task", "optimizer", "projection", "dim", "budget", "seed")},
         **{name: row[name] for name in ("dev_accuracy", "dev_loss", "test_accuracy", "test_loss")},
         **{"evaluation": evaluation, "loss": loss, "head": "masked", "mode": mode, "prompt_tokens": 3},
-        **{"model": zoo.folder(), "model_digest": task.contents["model"]},
+        **{"model": zoo.folder(), "model_digest": task.contents["model"], "space": task.space.meaning},
     }
 
 
@@ -206,3 +211,58 @@ def test_the_command_line_says_where_it_wrote_and_what_is_doubtful(store: Store,
     done = CliRunner().invoke(app, ["export", name, str(out), "--store", str(store.path)])
     assert (done.exit_code, done.stdout.strip(), out.exists()) == (0, str(out), True)
     assert ("left out: 1 runs" in done.stderr) == (name == "peft")
+
+
+def exported(store: Store, model: str, **params: Any) -> str:
+    """Export the prompts of two runs."""
+    for optimizer in ("cma:popsize=6", "random"):
+        run(store, model, optimizer, **params)
+    prompts.export_prompts(store, store.path / "prompts.safetensors")
+    return str(store.path / "prompts.safetensors")
+
+
+@pytest.mark.parametrize("mode", ["add", "inputs_embeds"])
+def test_a_projection_learns_from_exported_prompts_and_begins_at_their_mean(store: Store, zoo: Zoo, mode: str) -> None:
+    file = exported(store, zoo.folder(), mode=mode)
+    spec = planned(store, zoo.folder(), projection=f"pretrained:prompts={file}", mode=mode, head="masked")
+    begun = assemble(spec).embed(0).lift(np.zeros((1, 5))).dense()
+    mean = np.mean([prompt.values for prompt in prompts.found(store)[0]], axis=0)
+    np.testing.assert_allclose(begun.reshape(mean.shape), mean, rtol=1e-6)
+    # What was found in it is learned from in turn, and rebuilt to the bit.
+    summary = execute(spec, store.path)
+    assert summary["status"] == "finished", summary["events"]
+    assert summary["key"] in {prompt.key for prompt in prompts.found(store)[0]}
+
+
+def test_the_key_of_a_learned_projection_rests_on_its_prompts_and_not_on_their_place(store: Store, zoo: Zoo) -> None:
+    file = Path(exported(store, zoo.folder()))
+    copy = file.with_name("copy.safetensors")
+    copy.write_bytes(file.read_bytes())
+    specs = [planned(store, zoo.folder(), projection=f"pretrained:prompts={path}") for path in (file, copy)]
+    first, second = (assemble(spec) for spec in specs)
+    assert first.key == second.key
+    summary = execute(specs[1], store.path)
+    assert summary["digests"]["projection:prompts"] == first.projection.contents["prompts"]
+    run(store, zoo.folder(), "cma:popsize=4")
+    prompts.export_prompts(store, copy)
+    assert assemble(specs[1]).key != first.key
+    with pytest.raises(InputError, match=f"run {first.key} used another prompts than pretrained:.* names now; put it"):
+        prompts.found(store)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"prompt_tokens": 4}, "no prompts of model .*, mode=add, prompt_tokens=4, but of model .*, mode=add, prompt_"),
+        ({"mode": "cat"}, "no prompts of model .*, mode=cat, "),
+        ({"model": "roberta"}, "no prompts of model "),
+        ({"mode": "deep"}, "use a text task of mode=add"),
+    ],
+)
+def test_prompts_of_another_model_mode_or_length_are_refused(
+    store: Store, zoo: Zoo, given: dict[str, Any], message: str
+) -> None:
+    file = exported(store, zoo.folder())
+    model = zoo.folder(given.pop("model", "bert"))
+    with pytest.raises(InputError, match=message):
+        assemble(planned(store, model, projection=f"pretrained:prompts={file}", **given)).embed(0)

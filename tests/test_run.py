@@ -372,15 +372,15 @@ def test_a_task_without_dimension_is_run_and_resumed_by_an_optimizer_of_one_eval
     summary = execute(spec, store.path)
     assert (summary["status"], summary["spec"]["dim"], summary["best_loss"]) == ("finished", 0, 0.0)
     assert (summary["attempts"], summary["discarded"]) == (2, 0)
-    assert RunSpec.from_json(summary["spec"]).key({}) == summary["key"]
+    assert RunSpec.from_json(summary["spec"]).key() == summary["key"]
     assert store.runs()["bytes_up_z"].tolist() == [100]
 
 
 def test_the_key_rests_on_what_files_hold_and_not_on_where_they_are() -> None:
     spec = _spec("toy:log=a")
     other = _spec("toy:log=b")
-    assert spec.key({}) != other.key({})
-    assert spec.key({"log": "0123"}) == other.key({"log": "0123"})
+    assert spec.key() != other.key()
+    assert spec.key(task={"log": "0123"}) == other.key(task={"log": "0123"})
 
 
 def test_the_peak_of_memory_stands_in_every_summary_of_a_run_that_ended(store: Store) -> None:

@@ -164,6 +164,7 @@ def test_merging_stores_is_copying_their_folders(path: Path, tmp_path: Path) -> 
         ({"budget": {"toy": 1.5}}, "budget of toy must be a whole number, got 1.5"),
         ({"selection": "curent"}, "no selection named 'curent'; did you mean current"),
         ({"seeds": [-1]}, "seed must be at least 0"),
+        ({"tasks": ["toy:fail=seed"], "seeds": range(8)}, "what this seed drew does not fit"),
         ({"seeds": []}, "seeds is empty"),
         ({"tasks": []}, "tasks must be a list of at least one"),
         ({"tasks": "toy"}, "tasks must be a list of at least one, got 'toy'"),

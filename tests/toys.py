@@ -9,7 +9,7 @@ SOURCE = '''
 import os, time
 from pathlib import Path
 import numpy as np
-from dfo_bench.core import Anchor, Array, Cost, Points, Rngs, Space, Task
+from dfo_bench.core import Anchor, Array, Cost, InputError, Points, Rngs, Space, Task
 
 
 class Toy(Task):
@@ -22,6 +22,8 @@ class Toy(Task):
     ) -> None:
         self.space = Space(dim, None, None, Anchor.origin(dim), 1.0, blocks)
         self.shift = rngs("shift").uniform(-1, 1, dim)
+        if fail == "seed" and self.shift[0] > 0:
+            raise InputError("what this seed drew does not fit; pass a smaller dim")
         self.cost = Cost(examples=2, tokens=30, bytes_up_z=100, bytes_up_prompt=500, bytes_down=8)
         self.fail, self.log, self.pause, self.calls = fail, log, pause, 0
 

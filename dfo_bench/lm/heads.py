@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from dfo_bench.errors import InputError
 from dfo_bench.lm.models import LanguageModel
 
 TEMPERATURE = 20.0
@@ -31,6 +32,8 @@ class EmbeddingHead(Head):
 
     def __init__(self, model: LanguageModel, texts: Sequence[str], before: int = 0) -> None:
         """Embed the label texts, without a prompt; `before` rows of one will stand before a text's own."""
+        if len(set(texts)) < len(texts) or not all(text.strip() for text in texts):
+            raise InputError(f"label texts must be different, and none empty: {', '.join(map(repr, texts))}")
         self._model, self._before, self.classes = model, before, len(texts)
         with torch.inference_mode():
             ids = (torch.tensor([model.tokenizer(text)["input_ids"]], device=model.device) for text in texts)

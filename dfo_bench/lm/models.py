@@ -149,7 +149,12 @@ def _load(name: str, folder: Path, head: str, precision: str) -> LanguageModel:
     for needed, patterns in _NEEDED.items():
         if not any(path for pattern in patterns for path in folder.glob(pattern)):
             raise InputError(
-                f"model folder {folder} holds no {needed}; a pickle is never read in its place, convert it"
+                f"model folder {folder} holds no {needed}; "
+                + (
+                    "a pickle is never read in its place, convert it"
+                    if "safetensors" in needed
+                    else "copy the model again"
+                )
             )
     # Left out, the latter means: ask on the terminal whether to run the code that came with a model.
     given = {"local_files_only": True, "trust_remote_code": False}
@@ -173,7 +178,7 @@ def _load(name: str, folder: Path, head: str, precision: str) -> LanguageModel:
     except Exception as error:
         # What the libraries raise at a folder's files has no base in common; tokenizers raises the base itself.
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"model {name!r} cannot be loaded for head={head}: {reason}") from error
+        raise InputError(f"model {name!r} cannot be loaded for head={head}: {reason}; is {folder} damaged?") from error
     if not tokenizer.is_fast:
         raise InputError(
             f"the tokenizer of {name!r}, a {type(tokenizer).__name__}, does not tell where in a text its tokens stand; "
@@ -196,7 +201,10 @@ def _pooling(folder: Path, name: str) -> str:
     path = folder / "1_Pooling" / "config.json"
     if not path.is_file():
         return "mean"
-    settings = json.loads(path.read_text())
+    try:
+        settings = dict(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{path} cannot be read: {error}; copy the model again") from error
     # A flag for each way, or one of their names.
     on = [key for key, value in settings.items() if key.startswith("pooling_mode_") and value is True]
     on = on or [str(settings.get("pooling_mode", "nothing known"))]

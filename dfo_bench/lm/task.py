@@ -106,7 +106,9 @@ class TextTask(Task):
             self._template.encode(self._rows[name][0])
 
         dim = int(np.prod(self._mode.shape))
-        self.space = Space(dim, None, None, Anchor.origin(dim), self._mode.scale, blocks=self._blocks())
+        # Of mode=deep a prompt is no point: its blocks have the scales of a seed's own texts.
+        meaning = "" if mode == "deep" else f"model {loaded.digest[:16]}, mode={mode}, prompt_tokens={prompt_tokens}"
+        self.space = Space(dim, None, None, Anchor.origin(dim), self._mode.scale, self._blocks(), meaning)
         self.cost = self._cost("train")
 
     def _filled(self, model: models.LanguageModel, head: str, words: tuple[str, ...], demonstrations: int) -> Template:
@@ -181,6 +183,13 @@ class TextTask(Task):
     def truncated(self, split: str) -> int:
         """Return how many texts of a split are cut to what the model takes."""
         return sum(text.cut > 0 for text in self._inputs(split))
+
+    @property
+    def events(self) -> list[str]:
+        """Say how many texts of every split that was read are cut."""
+        counts = {split: (self.truncated(split), len(texts)) for split, texts in self._encoded.items()}
+        limit = self._template.limit
+        return [f"{cut} of {n} {split} texts are cut to {limit} tokens" for split, (cut, n) in counts.items() if cut]
 
     def _logits(self, points: Points, split: str) -> Array:
         return self._engine.logits(self.prompts(points), self._inputs(split))

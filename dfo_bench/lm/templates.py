@@ -52,11 +52,16 @@ class Template:
                 f"prompt_tokens={slots} takes the ids {PREFIX} to {PREFIX + slots - 1} and the model knows "
                 f"{len(model.words)}; pass a smaller prompt_tokens or mode=cat"
             )
-        self._pattern, self._head, self._lead, self._limit = pattern, head, lead, limit
+        self._pattern, self._head, self._lead, self.limit = pattern, head, lead, limit
         self._tokenizer, self._first, self._config = model.tokenizer, model.first, model.model.config
         self._mask = _mask(model, head) if masked else ""
         self._prefix = tuple(range(PREFIX, PREFIX + slots))
-        self._parts = re.split(r"(\{text(?:_[ab])?\}|\[MASK\])", pattern)
+        self._parts = re.split(r"(\{[^{}]*\}|\[MASK\])", pattern)
+        known = [MASK, *(field for fields in _FIELDS.values() for field in fields)]
+        if unknown := [part for part in self._parts[1::2] if part not in known]:
+            raise InputError(
+                f"template {pattern!r} holds {unknown[0]}; the fields are {{text}}, or {{text_a}} and {{text_b}}"
+            )
         self._shown = ""
         bare = "".join(self._mask if part == MASK else part for part in self._parts if not part.startswith("{text"))
         self._bare = len(self._tokenizer(lead + bare)["input_ids"])
@@ -70,7 +75,7 @@ class Template:
     def room(self) -> int:
         """How many tokens of text fit."""
         shown = len(self._tokenizer(self._shown, add_special_tokens=False, verbose=False)["input_ids"])
-        return self._limit - len(self._prefix) - self._bare - shown
+        return self.limit - len(self._prefix) - self._bare - shown
 
     def encode(self, row: Row) -> Encoded:
         """Return the ids of a row; of a text that is too long the end is cut, of a pair the end of the longer."""
@@ -84,10 +89,10 @@ class Template:
             [i for i, ((a, b), special) in enumerate(tokens) if begin <= a and b <= end and not special]
             for begin, end in spans
         ]
-        excess = max(0, len(tokens) + len(self._prefix) - self._limit)
+        excess = max(0, len(tokens) + len(self._prefix) - self.limit)
         if excess > sum(map(len, within)):
             raise InputError(
-                f"{row.where}: what stands around the text leaves it no room in {self._limit} tokens; pass a shorter "
+                f"{row.where}: what stands around the text leaves it no room in {self.limit} tokens; pass a shorter "
                 "template, fewer demonstrations or a smaller prompt_tokens"
             )
         cut = {max(within, key=len).pop() for _ in range(excess)}
@@ -151,6 +156,8 @@ def label_tokens(model: LanguageModel, words: Sequence[str], *, leading_space: b
         ids = model.tokenizer(text, add_special_tokens=False)["input_ids"][len(before) :]
         if not word.strip() or not ids or model.tokenizer.unk_token_id in ids:
             raise InputError(f"label word {word!r} has no token in model {model.name!r}; choose another word")
+        if word in tokens.values():
+            raise InputError(f"two labels have the label word {word!r}; choose others")
         if ids[0] in tokens:
             shared = model.tokenizer.convert_ids_to_tokens(ids[0])
             raise InputError(

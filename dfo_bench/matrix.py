@@ -1,0 +1,154 @@
+"""Every optimizer there is, each method of a library included, checked in a process of its own: the matrix."""
+
+import multiprocessing
+import resource
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+
+from dfo_bench import parameters, registry, testing
+from dfo_bench.component import Component
+from dfo_bench.errors import InputError
+
+CPU_LIMIT_S, SILENCE_LIMIT_S = 20, 60
+"""How much CPU one may take, and how long it may say nothing; then it is stopped, and what it has shown is kept."""
+
+CHECKED = tuple(check for check in testing.CHECKS["optimizer"] if check is not testing.repeats_in_another_process)
+"""The checks of the matrix: all but the one that starts a process, which costs more than all others together."""
+
+
+@dataclass
+class Row:
+    """What is known of one optimizer."""
+
+    optimizer: Component
+    broken: str | None = None
+    """What it breaks of its contract, "" for nothing, None where the time was over before all was checked."""
+    found: dict[str, str] = field(default_factory=dict)
+    """What is reported of it, by title."""
+
+    @property
+    def verdict(self) -> str:
+        """Whether it keeps its contract, in words."""
+        if self.broken is None:
+            return f"not checked within {CPU_LIMIT_S} s of CPU"
+        return " ".join(self.broken.split()) or "kept"
+
+
+def titles() -> list[str]:
+    """Return the titles of what is reported."""
+    return [testing.title(report) for report in testing.REPORTS]
+
+
+def variants(names: Sequence[str]) -> list[Component]:
+    """Return these optimizers, and every method where one is the door to a library."""
+    found: list[Component] = []
+    for name in names:
+        known = getattr(registry.load("optimizer", name), "variants", {})
+        found += [Component(name, {key: value}) for key, values in known.items() for value in values] or [
+            Component(name)
+        ]
+    return found
+
+
+def rows(optimizers: Sequence[Component]) -> Iterator[Row]:
+    """Check one after another, and yield what was found."""
+    # A server that has imported the libraries once: every child is a copy of it, and may hang or die.
+    context = multiprocessing.get_context("forkserver")
+    known = registry.sources("optimizer")
+    context.set_forkserver_preload([__name__, *sorted({known[one.name].module for one in optimizers})])
+    for optimizer in optimizers:
+        ours, theirs = context.Pipe(duplex=False)
+        process = context.Process(target=_check, args=(optimizer, theirs), daemon=True)
+        process.start()
+        theirs.close()
+        row = Row(optimizer)
+        try:
+            while ours.poll(SILENCE_LIMIT_S):
+                title, text = ours.recv()
+                if title:
+                    row.found[title] = text
+                else:
+                    row.broken = text
+        except EOFError:
+            pass
+        process.kill()
+        process.join()
+        yield row
+
+
+def _check(optimizer: Component, connection: Connection) -> None:
+    """Send the first thing that it breaks under an empty title, then what is reported of it."""
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT_S, CPU_LIMIT_S))
+    try:
+        resolved = parameters.resolve("optimizer", optimizer)
+        broken = next((p for _, p in testing.results(CHECKED, resolved) if p), "")
+        connection.send(("", broken))
+        # What cannot be asked has nothing to report.
+        if not broken:
+            for found in testing.results(testing.REPORTS, resolved):
+                connection.send(found)
+    except InputError as error:
+        connection.send(("", str(error)))
+
+
+def page(found: Sequence[Row], names: Sequence[str]) -> str:
+    """Return the matrix as a Markdown page; `names` are the plugins it was asked for, none for all."""
+    kept = [row for row in found if row.broken == ""]
+    broken = [row for row in found if row.broken != ""]
+    command = " ".join(["dfo-bench check optimizer", *names, "--all --output docs/optimizers.md"])
+    lines = [_HEAD.format(command=command, count=len(found), kept=len(kept), race=_race(kept))]
+    if names:
+        lines.append(
+            f"This page covers {', '.join(names)} only. `dfo-bench check optimizer --all --output docs/optimizers.md` "
+            "makes it of all.\n"
+        )
+    lines += ["## Those that keep their contract\n", _table("optimizer", *titles())]
+    lines += [_line(f"`{row.optimizer}`", *(row.found.get(title, "-") for title in titles())) for row in kept]
+    if broken:
+        lines += ["\n## Those that do not, and why\n", _table("optimizer", "what was found")]
+        lines += [_line(f"`{row.optimizer}`", row.verdict) for row in broken]
+    return "\n".join(lines) + "\n"
+
+
+_HEAD = f"""# Every optimizer, checked
+
+Written by `{{command}}`; do not edit. {{kept}} of {{count}} keep their contract.
+
+Each was checked in a process of its own of at most {CPU_LIMIT_S} s of CPU time. The contract here is that of
+`dfo-bench check optimizer NAME`, but for the replay in a fresh process: finite points until the budget is spent, with
+bounds and without; a budget of one; the same points from the same seed; global random states of Python, NumPy and torch
+left alone; what is told left unchanged; losses of +inf survived. All that at d = 4 and 60 evaluations.
+
+What follows is reported, not judged. *Outside the box*: the share of points asked beyond the bounds of a box, which
+the lift of an embedding would clip. *Random search*: the best of {testing.RACE_BUDGET} evaluations of the sphere in
+[-1, 1]^d, its minimum drawn anew for each of {testing.RACE_SEEDS} runs, against 60 runs of uniform random search, by a
+two-sided Mann-Whitney test at {testing.RACE_LEVEL:.0%}: of methods equal to random search about one in twenty is called
+better or worse in each column. {{race}} *Cost*: CPU time of an evaluation, over the first 40, construction included;
+"-" was not reached in time.
+"""
+
+
+def _race(kept: Sequence[Row]) -> str:
+    """Count the verdicts against random search."""
+    verdicts = {
+        name: [row.found.get(testing.title(race)) for row in kept]
+        for name, race in {
+            "d = 2": testing.beats_random_search_in_2,
+            "d = 10": testing.beats_random_search_in_10,
+        }.items()
+    }
+    counts = (
+        f"{name}: {given.count('better')} better, {given.count('equal')} equal, {given.count('worse')} worse"
+        for name, given in verdicts.items()
+    )
+    return "; ".join(counts) + "."
+
+
+def _table(*columns: str) -> str:
+    return _line(*columns) + "\n" + _line(*("---" for _ in columns))
+
+
+def _line(*cells: str) -> str:
+    escaped = (" ".join(cell.split()).replace("|", "\\|") for cell in cells)
+    return f"| {' | '.join(escaped)} |"

@@ -1,0 +1,138 @@
+"""The contract kit: it finds what breaks a contract, and says what it saw of the rest."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dfo_bench import matrix, testing
+from dfo_bench.component import parse
+from dfo_bench.testing import findings, reports
+
+PLUGIN = '''
+import random
+import time
+import numpy as np
+from dfo_bench.core import Array, Optimizer, Space
+
+
+class Crooked(Optimizer):
+    """Random search that breaks its contract as it is told to."""
+
+    variants = {"how": ["", "hangs"]}
+
+    def __init__(self, space: Space, *, budget: int, rng: np.random.Generator, how: str = "") -> None:
+        super().__init__(space, budget=budget, rng=rng)
+        self.how = how
+
+    def ask(self) -> Array:
+        if self.how == "hangs":
+            time.sleep(1000)
+        if self.how == "hash":
+            return np.full((1, self.space.dim), hash("a word") / 2**63)
+        if self.how == "python":
+            random.random()
+        if self.how == "torch":
+            import torch
+            torch.rand(1)
+        if self.how == "one seed":
+            return np.random.default_rng(0).uniform(-1, 1, (20, self.space.dim))
+        if self.how == "outside":
+            return np.where(np.arange(20)[:, None] < 5, 3.0, self.rng.uniform(-1, 1, (20, self.space.dim)))
+        if self.how == "centre":
+            return self.rng.uniform(-0.1, 0.1, (20, self.space.dim))
+        return self.rng.uniform(-1, 1, (20, self.space.dim))
+
+    def tell(self, x: Array, losses: Array) -> None:
+        if self.how == "inf" and not np.isfinite(losses).all():
+            raise ValueError("what is inf?")
+'''
+
+
+@pytest.fixture
+def crooked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Declare the optimizer `crooked`, in child processes too, and return an empty folder."""
+    (tmp_path / "crooked_plugin.py").write_text(PLUGIN)
+    info = tmp_path / "crooked-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: crooked\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[dfo_bench.optimizers]\ncrooked = crooked_plugin\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "crooked_plugin", raising=False)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(__file__).resolve().parents[1]}")
+    home = tmp_path / "home"
+    home.mkdir()
+    return home
+
+
+@pytest.mark.parametrize(
+    ("how", "broken"),
+    [
+        ("", []),
+        ("hash", [testing.repeats_in_another_process]),
+        ("python", [testing.leaves_global_state]),
+        ("torch", [testing.leaves_global_state]),
+        ("inf", [testing.survives_failures]),
+    ],
+)
+def test_the_kit_finds_what_breaks_the_contract_and_nothing_else(
+    crooked: Path, how: str, broken: list[Callable[..., str]]
+) -> None:
+    pytest.importorskip("torch")
+    found = [title for title, problem in findings("optimizer", parse(f'crooked:how="{how}"')) if problem]
+    assert found == [testing.title(check) for check in broken]
+
+
+@pytest.mark.parametrize(
+    ("how", "report", "found"),
+    [
+        ("", testing.stays_inside, "0%"),
+        ("outside", testing.stays_inside, "25%"),
+        ("", testing.seeds_differ, "yes"),
+        ("one seed", testing.seeds_differ, "no"),
+        ("", testing.beats_random_search_in_10, "equal"),
+        ("centre", testing.beats_random_search_in_2, "worse"),
+    ],
+)
+def test_the_kit_reports_what_it_does_not_judge(
+    crooked: Path, how: str, report: Callable[..., str], found: str
+) -> None:
+    assert dict(reports(parse(f'crooked:how="{how}"')))[testing.title(report)] == found
+
+
+def test_an_optimizer_that_learns_beats_random_search() -> None:
+    found = dict(reports(parse("cma:popsize=6,sigma=0.3")))
+    assert found[testing.title(testing.beats_random_search_in_2)] == "better"
+    assert found[testing.title(testing.beats_random_search_in_10)] == "better"
+
+
+def test_one_that_hangs_is_stopped_and_the_matrix_goes_on(crooked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrix, "SILENCE_LIMIT_S", 15)
+    optimizers = matrix.variants(["crooked"])
+    assert [str(optimizer) for optimizer in optimizers] == ["crooked:how=", "crooked:how=hangs"]
+    plain, hangs = optimizers
+    verdicts = [row.verdict for row in matrix.rows([hangs, plain])]
+    assert verdicts == [f"not checked within {matrix.CPU_LIMIT_S} s of CPU", "kept"]
+
+
+def check(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "dfo_bench.cli", "check", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+
+
+def test_the_matrix_is_printed_and_written_as_a_page(crooked: Path) -> None:
+    done = check("optimizer", "random", "start", "--all", "--output", "page.md", cwd=crooked)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["[1/2] random: kept", "[2/2] start: kept", "page.md"]
+    page = (crooked / "page.md").read_text()
+    assert "Written by `dfo-bench check optimizer random start --all --output docs/optimizers.md`" in page
+    assert "| `random` | 0% | yes | equal | equal |" in page
+
+
+def test_check_without_a_name_or_with_all_tasks_is_wrong_input(crooked: Path) -> None:
+    for arguments, remedy in {("optimizer",): "--all", ("task", "--all"): "name the tasks"}.items():
+        done = check(*arguments, cwd=crooked)
+        assert done.returncode == 2
+        assert remedy in done.stderr
