@@ -18,8 +18,8 @@ def sweep(workers: int, folder: str) -> float:
         tasks=["helpdesk:prompt_tokens=10,shots=8"],
         optimizers=["random"],
         dim=100,
-        budget=100,
-        seeds=range(6),
+        budget=40,
+        seeds=range(4),
         store=Path(folder) / str(workers),
         workers=workers,
     )
