@@ -75,7 +75,12 @@ def test_brackets_in_names_and_errors_are_no_markup(home: Path, toys: Path) -> N
 def test_ctrl_c_gives_130_and_a_store_that_resumes(home: Path) -> None:
     command = ["run", "-t", "toy:pause=0.02", "-o", "odd", "-d", "3", "-b", "500", "--store", "demo"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "dfo_bench.cli", *command], cwd=home, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "dfo_bench.cli", *command],
+        cwd=home,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background job is started with Ctrl-C ignored, and so would be all that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while process.poll() is None and not any(
         p.read_bytes().count(b"\n") > 4 for p in home.glob("demo/*/journal.jsonl")
