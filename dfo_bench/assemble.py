@@ -144,8 +144,14 @@ def assemble(spec: RunSpec, task: Task | None = None) -> Assembly:
         task = registry.construct("task", components["task"], rngs=streams(spec.seed))
     optimizer: type[Optimizer | EmbeddingOptimizer] = registry.load("optimizer", spec.optimizer.name)
     dim = _dim(spec, task, projection, optimizer)
-    budget = min(spec.budget, optimizer.evaluations or spec.budget)
+    budget = spendable(spec.optimizer, spec.budget)
     return Assembly(replace(spec, **components, dim=dim, budget=budget), task, projection)
+
+
+def spendable(optimizer: Component, budget: int) -> int:
+    """Return the budget, or what the optimizer ever asks for where that is less."""
+    cls: type[Optimizer | EmbeddingOptimizer] = registry.load("optimizer", optimizer.name)
+    return min(budget, cls.evaluations or budget)
 
 
 def _dim(spec: RunSpec, task: Task, projection: Projection, optimizer: type[Optimizer | EmbeddingOptimizer]) -> int:

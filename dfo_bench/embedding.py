@@ -125,8 +125,9 @@ class RandomEmbedding(Embedding):
     def _block(self, first: int, count: int) -> Array:
         generator = np.random.Generator(np.random.Philox(key=self._key, counter=first * self._steps))
         uniforms = generator.random((count, 4 * self._steps))[:, : self.dim]
-        # random() returns multiples of 2^-53 from 0 on; half a step up keeps quantile functions finite.
-        return self.entries(uniforms + 2.0**-54)
+        # random() returns multiples of 2^-53 from 0 on; half a step up keeps quantile functions finite, and the last
+        # of them would round to 1.
+        return self.entries(np.minimum(uniforms + 2.0**-54, 1 - 2.0**-53))
 
 
 class IdentityEmbedding(Embedding):

@@ -127,11 +127,11 @@ class Store:
 
 def _row(summary: dict[str, Any]) -> dict[str, Any]:
     """Return a run's row of the frame."""
-    spec, seconds = RunSpec.from_json(summary["spec"]), summary["seconds"]
+    spec, seconds = {"selection": RunSpec.selection, **summary["spec"]}, summary["seconds"]
     row = {
         "key": summary["key"],
         **summary["shown"],
-        **{name: getattr(spec, name) for name in ("dim", "budget", "seed", "dev_every", "selection")},
+        **{name: spec[name] for name in ("dim", "budget", "seed", "dev_every", "selection")},
         **{name: summary[name] for name in ("status", "error", "best_loss", "evaluations")},
         "optimum": _number(summary["optimum"]),
     }

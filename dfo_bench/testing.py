@@ -19,7 +19,7 @@ import numpy as np
 from scipy.stats import mannwhitneyu
 
 from dfo_bench import parameters, registry
-from dfo_bench.assemble import Assembly
+from dfo_bench.assemble import Assembly, spendable
 from dfo_bench.component import Component, component
 from dfo_bench.core import (
     Anchor,
@@ -112,14 +112,8 @@ def title(check: Callable[[Any], str]) -> str:
 def _assembly(plugin: Component, *, bounded: bool = True, seed: int = 0, budget: int = _BUDGET) -> Assembly:
     # Twelve dimensions in three blocks, for what searches them in turn.
     task = Bowl(np.linspace(-0.5, 0.5, 12), bounded=bounded, blocks=3)
-    spec = RunSpec(Component("bowl"), plugin, Component("gaussian"), _DIM, _evaluations(plugin, budget), seed)
+    spec = RunSpec(Component("bowl"), plugin, Component("gaussian"), _DIM, spendable(plugin, budget), seed)
     return Assembly(spec, task, Gaussian())
-
-
-def _evaluations(plugin: Component, budget: int) -> int:
-    """Return the budget, or what the optimizer ever asks for where that is less."""
-    optimizer: type[Optimizer | EmbeddingOptimizer] = registry.load("optimizer", plugin.name)
-    return min(budget, optimizer.evaluations or budget)
 
 
 def _drive(assembly: Assembly, answer: Callable[[Array], Array] = lambda losses: losses) -> list[str]:
@@ -229,7 +223,7 @@ def stays_inside(plugin: Component) -> str:
     if not issubclass(cls, Optimizer):
         return "none: the lift clips"
     task = Bowl(np.linspace(-0.5, 0.5, _DIM), bounded=True)
-    budget = _evaluations(plugin, _BUDGET)
+    budget = spendable(plugin, _BUDGET)
     optimizer = registry.construct("optimizer", plugin, task.space, budget=budget, rng=np.random.default_rng(0))
     outside: list[bool] = []
     while len(outside) < budget:
@@ -267,7 +261,7 @@ def _against_random_search(plugin: Component, dim: int) -> str:
 
     best: list[float] = []
     for seed in range(RACE_SEEDS):
-        budget = _evaluations(plugin, RACE_BUDGET)
+        budget = spendable(plugin, RACE_BUDGET)
         spec = RunSpec(Component("bowl"), plugin, Component("whole"), dim, budget, seed)
         best.append(min(_losses(Assembly(spec, Bowl(shift(), bounded=True), Whole()))))
     draws = [((rng.uniform(-1, 1, (RACE_BUDGET, dim)) - shift()) ** 2).sum(axis=1).min() for _ in range(60)]
@@ -278,7 +272,7 @@ def _against_random_search(plugin: Component, dim: int) -> str:
 
 def costs(plugin: Component) -> str:
     """Cost, d = 500."""
-    evaluations = _evaluations(plugin, 40)
+    evaluations = spendable(plugin, 40)
     spec = RunSpec(Component("bowl"), plugin, Component("whole"), 500, evaluations, 0)
     assembly = Assembly(spec, Bowl(np.full(500, 0.3), bounded=False), Whole())
     begin = time.process_time()

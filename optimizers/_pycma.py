@@ -8,10 +8,9 @@ from cma.restricted_gaussian_sampler import GaussVkDSampler
 
 from dfo_bench.core import Array, Optimizer, Space
 
-Variant = Literal["full", "sep", "vkd"]
+from ._ranks import rankable
 
-_FAILED = 1e300
-"""What pycma is told for a failure: it only ranks, and inf would make its ranges nan."""
+Variant = Literal["full", "sep", "vkd"]
 
 
 class Pycma(Optimizer):
@@ -70,7 +69,7 @@ class Pycma(Optimizer):
         best = int(np.argmin(losses))
         if losses[best] < self._best:
             self._best, self._incumbent = losses[best], x[best].copy()
-        self._strategy.tell(self._population, np.where(np.isfinite(losses), losses, _FAILED).tolist())
+        self._strategy.tell(self._population, rankable(losses))
         if reasons := self._strategy.stop():
             evaluations = self._strategy.countevals
             self.events.append(f"pycma stopped after {evaluations} evaluations ({', '.join(reasons)}); restarted")

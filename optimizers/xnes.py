@@ -8,8 +8,7 @@ from pydantic import Field, PositiveFloat
 
 from dfo_bench.core import Array, InputError, Optimizer, Space
 
-_FAILED = 1e300
-"""What cmaes is told for a failure: it only ranks, and inf would make its ranges nan."""
+from ._ranks import rankable
 
 
 class Xnes(Optimizer):
@@ -49,7 +48,7 @@ class Xnes(Optimizer):
         best = int(np.argmin(losses))
         if losses[best] < self._best:
             self._best, self._incumbent = losses[best], (x[best] - self._start) / self.space.scale
-        self._strategy.tell(list(zip(self._u, np.where(np.isfinite(losses), losses, _FAILED), strict=True)))
+        self._strategy.tell(list(zip(self._u, rankable(losses), strict=True)))
         if self._strategy.should_stop():
             self.events.append(f"cmaes stopped after {self._strategy.generation} generations; restarted")
             self._restart()

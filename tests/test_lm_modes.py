@@ -80,10 +80,11 @@ def test_the_step_is_the_spread_of_the_word_embeddings(zoo: Zoo, name: str) -> N
 @pytest.mark.parametrize("name", DEEP)
 def test_the_step_of_a_block_is_the_clipped_spread_of_what_enters_it(zoo: Zoo, name: str) -> None:
     loaded = zoo.load(name, head_of(name))
-    texts = [torch.tensor([ids]) for ids in ([2, 300, 77, 3], [2, 512, 4, 88, 99, 3], [2, 3])]
+    texts = ([2, 300, 77, 3], [2, 512, 4, 88, 99, 3], [2, 3])
+    scales = Mode(loaded, "deep", TOKENS).block_scales(texts)
     with torch.inference_mode():
-        scales = Mode(loaded, "deep", TOKENS).block_scales(texts)
-        entered = [loaded.base(input_ids=ids, output_hidden_states=True).hidden_states for ids in texts]
+        ids = map(torch.tensor, ([text] for text in texts))
+        entered = [loaded.base(input_ids=one, output_hidden_states=True).hidden_states for one in ids]
     assert len(scales) == len(loaded.blocks) == 2
     for i, scale in enumerate(scales):
         if i == 0:
@@ -99,7 +100,7 @@ def test_the_step_of_a_block_is_the_clipped_spread_of_what_enters_it(zoo: Zoo, n
 
 def test_far_outliers_do_not_count_into_the_step_of_a_block(zoo: Zoo) -> None:
     loaded = zoo.load("bert", "masked")
-    texts = [torch.tensor([[2, *np.random.default_rng(i).integers(100, 900, 50).tolist(), 3]]) for i in range(4)]
+    texts = [[2, *np.random.default_rng(i).integers(100, 900, 50).tolist(), 3] for i in range(4)]
     mode = Mode(loaded, "deep", TOKENS)
 
     def spoil(module: torch.nn.Module, inputs: object, output: torch.Tensor) -> torch.Tensor:
@@ -107,10 +108,9 @@ def test_far_outliers_do_not_count_into_the_step_of_a_block(zoo: Zoo) -> None:
         output[0, 0, 0] = 1e4
         return output
 
-    with torch.inference_mode():
-        plain = mode.block_scales(texts)[1]
-        with loaded.blocks[0].register_forward_hook(spoil):
-            spoiled = mode.block_scales(texts)[1]
+    plain = mode.block_scales(texts)[1]
+    with loaded.blocks[0].register_forward_hook(spoil):
+        spoiled = mode.block_scales(texts)[1]
     # Unclipped it would be 170 and more.
     assert spoiled < 20 * plain
 
@@ -118,8 +118,8 @@ def test_far_outliers_do_not_count_into_the_step_of_a_block(zoo: Zoo) -> None:
 def test_measuring_the_steps_leaves_no_hook_behind(zoo: Zoo) -> None:
     loaded = zoo.load("gpt2", "causal")
     mode, before = Mode(loaded, "deep", TOKENS), hooks(loaded)
-    mode.block_scales([torch.tensor([[5, 6, 7]])])
+    mode.block_scales([[5, 6, 7]])
     mode.rows(torch.tensor([[5, 6, 7]]))
     with pytest.raises(IndexError):
-        mode.block_scales([torch.tensor([[5, 6, 10**6]])])
+        mode.block_scales([[5, 6, 10**6]])
     assert hooks(loaded) == before

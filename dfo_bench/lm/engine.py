@@ -35,11 +35,6 @@ class Engine:
         # A decoder sees only what comes before, so what all texts begin with is computed once a candidate.
         self._causal = "causal" in model.family.heads and isinstance(head, WordsHead)
 
-    @property
-    def device(self) -> torch.device:
-        """Where the model stands."""
-        return self._model.device
-
     def logits(self, prompts: Prompts, texts: Sequence[Encoded]) -> Array:
         """Return the label logits of every text under every candidate, shape (n, len(texts), classes).
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +53,11 @@ _FILES = (
 """What a model is made of; never a pickle."""
 
 _NEEDED = {
-    "config.json": ("config.json",),
-    "tokenizer.json": ("tokenizer.json", "vocab.*", "*.model"),
-    "model.safetensors": ("*.safetensors",),
+    "config.json": (("config.json",), "copy the model again"),
+    "tokenizer.json": (("tokenizer.json", "vocab.*", "*.model"), "copy the model again"),
+    "model.safetensors": (("*.safetensors",), "a pickle is never read in its place, convert it"),
 }
-"""What must be there: without its files a tokenizer would be made up."""
+"""What must be there, in any of these files, and the remedy: without its files a tokenizer would be made up."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class LanguageModel:
         weight: torch.Tensor = self.base.get_input_embeddings().weight
         return weight
 
-    @property
+    @cached_property
     def first(self) -> int:
         """How many special tokens stand before a text: slots for a prompt come after them."""
         special = self.tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"]
@@ -146,16 +146,9 @@ def find(name: str) -> Path:
 
 @lru_cache(maxsize=2)
 def _load(name: str, folder: Path, head: str, precision: str) -> LanguageModel:
-    for needed, patterns in _NEEDED.items():
+    for needed, (patterns, remedy) in _NEEDED.items():
         if not any(path for pattern in patterns for path in folder.glob(pattern)):
-            raise InputError(
-                f"model folder {folder} holds no {needed}; "
-                + (
-                    "a pickle is never read in its place, convert it"
-                    if "safetensors" in needed
-                    else "copy the model again"
-                )
-            )
+            raise InputError(f"model folder {folder} holds no {needed}; {remedy}")
     # Left out, the latter means: ask on the terminal whether to run the code that came with a model.
     given = {"local_files_only": True, "trust_remote_code": False}
     try:

@@ -4,7 +4,7 @@ A text's rows are what `LanguageModel` would compute for it without a prompt: at
 `cat`, `deep`) or as word embeddings (`inputs_embeds`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -104,8 +104,9 @@ class Mode:
 
         return add
 
-    def block_scales(self, texts: list[torch.Tensor]) -> list[float]:
-        """Return a typical step's size at every block, for mode=deep, measured on some texts without a prompt.
+    @torch.inference_mode()
+    def block_scales(self, texts: Iterable[Sequence[int]]) -> list[float]:
+        """Return a typical step's size at every block, for mode=deep, measured on some texts' ids without a prompt.
 
         It is the standard deviation of the word embeddings at the first block, as everywhere, and that of the hidden
         states that enter at the others, clipped five times to mean +- 3 standard deviations (BBTv2's program).
@@ -119,7 +120,7 @@ class Mode:
             for block, kept in zip(self._blocks, seen, strict=True):
                 stack.enter_context(block.register_forward_pre_hook(keep(kept)))
             for ids in texts:
-                self._model.base(input_ids=ids)
+                self._model.base(input_ids=torch.tensor([ids], device=self._model.device))
         return [self.scale, *(_clipped_std(torch.cat(kept).float()) for kept in seen[1:])]
 
 

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from dfo_bench.core import Anchor, Array, Cost, InputError, Points, Rngs, Space, Task
 from dfo_bench.lm import data, losses, models
@@ -141,9 +140,7 @@ class TextTask(Task):
         if self.mode != "deep":
             self._steps: npt.NDArray[np.float32] | None = None
             return 1
-        some = [torch.tensor([text.ids], device=self._engine.device) for text in self._inputs("train")[:32]]
-        with torch.inference_mode():
-            scales = np.array(self._mode.block_scales(some))
+        scales = np.array(self._mode.block_scales(text.ids for text in self._inputs("train")[:32]))
         self._steps = (scales / self._mode.scale).astype(np.float32)[:, None, None]
         return len(scales)
 

@@ -41,9 +41,7 @@ class HashingEmbedding(Embedding):
         """Return h and sigma of rows; kept, as a task reads the same rows every time."""
         if not np.array_equal(self._read[0], index):
             column, sign = self._uniforms.rows(index).T
-            # The largest uniform number may round up to 1.
-            columns = np.minimum((column * self.dim).astype(np.int64), self.dim - 1)
-            self._read = index.copy(), columns, np.where(sign < 0.5, -1.0, 1.0)
+            self._read = index.copy(), (column * self.dim).astype(np.int64), np.where(sign < 0.5, -1.0, 1.0)
         return self._read[1:]
 
     def rows(self, index: Index) -> Array:
