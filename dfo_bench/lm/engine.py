@@ -40,14 +40,15 @@ class Engine:
 
         `prompts` has shape (n, prompt tokens, size), with mode=deep (n, blocks, prompt tokens, size).
         """
+        longest = max(len(text.ids) for text in texts) + self._mode.before
         while True:
+            rows = max(1, self._tokens // longest) if self._tokens else ROWS
             try:
-                rows = max(ROWS, self._tokens // (max(len(text.ids) for text in texts) + self._mode.before))
                 parts = -(-len(prompts) // rows)
                 bounds = [len(prompts) * i // parts for i in range(parts + 1)]
                 return np.concatenate([self._chunk(prompts[a:b], texts, rows // (b - a)) for a, b in pairwise(bounds)])
             except torch.OutOfMemoryError:
-                if self._tokens < 2**10:
+                if not self._tokens or rows == 1:
                     raise
                 self._tokens //= 2
 
