@@ -12,7 +12,7 @@ quickstart: .venv/installed  ## a sweep of four optimizers on a real model, and 
 	@echo "open this page in a browser: $$($(BIN)/dfo-bench report --store results/quickstart)"
 
 test: .venv/installed-dev check  ## lint, types and tests
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist worksteal
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

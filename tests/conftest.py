@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 # Before any library that reads them is imported.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
+# The tests run side by side, one process a core.
+os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.pop("DFO_BENCH_DATA", None)
 
 
