@@ -9,6 +9,8 @@ from dfo_bench.core import Array, Optimizer, Space
 from ._embedded import BOX
 from ._gp import GaussianProcess
 
+# These, and the other constants here, were checked against what SMAC's documentation quotes of the paper's supplement D
+# and what the benchmarks of other papers say of the authors' program, not against the paper itself.
 _FIRST, _MIN, _MAX = 0.8, 0.5**7, 1.6  # L_init, L_min and L_max
 _SUCCESSES = 3  # tau_succ
 _CANDIDATES = 2_000

@@ -102,8 +102,9 @@ class Shifted(Synthetic):
             return super().evaluate(points)
         # At once: an embedding keeps the rows that were read last.
         x, effective = points.at(self._all), len(self._shift)
-        tail = ((x[:, effective:] - self._tail_shift) ** 2).mean(axis=1)
-        return self.value(np.ascontiguousarray(x[:, :effective])) + np.asarray(tail)
+        tail: Array = ((x[:, effective:] - self._tail_shift) ** 2).mean(axis=1)
+        losses: Array = self.value(np.ascontiguousarray(x[:, :effective])) + tail
+        return losses
 
     def value(self, x: Array) -> Array:
         """Return the losses (n,) for the effective coordinates (n, effective)."""
