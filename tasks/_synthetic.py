@@ -100,8 +100,8 @@ class Shifted(Synthetic):
         """Read the effective coordinates, and the others where there is a tail."""
         if not len(self._tail_shift):
             return super().evaluate(points)
-        # At once: an embedding keeps the rows that were read last.
-        x, effective = points.at(self._all), len(self._shift)
+        # At once: an embedding keeps the rows that were read last. One memory layout, as above.
+        x, effective = np.ascontiguousarray(points.at(self._all)), len(self._shift)
         tail: Array = ((x[:, effective:] - self._tail_shift) ** 2).mean(axis=1)
         losses: Array = self.value(np.ascontiguousarray(x[:, :effective])) + tail
         return losses

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dfo_bench.component import Component
 from dfo_bench.validate import Row, about
 
-COLUMNS = ("figure", "published", "ours", "seeds", "difference", "tolerance", "matched", "test")
+COLUMNS = ("figure", "published", "ours", "seeds", "difference", "tolerance", "matched", "test or note")
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -29,7 +29,7 @@ def page(found: Sequence[tuple[Component, Sequence[Row]]]) -> str:
         f"Written by `dfo-bench validate {command} --output docs/validation.md`; do not edit.",
         f"{len(rows) - missed} of {len(rows)} figures are matched. `±` is a standard error of the mean, `seeds` the "
         "number of runs or draws that ours rest on. A figure is matched where the difference is at most the "
-        "tolerance, which is what the test named last allows: with few seeds it is wide, and says little.",
+        "tolerance, which is what the test in the last column allows: with few seeds that is much.",
     ]
     for component, of_one in found:
         lines += [f"\n## {component}\n", f"{about(component.name)}\n", _table()]
