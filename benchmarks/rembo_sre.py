@@ -16,14 +16,14 @@ from dfo_bench.spec import RunSpec
 from dfo_bench.store import Store
 
 RUNS = {
-    "rembo": RunSpec(parse("ackley:dim=100"), parse("rembo"), parse("normal"), dim=10, budget=8_000),
     "sre": RunSpec(parse("ackley:dim=10000,tail=true"), parse("sre"), parse("normal"), dim=10, budget=10_000),
+    "rembo": RunSpec(parse("ackley:dim=100"), parse("rembo"), parse("normal"), dim=10, budget=8_000),
 }
 
 if __name__ == "__main__":
-    print(machine())
+    print(machine(), flush=True)
     for name, spec in RUNS.items():
         with tempfile.TemporaryDirectory() as folder:
             seconds = execute(spec, Store.create(Path(folder) / "store").path)["seconds"]
         own, task = seconds["optimizer_cpu"], seconds["task_cpu"]
-        print(f"{name} on {spec.task}, {spec.budget} evaluations: {own:.1f} s of its own, the task {task:.1f} s")
+        print(f"{name} on {spec.task}, {spec.budget} evaluations: {own:.1f} s of its own, the task {task:.1f} s", flush=True)

@@ -376,7 +376,7 @@ def _check_all(names: list[str], output: Path | None) -> int:
 def validate(
     ids: Annotated[
         list[str] | None,
-        typer.Argument(help="T1 to T8, parity; all that need no parameter where none.", metavar="[ID...]"),
+        typer.Argument(help="T1 to T8, parity; all that need no parameter where none.", metavar="ID"),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", help="A Markdown page to write.")] = None,
 ) -> int:

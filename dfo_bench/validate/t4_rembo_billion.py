@@ -36,8 +36,8 @@ def t4_rembo_billion(*, full: bool = False, seeds: Annotated[int, Field(ge=6)] |
 
 def _memory(dim: int) -> int:
     """Return the largest number of bytes allocated in a run."""
-    task, optimizer = parse(f"branin:dim={dim},start=0"), parse("rembo:inner=(random)")
-    spec = RunSpec(task, optimizer, parse("normal"), dim=2, budget=500)
+    task, in_boxes = parse(f"branin:dim={dim},start=0"), parse("rembo:inner=(random)")
+    spec = RunSpec(task, in_boxes, parse("normal"), dim=2, budget=500)
     tracemalloc.start()
     assembly = assemble(spec)
     optimizer, _ = assembly.optimizer()
