@@ -26,4 +26,5 @@ if __name__ == "__main__":
         with tempfile.TemporaryDirectory() as folder:
             seconds = execute(spec, Store.create(Path(folder) / "store").path)["seconds"]
         own, task = seconds["optimizer_cpu"], seconds["task_cpu"]
-        print(f"{name} on {spec.task}, {spec.budget} evaluations: {own:.1f} s of its own, the task {task:.1f} s", flush=True)
+        figures = f"{own:.1f} s of its own, the task {task:.1f} s"
+        print(f"{name} on {spec.task}, {spec.budget} evaluations: {figures}", flush=True)
