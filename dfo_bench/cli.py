@@ -372,33 +372,43 @@ def _check_all(names: list[str], output: Path | None) -> int:
     return 0 if all(row.broken == "" for row in found) else 1
 
 
-@app.command(epilog="Example: dfo-bench validate parity:fixture=tests/data/parity")
+@app.command(epilog="Examples: dfo-bench validate T1 T7; dfo-bench validate T5:full=true --output docs/validation.md")
 def validate(
     ids: Annotated[
         list[str] | None,
-        typer.Argument(help="Validations; all that need no parameter where none.", metavar="ID"),
+        typer.Argument(help="T1 to T8, parity; all that need no parameter where none.", metavar="ID"),
     ] = None,
+    output: Annotated[Path | None, typer.Option("--output", help="A Markdown page to write.")] = None,
 ) -> int:
-    """Compute published figures again and compare."""
-    from dfo_bench.component import parse
-    from dfo_bench.validate import names, needs, rows
+    """Compute published figures again and compare.
+
+    T1 to T8 have a quick form, which takes minutes, and with full=true one that takes hours.
+    """
+    from dfo_bench.component import Component, parse
+    from dfo_bench.validate import Row, names, needs, rows
+    from dfo_bench.validate._page import COLUMNS, cells, page
 
     if not ids:
         ids = [name for name in names() if not needs(name)]
-        left = [f"{name}:{','.join(f'{key}=...' for key in needs(name))}" for name in names() if name not in ids]
-        if not ids:
-            raise InputError(f"every validation needs a parameter; name one of: {' '.join(left)}")
-        print(f"dfo-bench: left out, for want of a parameter: {' '.join(left)}", file=sys.stderr)
-    missed = 0
+        if left := [f"{name}:{','.join(f'{key}=...' for key in needs(name))}" for name in names() if name not in ids]:
+            print(f"dfo-bench: left out, for want of a parameter: {' '.join(left)}", file=sys.stderr)
+    done: list[tuple[Component, list[Row]]] = []
     # All of them are read before the first is computed.
     for component, found in [(component, rows(component)) for component in map(parse, ids)]:
-        columns = ("figure", "published", "ours", "difference", "tolerance", "matched", "note")
-        table = _table(*columns, title=str(component))
-        for row in found:
-            numbers = (f"{row.published:.7g}", f"{row.ours:.7g}", f"{row.difference:.1e}", f"{row.tolerance:.1e}")
-            table.add_row(row.what, *numbers, "yes" if row.matched else "no", row.note)
-            missed += not row.matched
+        table, done_here = _table(*COLUMNS, title=str(component)), []
+        with Console(stderr=True).status(f"{component} ...") as status:
+            for row in found:
+                done_here.append(row)
+                table.add_row(*cells(row))
+                status.update(f"{component}: {len(done_here)} figures, at last {row.what} ...")
         _print(table)
+        done.append((component, done_here))
+        if output:
+            # After each: what has taken hours is not lost with what comes after it.
+            _write(output, page(done))
+    if output:
+        print(output)
+    missed = sum(not row.matched for _, of_one in done for row in of_one)
     if missed:
         print(f"dfo-bench: {missed} of the figures are not matched", file=sys.stderr)
     return 1 if missed else 0

@@ -1,6 +1,7 @@
 """Test functions of a few effective variables in a space of any dimension."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,9 @@ from dfo_bench.core import Anchor, Array, Index, InputError, Points, Rngs, Space
 _ROTATED = 1_000
 """The most variables that are rotated: a million numbers, a second to draw."""
 
+_TAIL = 10**6
+"""The largest dimension whose coordinates are all read: 160 MB for a batch of 20."""
+
 
 class Synthetic(Task):
     """f(x) = g(x[index]) on [-1, 1]^dim, where index and start are drawn per seed.
@@ -19,11 +23,24 @@ class Synthetic(Task):
     start is U(-0.5, 0.5): off the centre, yet near enough for a box around it to reach most of the domain.
     """
 
-    def __init__(self, dim: int, effective: int, start: float | None, rngs: Rngs) -> None:
-        """`effective` is how many coordinates matter; `start`, if given, is the value of all of them at the start."""
+    def __init__(
+        self, dim: int, effective: int, start: float | None, rngs: Rngs, active: Sequence[int] | None = None
+    ) -> None:
+        """`effective` is how many coordinates matter; `active`, if given, which, from 0 on, in the order it has.
+
+        `start`, if given, is the value of all coordinates at the start.
+        """
         if dim < effective:
             raise InputError(f"dim={dim} is below the {effective} effective variables; use dim={effective} or more")
-        self._index: Index = np.sort(rngs("task").choice(dim, effective, replace=False))
+        if active is None:
+            self._index: Index = np.sort(rngs("task").choice(dim, effective, replace=False))
+        elif len(active) == len(set(active)) == effective and 0 <= min(active) <= max(active) < dim:
+            self._index = np.array(active, dtype=np.int64)
+        else:
+            raise InputError(
+                f"active={list(active)} must be {effective} different coordinates, each of 0 to {dim - 1}; "
+                f"write active={list(range(effective))}, or leave it out to draw them"
+            )
         key = int(rngs("start").integers(2**63))
 
         def draw(index: Index) -> Array:
@@ -59,10 +76,35 @@ class Shifted(Synthetic):
         effective: PositiveInt = 10,
         shift: float | None = None,
         start: float | None = None,
+        tail: bool = False,
     ) -> None:
-        """`shift`, if given, is the value of o's coordinates, `start` that of the start's."""
+        """`shift`, if given, is the value of o's coordinates, `start` that of the start's.
+
+        `tail` adds the mean of (x_i - o_i)^2 over all other coordinates i, as Qian, Hu & Yu (IJCAI 2016) have it.
+        """
         super().__init__(dim, effective, start, rngs)
-        self._shift = rngs("shift").uniform(-0.8, 0.8, effective) if shift is None else np.full(effective, shift)
+        count = dim if tail else effective
+        if tail and not effective < dim <= _TAIL:
+            raise InputError(
+                f"tail=true reads every coordinate: dim={dim} must be above effective={effective} and at most {_TAIL}; "
+                "use another dim, or tail=false"
+            )
+        optimum = rngs("shift").uniform(-0.8, 0.8, count) if shift is None else np.full(count, shift)
+        self._shift, self._tail_shift = optimum[:effective], optimum[effective:]
+        if tail:
+            self._all: Index = np.concatenate([self._index, np.setdiff1d(np.arange(dim), self._index)])
+            # Large products of an embedding round by the size of the batch.
+            self.tolerance = 1e-9
+
+    def evaluate(self, points: Points) -> Array:
+        """Read the effective coordinates, and the others where there is a tail."""
+        if not len(self._tail_shift):
+            return super().evaluate(points)
+        # At once: an embedding keeps the rows that were read last. One memory layout, as above.
+        x, effective = np.ascontiguousarray(points.at(self._all)), len(self._shift)
+        tail: Array = ((x[:, effective:] - self._tail_shift) ** 2).mean(axis=1)
+        losses: Array = self.value(np.ascontiguousarray(x[:, :effective])) + tail
+        return losses
 
     def value(self, x: Array) -> Array:
         """Return the losses (n,) for the effective coordinates (n, effective)."""

@@ -18,8 +18,16 @@ class Branin(Synthetic):
 
     optimum = 10 / (8 * np.pi)
 
-    def __init__(self, *, rngs: Rngs, dim: Annotated[int, Field(ge=2)] = 100, start: float | None = None) -> None:
-        super().__init__(dim, 2, start, rngs)
+    def __init__(
+        self,
+        *,
+        rngs: Rngs,
+        dim: Annotated[int, Field(ge=2)] = 100,
+        start: float | None = None,
+        active: list[int] | None = None,
+    ) -> None:
+        """`active`, if given, are the coordinates that become a and b, from 0 on."""
+        super().__init__(dim, 2, start, rngs, active)
 
     def value(self, x: Array) -> Array:
         """Return the losses."""

@@ -34,8 +34,16 @@ class Hartmann6(Synthetic):
     # Rounded down: at u = (0.20169, 0.150011, 0.476874, 0.275332, 0.311652, 0.657301), and never below it.
     optimum = -3.322368011415516
 
-    def __init__(self, *, rngs: Rngs, dim: Annotated[int, Field(ge=6)] = 100, start: float | None = None) -> None:
-        super().__init__(dim, 6, start, rngs)
+    def __init__(
+        self,
+        *,
+        rngs: Rngs,
+        dim: Annotated[int, Field(ge=6)] = 100,
+        start: float | None = None,
+        active: list[int] | None = None,
+    ) -> None:
+        """`active`, if given, are the coordinates that become u_1 to u_6, from 0 on."""
+        super().__init__(dim, 6, start, rngs, active)
 
     def value(self, x: Array) -> Array:
         """Return the losses."""

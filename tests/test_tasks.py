@@ -192,6 +192,35 @@ def test_the_start_is_uniform() -> None:
     assert np.abs(np.corrcoef(start[:-1], start[1:])[0, 1]) < 0.02
 
 
+def test_active_coordinates_are_those_given_in_their_order() -> None:
+    x = random_points(5, 100)
+    one = make("branin", active=[19, 64]).evaluate(Dense(x))
+    assert np.array_equal(one, make("branin", dim=2, active=[0, 1]).evaluate(Dense(x[:, [19, 64]])))
+    assert not np.isclose(one, make("branin", active=[64, 19]).evaluate(Dense(x))).any()
+    u = np.full((1, 1000), 0.5)
+    u[0, [190, 140, 430, 370, 660, 30]] = HARTMANN6
+    task = make("hartmann6", dim=1000, active=[190, 140, 430, 370, 660, 30])
+    assert task.evaluate(Dense(2 * u - 1))[0] == pytest.approx(-3.32237, abs=2e-6)
+
+
+def test_a_tail_adds_the_mean_of_the_other_squares() -> None:
+    # Qian, Hu & Yu (IJCAI 2016): sum_{i <= 10} (x_i - 0.2)^2 + 1 / (D - 10) sum_{i > 10} (x_i - 0.2)^2
+    x = random_points(4, 50)
+    task: Any = make("sphere", dim=50, shift=0.2, tail=True)
+    first = np.isin(np.arange(50), task._index)
+    squares = (x - 0.2) ** 2
+    assert np.allclose(task.evaluate(Dense(x)), squares[:, first].sum(axis=1) + squares[:, ~first].mean(axis=1))
+    assert task.evaluate(Dense(np.full((1, 50), 0.2)))[0] == task.optimum
+
+
+@pytest.mark.parametrize("name", SHIFTED)
+def test_a_tail_has_an_optimum_of_its_own_and_the_same_losses_in_any_batch(name: str) -> None:
+    task, plain, x = make(name, tail=True), make(name), random_points(7, 100)
+    losses = task.evaluate(Dense(x))
+    assert (losses > plain.evaluate(Dense(x))).all()
+    assert np.array_equal(losses, [task.evaluate(Dense(row[None]))[0] for row in x])
+
+
 @pytest.mark.parametrize("name", SYNTHETIC)
 def test_a_start_that_is_given_is_taken(name: str) -> None:
     assert np.array_equal(make(name, dim=30, start=0.0).space.start.dense(), np.zeros((1, 30)))
@@ -205,6 +234,17 @@ def test_a_start_that_is_given_is_taken(name: str) -> None:
         ("ackley:dim=5000,effective=2000", "use effective=1000 or less, or rotated=false"),
         ("rosenbrock:effective=1", "effective=1: input should be greater than or equal to 2"),
         ("branin:dim=1", "dim=1: input should be greater than or equal to 2"),
+        (
+            "branin:active=[19]",
+            r"active=\[19\] must be 2 different coordinates, each of 0 to 99; write active=\[0, 1\]",
+        ),
+        ("branin:active=[19,19]", "must be 2 different"),
+        ("branin:active=[19,100]", "each of 0 to 99"),
+        ("branin:active=[-1,3]", "each of 0 to 99"),
+        ("hartmann6:active=[]", "must be 6 different"),
+        ("branin:active=19", "active=19: input should be a valid list"),
+        ("sphere:dim=10,tail=true", "dim=10 must be above effective=10 and at most 1000000; use another dim, or tail"),
+        ("ackley:dim=1000001,tail=true", "dim=1000001 must be above effective=10 and at most 1000000"),
         ("hartmann6:dim=5", "dim=5: input should be greater than or equal to 6"),
         ("bbob:function=25", "function=25: input should be less than or equal to 24"),
         ("bbob:dim=1000", "bbob has at most 640 variables, got 1000; pass effective=640"),

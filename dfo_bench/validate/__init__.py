@@ -1,7 +1,7 @@
 """The published figures: every file here is one validation, and its name is the file's.
 
 A validation is a generator function called like its file. Its keyword parameters are read like a plugin's, and it
-yields a row for every figure that it compares.
+yields a row for every figure that it compares. What a file's name begins with is its id: `T1` is t1_empty_boxes.py.
 """
 
 import importlib
@@ -18,7 +18,10 @@ from dfo_bench.errors import InputError, UnknownNameError
 
 @dataclass(frozen=True)
 class Row:
-    """A published figure and ours; `note` says what else the verdict rests on."""
+    """A published figure and ours, whose difference must be at most `tolerance`; `note` says by which test.
+
+    `errors` are the standard errors of both, where they are known; `seeds` is how many runs or draws ours rest on.
+    """
 
     what: str
     published: float
@@ -27,6 +30,8 @@ class Row:
     tolerance: float
     matched: bool
     note: str = ""
+    seeds: int | None = None
+    errors: tuple[float | None, float | None] = (None, None)
 
 
 def names() -> list[str]:
@@ -34,9 +39,23 @@ def names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
 
 
+def find(id: str) -> str:
+    """Return the name of the validation of this name or id; raise UnknownNameError where there is none."""
+    known = names()
+    ids = {name.partition("_")[0].upper(): name for name in known if "_" in name}
+    if id not in known and id.upper() not in ids:
+        raise UnknownNameError("validation", id, [*known, *ids])
+    return id if id in known else ids[id.upper()]
+
+
 def needs(name: str) -> list[str]:
     """Return the parameters that a validation cannot go without."""
     return [p.name for p in inspect.signature(_load(name)).parameters.values() if p.default is p.empty]
+
+
+def about(name: str) -> str:
+    """Return what a validation's file says of it."""
+    return inspect.getdoc(importlib.import_module(f"{__name__}.{find(name)}")) or ""
 
 
 def rows(component: Component) -> Iterator[Row]:
@@ -57,7 +76,6 @@ def rows(component: Component) -> Iterator[Row]:
 
 
 def _load(name: str) -> Callable[..., Iterator[Row]]:
-    if name not in (known := names()):
-        raise UnknownNameError("validation", name, known)
-    function: Callable[..., Iterator[Row]] = getattr(importlib.import_module(f"{__name__}.{name}"), name)
+    module = find(name)
+    function: Callable[..., Iterator[Row]] = getattr(importlib.import_module(f"{__name__}.{module}"), module)
     return function
