@@ -235,6 +235,22 @@ def status(store: StoreFrom = Path("results"), as_json: AsJson = False) -> None:
         _print(table)
 
 
+@app.command(epilog="Example: dfo-bench compact --store results/demo")
+def compact(store: StoreFrom = Path("results")) -> None:
+    """Pack the folders of finished runs into few files.
+
+    Everything goes on as before: status, report, export, sweeps that skip what has finished. Packs are zip files in
+    STORE/packed; unzip them in STORE and delete them to have the folders back.
+    """
+    from dfo_bench.store import Store
+
+    made, left = Store(store).compact()
+    for pack in made:
+        print(pack)
+    if left:
+        print(f"dfo-bench: {len(left)} folders are left: packs hold other versions of {left[0]}...", file=sys.stderr)
+
+
 @app.command(epilog="Example: dfo-bench report --store results/demo --output demo.html")
 def report(
     store: StoreFrom = Path("results"),
@@ -253,14 +269,13 @@ def report(
     path = output or opened.path / "report.html"
     while True:
         runs, curves, measures = opened.runs(), opened.curves(improvements=True), opened.measures()
-        summaries = [summary for key in opened if (summary := opened.summary(key))]
         page = build_page(
             runs,
             curves,
             measures,
             title=opened.path.resolve().name,
             commands=commands(runs, str(opened.path)),
-            provenance=provenance(summaries),
+            provenance=provenance(opened.made_with()),
         )
         _write(path, page)
         if not watch or not (runs["status"] == "unfinished").any():

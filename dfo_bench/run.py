@@ -27,15 +27,15 @@ def execute(spec: RunSpec, store: Path, progress: Progress = lambda spent, best,
     with single_threaded():
         assembly = assemble(spec)
         folder = store / assembly.key
-        try:
-            folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"{folder} cannot be written: {error.strerror}") from error
         while True:
             summary = record.read(folder)
             if summary and summary["status"] == "finished":
                 (folder / record.JOURNAL).unlink(missing_ok=True)
                 return summary
+            try:
+                folder.mkdir(exist_ok=True)
+            except OSError as error:
+                raise StoreError(f"{folder} cannot be written: {error.strerror}") from error
             journal = Journal(folder / record.JOURNAL, header(assembly))
             try:
                 # Once more: another process may have finished it before this one had the journal.
@@ -132,7 +132,8 @@ def _attempt(
     }
     record.write(folder, record.curve(meter.batches), summary)
     if status == "finished":
-        journal.path.unlink()
+        # It may have been packed meanwhile.
+        journal.path.unlink(missing_ok=True)
     return summary
 
 
