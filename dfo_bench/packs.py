@@ -82,7 +82,7 @@ def _write(store: Path, folders: Sequence[Path]) -> Path:
     unfinished = store / FOLDER / _UNFINISHED
     try:
         with zipfile.ZipFile(unfinished, "w") as pack:
-            for file in (file for folder in folders for file in _files(folder)):
+            for file in (file for folder in folders for file in files(folder)):
                 info = zipfile.ZipInfo(f"{file.parent.name}/{file.name}", _EPOCH)
                 info.external_attr = 0o644 << 16
                 info.compress_type = zipfile.ZIP_STORED if file.suffix == ".parquet" else zipfile.ZIP_DEFLATED
@@ -99,7 +99,7 @@ def _write(store: Path, folders: Sequence[Path]) -> Path:
 
 def _removed(folder: Path) -> bool:
     """Remove a folder if a pack holds all of it, to the byte, at once for everybody who looks."""
-    if any(read(folder, file.name) != file.read_bytes() for file in _files(folder)):
+    if any(read(folder, file.name) != file.read_bytes() for file in files(folder)):
         return False
     away = folder.with_name(f".{folder.name}.packed")
     folder.rename(away)
@@ -107,7 +107,7 @@ def _removed(folder: Path) -> bool:
     return True
 
 
-def _files(folder: Path) -> list[Path]:
+def files(folder: Path) -> list[Path]:
     """Return what is packed of a finished run: its journal, where a kill has left it, says nothing more."""
     return sorted(file for file in folder.iterdir() if file.name != "journal.jsonl" and file.suffix != ".tmp")
 

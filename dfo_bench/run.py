@@ -74,10 +74,15 @@ def header(assembly: Assembly) -> dict[str, Any]:
     }
 
 
+def changes(assembly: Assembly, header: dict[str, Any]) -> dict[str, str]:
+    """Return the sources and data that are not those a run was made with, each with its digests then and now."""
+    now, then = assembly.source_digests(), header["digests"]
+    return {name: f"{then.get(name)} is now {now[name]}" for name in now if now[name] != then.get(name)}
+
+
 def mismatch(assembly: Assembly, header: dict[str, Any]) -> str:
     """Say in a line how a run was made with other sources or data than there are now; "" where it was not."""
-    now, then = assembly.source_digests(), header["digests"]
-    changed = [f"{name} {then.get(name)} is now {now.get(name)}" for name in now if now[name] != then.get(name)]
+    changed = [f"{name} {digests}" for name, digests in changes(assembly, header).items()]
     if not changed:
         return ""
     run = f"run {assembly.key} ({assembly.spec.optimizer.name} on {assembly.spec.task.name})"

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from dfo_bench import cache, packs, record, rows
 from dfo_bench.cache import Cache
 from dfo_bench.errors import StoreError
-from dfo_bench.journal import FORMAT, Log
+from dfo_bench.journal import FORMAT, Log, refuse_newer
 
 _logger = logging.getLogger("dfo_bench")
 _Read = TypeVar("_Read")
@@ -41,12 +41,17 @@ class Store:
         self.path = Path(path)
         self._named: set[str] = set()
         try:
-            found, exists = (self.path / MARKER).is_file(), self.path.exists()
+            text = (self.path / MARKER).read_text()
+        except (FileNotFoundError, NotADirectoryError):
+            what = "is not a dfo-bench store" if self.path.exists() else "does not exist"
+            raise StoreError(f"{self.path} {what}; make one with: dfo-bench sweep --store {self.path} ...") from None
         except OSError as error:
             raise StoreError(f"{self.path} cannot be read: {error.strerror}; name another folder") from error
-        if not found:
-            what = "is not a dfo-bench store" if exists else "does not exist"
-            raise StoreError(f"{self.path} {what}; make one with: dfo-bench sweep --store {self.path} ...")
+        version = FORMAT
+        # Where a kill has cut it, the folder is new.
+        with suppress(ValueError, KeyError, TypeError):
+            version = int(json.loads(text)["format"])
+        refuse_newer(self.path, version)
 
     @classmethod
     def create(cls, path: str | Path) -> "Store":
