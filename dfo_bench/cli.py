@@ -235,6 +235,22 @@ def status(store: StoreFrom = Path("results"), as_json: AsJson = False) -> None:
         _print(table)
 
 
+@app.command(epilog="Example: dfo-bench compact --store results/demo")
+def compact(store: StoreFrom = Path("results")) -> None:
+    """Pack the folders of finished runs into few files.
+
+    Everything goes on as before: status, report, export, sweeps that skip what has finished. Packs are zip files in
+    STORE/packed; unzip them in STORE and delete them to have the folders back.
+    """
+    from dfo_bench.store import Store
+
+    made, left = Store(store).compact()
+    for pack in made:
+        print(pack)
+    if left:
+        print(f"dfo-bench: {len(left)} folders are left: packs hold other versions of {left[0]}...", file=sys.stderr)
+
+
 @app.command(epilog="Example: dfo-bench report --store results/demo --output demo.html")
 def report(
     store: StoreFrom = Path("results"),
@@ -253,14 +269,13 @@ def report(
     path = output or opened.path / "report.html"
     while True:
         runs, curves, measures = opened.runs(), opened.curves(improvements=True), opened.measures()
-        summaries = [summary for key in opened if (summary := opened.summary(key))]
         page = build_page(
             runs,
             curves,
             measures,
             title=opened.path.resolve().name,
             commands=commands(runs, str(opened.path)),
-            provenance=provenance(summaries),
+            provenance=provenance(opened.made_with()),
         )
         _write(path, page)
         if not watch or not (runs["status"] == "unfinished").any():
@@ -370,6 +385,52 @@ def _check_all(names: list[str], output: Path | None) -> int:
         _write(output, matrix.page(found, names))
         print(output)
     return 0 if all(row.broken == "" for row in found) else 1
+
+
+@app.command(epilog="Example: dfo-bench verify --store results/reference --runs 10")
+def verify(
+    store: StoreFrom = Path("results"),
+    points: Annotated[
+        int, typer.Option("--points", help="Evaluations of each run, drawn at random; 0 replays no optimizer.")
+    ] = 3,
+    runs: Annotated[int | None, typer.Option("--runs", help="Runs, drawn at random. [default: all]")] = None,
+    seed: Annotated[int, typer.Option("-s", "--seed", help="Seed of what is drawn.")] = 0,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="If all agree, write STORE/SHA256SUMS, the digests of the files.")
+    ] = False,
+) -> int:
+    """Evaluate stored points again and compare the losses.
+
+    Of every run that ended, the best point, the selected one, and some drawn at random. Where a store carries the
+    digests of its files, these are checked, too.
+    """
+    from dfo_bench import digests
+    from dfo_bench.store import Store
+    from dfo_bench.verify import verify as verdicts
+
+    opened = Store(store)
+    changed = 0
+    if not publish and (files := digests.compare(opened)):
+        wrong, more = files
+        changed = len(wrong)
+        print(f"{digests.FILE}: {'; '.join(wrong) or 'all files are as published'}")
+        if more:
+            print(f"{digests.FILE}: {len(more)} files are newer and not listed")
+    table = _table("run", "what it is", "points", "largest difference", "tolerance", "agrees", "note")
+    differ = compared = 0
+    for verdict in verdicts(opened, points=points, runs=runs, seed=seed):
+        compared += verdict.compared
+        differ += not verdict.agrees
+        agrees = "yes" if verdict.agrees else "no"
+        print(f"{verdict.key} {verdict.run}: {agrees}", file=sys.stderr)
+        numbers = (str(verdict.compared), f"{verdict.difference:.2g}", f"{verdict.tolerance:g}")
+        table.add_row(verdict.key, verdict.run, *numbers, agrees, "; ".join([*verdict.problems, *verdict.notes]))
+    _print(table)
+    print(f"{store}: {compared} points of {table.row_count} runs evaluated again, {differ} runs do not agree")
+    if publish and not differ:
+        digests.write(opened)
+        print(opened.path / digests.FILE)
+    return 1 if differ or changed else 0
 
 
 @app.command(epilog="Examples: dfo-bench validate T1 T7; dfo-bench validate T5:full=true --output docs/validation.md")

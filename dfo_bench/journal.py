@@ -11,8 +11,17 @@ import numpy as np
 
 from dfo_bench.errors import BusyError, StoreError
 
+FORMAT = 1
+"""The version of the files of a run; a newer one is refused, not guessed at."""
+
 plain_json = json.JSONEncoder(default=lambda value: value.item() if isinstance(value, np.generic) else str(value))
 """Writes what plugins hand over: their NumPy scalars as numbers, anything else as its text."""
+
+
+def refuse_newer(path: Path, version: int) -> None:
+    """Raise StoreError for a file of a later version."""
+    if version > FORMAT:
+        raise StoreError(f"{path} has format {version}, newer than {FORMAT}; update dfo-bench")
 
 
 @dataclass(frozen=True)
@@ -64,7 +73,12 @@ class Log:
                 if not line.endswith(b"\n"):
                     break
                 try:
-                    log._take(json.loads(line))
+                    record = json.loads(line)
+                    if not log.size:
+                        refuse_newer(path, int(record["header"].get("format", FORMAT)))
+                    log._take(record)
+                except StoreError:
+                    raise
                 except (ValueError, KeyError, TypeError) as error:
                     raise StoreError(f"{path} is damaged at byte {log.size}; move it away to start anew") from error
                 log.size += len(line)

@@ -19,12 +19,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import dfo_bench
+from dfo_bench import packs
 from dfo_bench.errors import StoreError
-from dfo_bench.journal import Batch, Log, Measurement, plain_json
+from dfo_bench.journal import FORMAT, Batch, Log, Measurement, plain_json, refuse_newer
 
 JOURNAL, CURVE, SUMMARY = "journal.jsonl", "curve.parquet", "summary.json"
-FORMAT = 1
-"""The version of the files of a run; a newer one is refused, not guessed at."""
+
+_FORMAT_KEY = b"dfo-bench format"
 
 pretty_json = json.JSONEncoder(indent=1, default=plain_json.default)
 
@@ -43,7 +44,7 @@ def curve(batches: Iterable[Batch]) -> pa.Table:
             "evaluation": pa.array(np.arange(1, len(losses) + 1), pa.int32()),
             "loss": losses,
             "best": np.minimum.accumulate(counted) if len(losses) else counted,
-            "digest": [digest for batch in kept for digest in batch.digests],
+            "digest": pa.array([digest for batch in kept for digest in batch.digests], pa.string()),
             "task_seconds": np.repeat(seconds[:, 0], sizes),
             "optimizer_seconds": np.repeat(seconds[:, 2], sizes),
         }
@@ -123,6 +124,7 @@ def write(folder: Path, table: pa.Table, summary: dict[str, Any]) -> None:
     """Put the curve in place, then the summary: a run has ended when its summary is there."""
     try:
         unfinished = folder / f"{CURVE}.tmp"
+        table = table.replace_schema_metadata({_FORMAT_KEY: str(FORMAT)})
         # Random digests and nearly random losses: dictionaries would only add their own size.
         pq.write_table(table, unfinished, compression="zstd", use_dictionary=False)
         os.replace(unfinished, folder / CURVE)
@@ -135,24 +137,44 @@ def write(folder: Path, table: pa.Table, summary: dict[str, Any]) -> None:
 
 def read(folder: Path) -> dict[str, Any] | None:
     """Return a run's summary, None where it has not ended."""
-    try:
-        summary: dict[str, Any] = json.loads((folder / SUMMARY).read_text())
-        newer = summary["format"] > FORMAT
-    except (FileNotFoundError, NotADirectoryError):
+    data = file(folder, SUMMARY)
+    if data is None:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    try:
+        summary: dict[str, Any] = json.loads(data)
+        version = int(summary["format"])
+    except (ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{folder / SUMMARY} is damaged; delete the folder to run it again") from error
-    if newer:
-        raise StoreError(f"{folder} has format {summary['format']}, newer than {FORMAT}; update dfo-bench")
+    refuse_newer(folder / SUMMARY, version)
     return summary
 
 
 def read_curve(folder: Path) -> pa.Table:
     """Return the curve of a run that has ended."""
+    data = file(folder, CURVE)
     try:
-        return pq.read_table(folder / CURVE)
-    except (OSError, pa.ArrowInvalid) as error:
+        table = pq.ParquetFile(pa.BufferReader(data or b"")).read(use_threads=False)
+        metadata = table.schema.metadata or {}
+        # The first curves have none.
+        version = int(metadata.get(_FORMAT_KEY, FORMAT))
+    except (OSError, ValueError, pa.ArrowInvalid) as error:
         raise StoreError(f"{folder / CURVE} is missing or damaged; delete the folder to run it again") from error
+    refuse_newer(folder / CURVE, version)
+    return table.replace_schema_metadata()
+
+
+def file(folder: Path, name: str) -> bytes | None:
+    """Return a file of a run that has ended, from its pack or its folder; None where there is none."""
+    data = packs.read(folder, name)
+    if data is not None:
+        return data
+    try:
+        return (folder / name).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        # It may have been packed between the two looks.
+        return packs.read(folder, name)
+    except OSError as error:
+        raise StoreError(f"{folder / name} cannot be read: {error.strerror}") from error
 
 
 def provenance() -> dict[str, Any]:

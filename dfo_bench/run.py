@@ -27,15 +27,15 @@ def execute(spec: RunSpec, store: Path, progress: Progress = lambda spent, best,
     with single_threaded():
         assembly = assemble(spec)
         folder = store / assembly.key
-        try:
-            folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"{folder} cannot be written: {error.strerror}") from error
         while True:
             summary = record.read(folder)
             if summary and summary["status"] == "finished":
                 (folder / record.JOURNAL).unlink(missing_ok=True)
                 return summary
+            try:
+                folder.mkdir(exist_ok=True)
+            except OSError as error:
+                raise StoreError(f"{folder} cannot be written: {error.strerror}") from error
             journal = Journal(folder / record.JOURNAL, header(assembly))
             try:
                 # Once more: another process may have finished it before this one had the journal.
@@ -74,10 +74,15 @@ def header(assembly: Assembly) -> dict[str, Any]:
     }
 
 
+def changes(assembly: Assembly, header: dict[str, Any]) -> dict[str, str]:
+    """Return the sources and data that are not those a run was made with, each with its digests then and now."""
+    now, then = assembly.source_digests(), header["digests"]
+    return {name: f"{then.get(name)} is now {now[name]}" for name in now if now[name] != then.get(name)}
+
+
 def mismatch(assembly: Assembly, header: dict[str, Any]) -> str:
     """Say in a line how a run was made with other sources or data than there are now; "" where it was not."""
-    now, then = assembly.source_digests(), header["digests"]
-    changed = [f"{name} {then.get(name)} is now {now.get(name)}" for name in now if now[name] != then.get(name)]
+    changed = [f"{name} {digests}" for name, digests in changes(assembly, header).items()]
     if not changed:
         return ""
     run = f"run {assembly.key} ({assembly.spec.optimizer.name} on {assembly.spec.task.name})"
@@ -132,7 +137,8 @@ def _attempt(
     }
     record.write(folder, record.curve(meter.batches), summary)
     if status == "finished":
-        journal.path.unlink()
+        # It may have been packed meanwhile.
+        journal.path.unlink(missing_ok=True)
     return summary
 
 

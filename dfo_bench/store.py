@@ -1,21 +1,26 @@
 """A folder of runs, read as data frames; merged by copying one store's run folders into another."""
 
 import json
+import logging
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from dfo_bench import record
+from dfo_bench import cache, packs, record, rows
+from dfo_bench.cache import Cache
 from dfo_bench.errors import StoreError
-from dfo_bench.journal import Log
-from dfo_bench.measure import worth
-from dfo_bench.spec import RunSpec
+from dfo_bench.journal import FORMAT, Log, refuse_newer
+
+_logger = logging.getLogger("dfo_bench")
+_Read = TypeVar("_Read")
 
 MARKER = "dfo-bench.json"
 """The file that makes a folder a store."""
@@ -34,13 +39,19 @@ class Store:
     def __init__(self, path: str | Path) -> None:
         """Open a store; raise StoreError where the folder is none."""
         self.path = Path(path)
+        self._named: set[str] = set()
         try:
-            found, exists = (self.path / MARKER).is_file(), self.path.exists()
+            text = (self.path / MARKER).read_text()
+        except (FileNotFoundError, NotADirectoryError):
+            what = "is not a dfo-bench store" if self.path.exists() else "does not exist"
+            raise StoreError(f"{self.path} {what}; make one with: dfo-bench sweep --store {self.path} ...") from None
         except OSError as error:
             raise StoreError(f"{self.path} cannot be read: {error.strerror}; name another folder") from error
-        if not found:
-            what = "is not a dfo-bench store" if exists else "does not exist"
-            raise StoreError(f"{self.path} {what}; make one with: dfo-bench sweep --store {self.path} ...")
+        version = FORMAT
+        # Where a kill has cut it, the folder is new.
+        with suppress(ValueError, KeyError, TypeError):
+            version = int(json.loads(text)["format"])
+        refuse_newer(self.path, version)
 
     @classmethod
     def create(cls, path: str | Path) -> "Store":
@@ -51,7 +62,7 @@ class Store:
                 if path.exists() and (not path.is_dir() or any(path.iterdir())):
                     raise StoreError(f"{path} exists and is not a dfo-bench store; name a new or an empty folder")
                 path.mkdir(parents=True, exist_ok=True)
-                (path / MARKER).write_text(json.dumps({"format": record.FORMAT}) + "\n")
+                (path / MARKER).write_text(json.dumps({"format": FORMAT}) + "\n")
             probe = path / f".{MARKER}.{os.getpid()}"
             probe.touch()
             probe.unlink(missing_ok=True)
@@ -65,97 +76,127 @@ class Store:
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the keys of all runs, sorted."""
-        yield from sorted(p.name for p in self.path.iterdir() if _KEY.fullmatch(p.name) and p.is_dir())
+        with os.scandir(self.path) as entries:
+            loose = {entry.name for entry in entries if _KEY.fullmatch(entry.name) and entry.is_dir()}
+        yield from sorted(loose | packs.stamps(self.path, record.SUMMARY).keys())
 
     def summary(self, key: str) -> dict[str, Any] | None:
         """Return the summary of a run that finished or failed, else None."""
         return record.read(self.path / key)
 
     def runs(self) -> pd.DataFrame:
-        """Return one row a run; of an unfinished one what its journal says so far."""
-        rows = [_row(summary) for key in self if (summary := self._summary(key))]
-        if not rows:
+        """Return one row a run; of an unfinished one what its journal says so far.
+
+        Here and in the other frames of the whole store a run whose files are damaged, or of a newer dfo-bench, is left
+        out, and a warning of one line names it.
+        """
+        ended, logs = self._runs()
+        found = [json.loads(row) for row in ended["row"].to_pylist()]
+        found += [rows.row(record.in_progress(log)) for log in logs.values()]
+        if not found:
             return pd.DataFrame(columns=["key", *_ORDER, "status", "error", "best_loss", "evaluations"])
-        frame: pd.DataFrame = pd.DataFrame(rows).sort_values(_ORDER, ignore_index=True)
+        frame: pd.DataFrame = pd.DataFrame(found).sort_values(_ORDER, ignore_index=True)
         return frame
 
     def curves(self, keys: Iterable[str] | None = None, improvements: bool = False) -> pd.DataFrame:
-        """Return one row an evaluation (or an improvement): key, evaluation, loss, best, digest and seconds."""
-        frames = []
-        for key in self if keys is None else keys:
-            table = self._curve(key)
-            if table is not None:
-                frame = table.to_pandas()
-                frame.insert(0, "key", key)
-                improved = frame["best"] < frame["best"].shift(fill_value=float("inf"))
-                frames.append(frame[improved] if improvements else frame)
-        if not frames:
-            return pd.DataFrame(columns=["key", *record.curve([]).column_names])
-        joined: pd.DataFrame = pd.concat(frames, ignore_index=True)
-        return joined
+        """Return one row an evaluation (or an improvement): key, evaluation, loss, best, digest and seconds.
+
+        Of all runs, or of those of `keys`; StoreError is raised where one of these cannot be read.
+        """
+        chosen = rows.improvements if improvements else rows.evaluations
+        if keys is not None:
+            found = [chosen(key, curve) for key in keys if (curve := self._curve(key)) is not None]
+            return _frame(found, rows.CURVES)
+        ended, logs = self._runs()
+        derive = self._spared(lambda key: chosen(key, record.read_curve(self.path / key)))
+        if improvements:
+            stamps = self._stamps(record.CURVE, ended["key"].to_pylist())
+            found = [self._cache("improvements", rows.CURVES).read(stamps, derive)]
+        else:
+            found = [table for key in ended["key"].to_pylist() if (table := derive(key)) is not None]
+        return _frame([*found, *(chosen(key, record.curve(log.batches)) for key, log in logs.items())], rows.CURVES)
 
     def measures(self) -> pd.DataFrame:
         """Return one row a score on dev or test: key, evaluation, split, metric, value."""
-        rows = [
-            (key, m["evaluation"], m["split"], metric, value)
-            for key in self
-            if (summary := self._summary(key))
-            for m in summary["measurements"]
-            for metric, value in m["metrics"].items()
-        ]
-        return pd.DataFrame(rows, columns=["key", "evaluation", "split", "metric", "value"])
+        ended, logs = self._runs()
+        stamps = self._stamps(record.SUMMARY, ended["key"].to_pylist())
+        table = self._cache("measures", rows.MEASURES).read(stamps, self._spared(self._of_summary(rows.measures)))
+        running = [rows.measures(key, record.in_progress(log)) for key, log in logs.items()]
+        return _frame([table, *running], rows.MEASURES)
 
-    def _summary(self, key: str) -> dict[str, Any] | None:
-        """Return a run's summary, made up from the journal while it has not ended; None before it has begun."""
-        summary, log = self.summary(key), self._log(key)
+    def made_with(self) -> list[dict[str, Any]]:
+        """Return the `provenance` and the `digests` of every run that ended, as its summary has them."""
+        return [json.loads(made) for made in self._runs()[0]["made"].to_pylist()]
+
+    def compact(self) -> tuple[list[Path], list[Path]]:
+        """Pack the folders of the finished runs into few files, from which they are read like before.
+
+        Return the packs made, and the folders left because a pack holds another version of the run.
+        """
+        ended, _ = self._runs()
+        finished = ended.filter(pc.equal(ended["status"], "finished"))["key"].to_pylist()
+        return packs.compact(self.path, [folder for key in finished if (folder := self.path / key).is_dir()])
+
+    def _runs(self) -> tuple[pa.Table, dict[str, Log]]:
+        """Return the facts of the runs that ended, and the journals of those under way."""
+        keys = list(self)
+        stamps = self._stamps(record.SUMMARY, keys)
+        ended = self._cache("runs", rows.FACTS).read(stamps, self._spared(self._of_summary(rows.facts)))
+        known = zip(*(ended[name].to_pylist() for name in ("key", "status", "attempts")), strict=True)
+        attempts = {key: attempts if status == "failed" else math.inf for key, status, attempts in known}
+        # What has a summary that cannot be read has been named, and is not under way.
+        attempts |= dict.fromkeys(stamps.keys() - attempts.keys(), math.inf)
+        waiting = [key for key in keys if attempts.get(key, 0) < math.inf]
+        read = self._spared(self._log)
         # A failed run that is being tried again is under way.
-        if log and (summary is None or log.attempts > summary["attempts"]):
-            return record.in_progress(log)
-        return summary
+        logs = {key: log for key in waiting if (log := read(key)) and log.attempts > attempts.get(key, 0)}
+        return ended.filter(pc.invert(pc.is_in(ended["key"], pa.array(list(logs), pa.string())))), logs
+
+    def _curve(self, key: str) -> pa.Table | None:
+        summary, log = self.summary(key), self._log(key)
+        if log and (not summary or (summary["status"] == "failed" and log.attempts > summary["attempts"])):
+            return record.curve(log.batches)
+        return record.read_curve(self.path / key) if summary else None
 
     def _log(self, key: str) -> Log | None:
         path = self.path / key / record.JOURNAL
         log = Log.read(path) if path.exists() else None
         return log if log and log.header else None
 
-    def _curve(self, key: str) -> pa.Table | None:
-        if (self.path / key / record.SUMMARY).exists():
-            return record.read_curve(self.path / key)
-        log = self._log(key)
-        return record.curve(log.batches) if log else None
+    def _cache(self, name: str, schema: pa.Schema) -> Cache:
+        return Cache(self.path / cache.FOLDER / f"{name}.parquet", schema, rows.VERSION)
+
+    def _stamps(self, name: str, keys: Iterable[str]) -> dict[str, str]:
+        """Return, for the runs whose file of that name is there, what changes when it does."""
+        packed = packs.stamps(self.path, name)
+        found: dict[str, str] = {}
+        for key in keys:
+            if key in packed:
+                found[key] = packed[key]
+                continue
+            with suppress(FileNotFoundError):
+                stat = os.stat(f"{self.path}/{key}/{name}")
+                found[key] = f"{stat.st_mtime_ns} {stat.st_size}"
+        return found
+
+    def _of_summary(self, derive: Callable[[str, dict[str, Any]], pa.Table]) -> Callable[[str], pa.Table | None]:
+        return lambda key: derive(key, summary) if (summary := self.summary(key)) else None
+
+    def _spared(self, read: Callable[[str], _Read | None]) -> Callable[[str], _Read | None]:
+        """Return a `read` that names a run that it cannot read, once, instead of raising StoreError."""
+
+        def spared(key: str) -> _Read | None:
+            try:
+                return read(key)
+            except StoreError as error:
+                if key not in self._named:
+                    self._named.add(key)
+                    _logger.warning("run %s is left out: %s", key, error)
+                return None
+
+        return spared
 
 
-def _row(summary: dict[str, Any]) -> dict[str, Any]:
-    """Return a run's row of the frame."""
-    spec, seconds = {"selection": RunSpec.selection, **summary["spec"]}, summary["seconds"]
-    row = {
-        "key": summary["key"],
-        **summary["shown"],
-        **{name: spec[name] for name in ("dim", "budget", "seed", "dev_every", "selection")},
-        **{name: summary[name] for name in ("status", "error", "best_loss", "evaluations")},
-        "optimum": _number(summary["optimum"]),
-    }
-    dev = [m["metrics"] for m in summary["measurements"] if m["split"] == "dev"]
-    test = [m["metrics"] for m in summary["measurements"] if m["split"] == "test"]
-    if dev:
-        selected = max(dev, key=lambda metrics: worth(metrics, summary["metric"]))
-        row |= {f"dev_{name}": value for name, value in selected.items()}
-    if test:
-        row |= {f"test_{name}": value for name, value in test[-1].items()}
-    row |= {
-        "task_seconds": seconds["task_wall"],
-        "optimizer_seconds": seconds["optimizer_wall"],
-        "measuring_seconds": seconds["measuring_wall"],
-        "task_cpu_seconds": seconds["task_cpu"],
-        "optimizer_cpu_seconds": seconds["optimizer_cpu"],
-    }
-    row |= {name: value * summary["evaluations"] for name, value in summary["cost"].items()}
-    measured = [m["cost"] for m in summary["measurements"]]
-    row |= {f"measuring_{name}": sum(cost[name] for cost in measured) for name in summary["cost"]}
-    # The first summaries have none.
-    row |= {name: _number(summary.get(name)) for name in ("peak_memory", "peak_device_memory")}
-    return row | {name: summary[name] for name in ("attempts", "repaid", "discarded")}
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
+def _frame(tables: Sequence[pa.Table], schema: pa.Schema) -> pd.DataFrame:
+    frame: pd.DataFrame = pa.concat_tables([schema.empty_table(), *tables]).to_pandas()
+    return frame

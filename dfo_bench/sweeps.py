@@ -157,6 +157,9 @@ def _made_otherwise(assembly: Assembly, folder: Path) -> list[str]:
         log = Log.read(folder / record.JOURNAL) if (folder / record.JOURNAL).exists() else Log()
     except OSError as error:
         raise StoreError(f"{folder} cannot be read: {error.strerror}") from error
+    except StoreError:
+        # Damaged, or of a newer version: its turn will say so, and stop no other run.
+        return []
     if summary is None and log.header and (difference := mismatch(assembly, log.header)):
         raise InputError(f"{difference}: put back what it was, delete the run's folder, or name another store")
     finished = summary is not None and summary["status"] == "finished"

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -6,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 import dfo_bench
@@ -193,15 +195,66 @@ def test_a_finished_run_of_another_source_is_kept_and_said(
     assert any("was begun with another optimizer" in message for message in caplog.messages)
 
 
-def test_a_damaged_run_is_named_with_a_remedy(path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("curve.parquet", "half", r"curve\.parquet is missing or damaged; delete the folder to run it again"),
+        ("summary.json", "{}", r"summary\.json is damaged; delete the folder to run it again"),
+        ("summary.json", '{"format": 2}', r"summary\.json has format 2, newer than 1; update dfo-bench"),
+    ],
+)
+def test_a_run_that_cannot_be_read_is_named_with_a_remedy_and_hides_no_other(
+    path: Path, caplog: pytest.LogCaptureFixture, name: str, text: str, message: str
+) -> None:
+    store = _sweep(path, optimizers=["odd"], projections=["normal"])
+    damaged, other = store
+    (store.path / damaged / name).write_text(text)
+    assert set(store.curves()["key"]) == set(store.curves(improvements=True)["key"]) == {other}
+    assert set(store.runs()["key"]) == ({other} if name == "summary.json" else {damaged, other})
+    assert [bool(re.search(message, told)) for told in caplog.messages] == [True]
+    with pytest.raises(StoreError, match=message):
+        store.curves([damaged])
+
+
+def test_a_curve_of_a_newer_version_is_refused_and_hides_no_other(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = _sweep(path, optimizers=["odd"], projections=["normal"])
+    newer, other = store
+    curve = store.path / newer / "curve.parquet"
+    assert pq.read_schema(curve).metadata[b"dfo-bench format"] == b"1"
+    pq.write_table(pq.read_table(curve).replace_schema_metadata({b"dfo-bench format": b"2"}), curve)
+    assert set(store.curves(improvements=True)["key"]) == {other}
+    (told,) = caplog.messages
+    assert "curve.parquet has format 2, newer than 1; update dfo-bench" in told
+
+
+def test_a_sweep_refuses_the_runs_of_a_newer_version_and_makes_the_others(path: Path) -> None:
     store = _sweep(path, optimizers=["odd"], projections=["normal"], seeds=[0])
-    (key,) = store
-    (store.path / key / "curve.parquet").write_bytes(b"half")
-    with pytest.raises(StoreError, match=r"curve\.parquet is missing or damaged; delete the folder to run it again"):
-        store.curves()
-    (store.path / key / "summary.json").write_text("{}")
-    with pytest.raises(StoreError, match=r"summary\.json is damaged"):
-        store.runs()
+    (newer,) = store
+    summary = store.path / newer / "summary.json"
+    text = '{"format": 2, "of": "tomorrow"}'
+    summary.write_text(text)
+    ended: list[Ended] = []
+
+    @contextmanager
+    def listener(specs: Sequence[RunSpec]) -> Iterator[Any]:
+        yield lambda event: ended.append(event) if isinstance(event, Ended) else None
+
+    _sweep(path, optimizers=["odd"], projections=["normal"], listener=listener)
+    assert [event.summary is None for event in ended] == [True, False]
+    assert "has format 2, newer than 1; update dfo-bench" in ended[0].error
+    assert summary.read_text() == text
+
+
+def test_a_store_or_a_journal_of_a_newer_version_is_refused(path: Path) -> None:
+    store = Store.create(path)
+    folder = store.path / "0123456789abcdef"
+    folder.mkdir()
+    (folder / "journal.jsonl").write_text('{"header": {"format": 2}}\n{"new": "kind of record"}\n')
+    with pytest.raises(StoreError, match=r"journal\.jsonl has format 2, newer than 1; update dfo-bench"):
+        store.curves([folder.name])
+    (path / MARKER).write_text('{"format": 2}')
+    with pytest.raises(StoreError, match="has format 2, newer than 1; update dfo-bench"):
+        Store(path)
 
 
 def test_a_folder_that_is_no_store_is_left_alone(path: Path) -> None:
