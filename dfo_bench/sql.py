@@ -17,7 +17,11 @@ from dfo_bench.store import Store
 if TYPE_CHECKING:
     import duckdb
 
-_CLOSED = {"temp_directory": "", "autoinstall_known_extensions": False, "autoload_known_extensions": False}
+_CLOSED: dict[str, str | bool | int | float | list[str]] = {
+    "temp_directory": "",
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
 
 
 def query(store: Store, sql: str) -> Iterator[tuple[Any, ...]]:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from dfo_bench.core import Array
 from dfo_bench.errors import InputError
-from dfo_bench.importers.imported import ImportedRun
+from dfo_bench.importers.imported import IMPORTED, ImportedRun
 from dfo_bench.store import Store
 
 _TIMES = ("task_seconds", "optimizer_seconds")
@@ -126,7 +126,7 @@ def _runs(files: Iterable[_File], folder: Path) -> Iterator[ImportedRun]:
                 raise InputError(f"{file.path}: run {number} of {len(file.scenario.runs)} {what}; write the file again")
             yield ImportedRun(
                 function=_printable(file.described.function_name),
-                algorithm=_printable(file.described.algorithm.name),
+                algorithm=_printable(file.described.algorithm.name).removesuffix(f" · {IMPORTED}"),
                 dim=file.scenario.dimension,
                 budget=budgets[file.group],
                 seed=next(seeds[file.group]),

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from dfo_bench.core import Array
@@ -22,14 +23,17 @@ from dfo_bench.store import Store
 NO_SUCCESS = 1e300
 """What stands for the best loss while no evaluation has succeeded: cocopp does not end on inf."""
 
+Marks = npt.NDArray[np.bool_]
+
 _LARGE_SCALE = (80, 160, 320, 640)
 
 _HEADER = (
     "%% f evaluations | g evaluations | best noise-free fitness - Fopt (%.12e) + sum g_i+ | measured fitness | "
     "best measured fitness or single-digit g-values | x1 | x2...\n"
 )
-# The points themselves may be left out, and are: a store keeps their digests.
-_ROW = "%d 0 %+10.9e %+10.9e %+10.9e\n"
+# The points themselves may be left out, and are: a store keeps their digests. COCO's own %+10.9e pads nan with spaces,
+# which iohinspector takes for empty cells.
+_ROW = "%d 0 %+.9e %+.9e %+.9e\n"
 
 
 def export_coco(store: Store, out: Path) -> list[str]:
@@ -65,7 +69,7 @@ def _write_function(store: Store, out: Path, runs: pd.DataFrame) -> None:
         with (folder / f"{path}.dat").open("w") as dat, (folder / f"{path}.tdat").open("w") as tdat:
             ended = []
             for run in members.to_dict("records"):
-                rows, improved = _rows(store.curves([run["key"]]), run)
+                rows, improved = _rows(store.curves([run["key"]]), run["evaluations"], run["reference"])
                 for file, written in ((dat, rows[improved]), (tdat, rows)):
                     file.write(_HEADER % run["reference"])
                     file.writelines(_ROW % tuple(row) for row in written)
@@ -74,20 +78,16 @@ def _write_function(store: Store, out: Path, runs: pd.DataFrame) -> None:
     (folder / f"bbobexp_f{function}.info").write_text("\n".join(index) + "\n")
 
 
-def _rows(curve: pd.DataFrame, run: dict[str, object]) -> tuple[Array, Array]:
+def _rows(curve: pd.DataFrame, spent: int, reference: float) -> tuple[Array, Marks]:
     """Return the rows (n, 4) of .tdat, g evaluations left out, and which of them (n,) are those of .dat."""
     evaluation, loss, best = (curve[name].to_numpy(dtype=float) for name in ("evaluation", "loss", "best"))
-    if float(str(run["evaluations"])) > evaluation[-1]:
+    if spent > evaluation[-1]:
         # Of an imported run only improvements may be known; readers take the last row for the end.
-        evaluation, loss = np.append(evaluation, float(str(run["evaluations"]))), np.append(loss, np.nan)
-        best = np.append(best, best[-1])
-    with np.errstate(invalid="ignore"):
-        improved = np.diff(best, prepend=np.inf) < 0
-    improved[[0, -1]] = True
-    best = np.minimum(best, NO_SUCCESS)
-    # Below an optimum there is only rounding, which readers would take for a step down by orders of magnitude.
-    difference = np.maximum(best - float(str(run["reference"])), 0.0)
-    return np.column_stack([evaluation, difference, loss, best]), improved
+        evaluation, loss, best = np.append(evaluation, spent), np.append(loss, np.nan), np.append(best, best[-1])
+    best, loss = np.minimum(best, NO_SUCCESS), np.where(loss > -np.inf, loss, np.nan)
+    improved = np.diff(best, prepend=np.inf) < 0
+    improved[-1] = True
+    return np.column_stack([evaluation, best - reference, loss, best]), improved
 
 
 def _described(run: pd.Series, dim: int) -> Iterator[str]:
