@@ -1,8 +1,8 @@
 """SQL over a store: the views `runs`, `curves` and `measures`, which are the store's frames of these names.
 
-DuckDB reads the Parquet curves of ended runs where they stand, only the columns and rows that a query needs; those of
-runs under way come from their journals. One SELECT is all that may be asked: nothing is written, and no file but these
-curves can be read.
+What is nan in a frame, a failed evaluation among it, is NULL. DuckDB reads the Parquet curves of ended runs where they
+stand, and of them only what a query needs; those of runs under way come from their journals. One SELECT is all that may
+be asked: nothing is written, and no file but these curves can be read.
 """
 
 from collections.abc import Iterator
@@ -22,6 +22,8 @@ _CLOSED: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
 }
+
+_MAYBE_NAN = ("loss", "task_seconds", "optimizer_seconds")
 
 
 def query(store: Store, sql: str) -> Iterator[tuple[Any, ...]]:
@@ -53,11 +55,13 @@ def _add_views(connection: "duckdb.DuckDBPyConnection", store: Store) -> None:
     under_way = store.curves([key for key, path in paths.items() if not path.exists()])
     for name, frame in {"runs": runs, "measures": store.measures(), "under_way": under_way}.items():
         connection.register(name, pa.Table.from_pandas(frame, preserve_index=False))
-    # Arrow takes nan, a failed evaluation, for a number that is missing.
-    union = "select * replace (coalesce(loss, 'nan') as loss) from under_way"
+    union = "from under_way"
     if ended:
-        connection.read_parquet(ended, filename=True).create_view("files")
-        union += " union all by name select parse_path(filename)[-2] as key, * exclude (filename) from files"
+        connection.read_parquet(ended, filename=True).create_view("ended")
+        # Parquet's statistics pass over nan, and so would a filter: DuckDB finds nothing where isnan(loss).
+        null = ", ".join(f"nullif({name}, 'nan'::double) as {name}" for name in _MAYBE_NAN)
+        columns = f"parse_path(filename)[-2] as key, * exclude (filename) replace ({null})"
+        union += f" union all by name select {columns} from ended"
     connection.execute(f"create view curves as {union}")
     connection.execute("set allowed_paths = $1", [ended])
     connection.execute("set enable_external_access = false")

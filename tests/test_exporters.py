@@ -42,17 +42,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     with pytest.MonkeyPatch.context() as patch:
         toys.declare(folder, patch)
         store = Store.create(folder / "store")
-        specs = [RunSpec(*map(parse, (t, o, "normal")), dim=d, budget=40, seed=s) for t, o, d in RUNS for s in SEEDS]
+        specs = [toys.planned(t, o, dim=d, budget=40, seed=s) for t, o, d in RUNS for s in SEEDS]
         specs.append(RunSpec(parse("toy"), parse("odd:fail=constructor"), parse("normal"), dim=10, budget=40))
         for spec in specs:
             execute(spec, store.path)
 
-        def interrupt(spent: int, best: float, replayed: bool) -> None:
-            if spent >= 20:
-                raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            execute(RunSpec(*map(parse, ("toy", "odd", "normal")), dim=10, budget=40), store.path, interrupt)
+        toys.interrupt(toys.planned("toy", "odd", dim=10, budget=40), store.path, 20)
         yield store
 
 
@@ -192,6 +187,18 @@ def test_long_frames_hold_every_evaluation_to_the_bit(store: Store, tmp_path: Pa
     )
 
 
+def test_an_algorithm_is_one_over_dimensions_and_another_with_another_budget(tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "store")
+    for dim, budget in ((2, 5), (2, 6), (3, 5)):
+        execute(toys.planned("sphere:dim=20", "random", dim=dim, budget=budget), store.path)
+    FORMATS["iohprofiler"](store, tmp_path / "out")
+    overview, _ = readers.iohinspector(tmp_path / "out", monotonic=False)
+    assert overview.groupby("algorithm_name")["dimension"].apply(sorted).to_dict() == {
+        "random · normal · budget=5": [2, 3],
+        "random · normal · budget=6": [2],
+    }
+
+
 @pytest.mark.parametrize("name", ["iohprofiler", "coco"])
 def test_a_task_keeps_its_id(store: Store, tmp_path: Path, name: str) -> None:
     (tmp_path / "out").mkdir()
@@ -223,7 +230,7 @@ def test_a_damaged_file_of_ids_is_refused(store: Store, tmp_path: Path, text: st
 def test_what_16_bits_cannot_hold_is_left_out_and_said(tmp_path: Path) -> None:
     store = Store.create(tmp_path / "store")
     for dim, seed in ((70_000, 0), (10, 65_535), (65_535, 65_534)):
-        execute(RunSpec(*map(parse, (f"sphere:dim={dim}", "random", "identity")), budget=1, seed=seed), store.path)
+        execute(toys.planned(f"sphere:dim={dim}", "random", "identity", budget=1, seed=seed), store.path)
     for name in ("iohprofiler", "coco"):
         notes = FORMATS[name](store, tmp_path / name)
         assert notes[0] == "left out: 2 runs of a dimension or a seed that 16 bits cannot hold"
@@ -236,9 +243,8 @@ def test_no_name_leads_out_of_its_folder_or_into_that_of_another(tmp_path: Path,
     store = Store.create(tmp_path / "store")
     names = ["my alg", "My/Alg", "../my alg", "'; import os", "%", "\N{LATIN SMALL LETTER E WITH ACUTE}" * 300]
     for number, text in enumerate(names):
-        facts = {"function": text, "algorithm": text, "dim": 5, "budget": 2, "seed": 0, "spent": 2, "source": {}}
         curve = np.array([1, 2]), np.array([1.5, number]), np.full((2, 2), np.nan)
-        ImportedRun(**facts, evaluation=curve[0], loss=curve[1], seconds=curve[2]).write(store.path)
+        ImportedRun(text, text, 5, 2, 0, 2, {}, *curve).write(store.path)
     FORMATS[name](store, tmp_path / "one" / "out")
     assert [path.name for path in (tmp_path / "one").iterdir()] == ["out"]
     folders = {path.name.lower() for path in (tmp_path / "one" / "out").iterdir() if path.is_dir()}

@@ -49,6 +49,7 @@ class ImportedRun:
     def spec(self) -> RunSpec:
         """What names the run: two that differ in their curve alone are two runs."""
         curve = np.column_stack([self.evaluation, self.loss, self.seconds]).astype("<f8")
+        curve[np.isnan(curve)] = np.nan  # there are many nan, which differ in their bits alone
         data = hashlib.sha256(curve.tobytes()).hexdigest()[:16]
         task = Component(IMPORTED, {"function": self.function, "data": data})
         optimizer = Component(IMPORTED, {"algorithm": self.algorithm})

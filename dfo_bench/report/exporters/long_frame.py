@@ -1,8 +1,8 @@
 """Long frames: one row an evaluation, the run's names repeated in each, as one CSV or Parquet file.
 
 The columns are those of SCHEMA: what names a run in `store.runs()`, then those of `store.curves()`; a run is a `key`.
-Rows of a run stand together, in order of evaluation. Of an imported run there may be only the evaluations that its own
-program logged.
+Rows of a run stand together, in order of evaluation; the loss of one that failed is empty. Of an imported run there
+may be only the evaluations that its own program logged.
 """
 
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ SCHEMA = pa.schema(
 
 
 def export_csv(store: Store, out: Path) -> list[str]:
-    """Write a CSV file, floats in the fewest digits that read back as the same number, and nan and inf as such."""
+    """Write a CSV file, floats in the fewest digits that read back as the same number."""
     tables, notes = _tables(store)
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -62,8 +62,8 @@ def _tables(store: Store) -> tuple[Iterator[pa.Table], list[str]]:
         for run in runs.to_dict("records"):
             curve = store.curves([run["key"]])
             columns = {name: curve[name] if name in curve else [run[name]] * len(curve) for name in SCHEMA.names}
-            # Not from pandas: there nan is a number that is missing.
-            arrays = [pa.array(np.asarray(columns[field.name]), field.type, from_pandas=False) for field in SCHEMA]
+            # Null rather than nan, which the statistics of Parquet pass over: DuckDB would find none where isnan(loss).
+            arrays = [pa.array(np.asarray(columns[field.name]), field.type, from_pandas=True) for field in SCHEMA]
             yield pa.Table.from_arrays(arrays, schema=SCHEMA)
 
     return tables(), notes

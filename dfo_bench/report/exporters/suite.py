@@ -56,9 +56,11 @@ def numbered(store: Store, out: Path) -> tuple[pd.DataFrame, list[str]]:
     if runs.empty:
         raise InputError(f"{store.path} has no run of dimension 1 to {LIMIT} and seed below {LIMIT}, which others read")
     ids = _function_ids(out, runs["task"].unique())
+    look = looks(runs)
     # The dimension has a place of its own in these formats.
-    look = looks(runs.assign(dim=0))
-    algorithms = [look[tuple(group)].label for group in runs.assign(dim=0)[SERIES].itertuples(index=False)]
+    algorithms = [
+        look[tuple(group)].label.replace(f" · d={group.dim}", "") for group in runs[SERIES].itertuples(index=False)
+    ]
     runs = runs.assign(algorithm=algorithms, function=runs["task"].map(ids), instance=runs["seed"] + 1)
     return runs.assign(folder=runs["algorithm"].map(_folders(algorithms))), notes
 
