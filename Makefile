@@ -35,6 +35,8 @@ install: .venv/installed
 
 .venv/installed-dev: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	# Without what it requires: the tests only read with it, and one of that, moocore, is LGPL.
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps iohinspector
 	touch $@
 
 clean:

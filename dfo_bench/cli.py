@@ -309,25 +309,84 @@ def plot(
     print(path)
 
 
-@app.command(epilog="Example: dfo-bench export prompts prompts.safetensors --store results/demo")
+@app.command(
+    epilog="Examples: dfo-bench export iohprofiler ioh --store results/demo; "
+    "dfo-bench export prompts prompts.safetensors --store results/demo"
+)
 def export(
-    to: Annotated[str, typer.Argument(help="prompts or peft.", metavar="FORMAT")],
+    to: Annotated[str, typer.Argument(help="iohprofiler, coco, csv, parquet, prompts or peft.", metavar="FORMAT")],
     out: Annotated[Path, typer.Argument(help="The file or folder to write.", metavar="OUT")],
     store: StoreFrom = Path("results"),
 ) -> None:
     """Write what runs have found for other programs.
 
+    iohprofiler: a new folder for IOHanalyzer and iohinspector. coco: a new folder for cocopp, of differences from the
+    optimum, or from the best of all runs where none is known. csv, parquet: one file, a row for every evaluation.
     prompts: one safetensors file, a tensor for every run of a language-model task. peft: a folder of adapters, one for
     every run of mode=inputs_embeds.
     """
-    from dfo_bench.prompts import FORMATS
+    from dfo_bench import prompts
+    from dfo_bench.report import exporters
     from dfo_bench.store import Store
 
-    if to not in FORMATS:
-        raise UnknownNameError("format", to, FORMATS)
-    for note in FORMATS[to](Store(store), out):
-        print(f"dfo-bench: {note}", file=sys.stderr)
+    formats = {**exporters.FORMATS, **prompts.FORMATS}
+    if to not in formats:
+        raise UnknownNameError("format", to, formats)
+    _notes(formats[to](Store(store), out))
     print(out)
+
+
+@app.command("import", epilog="Example: dfo-bench import iohprofiler ioh_data --store results/demo")
+def import_runs(
+    source: Annotated[str, typer.Argument(help="iohprofiler.", metavar="FORMAT")],
+    folder: Annotated[Path, typer.Argument(help="The folder to read.", metavar="DIR")],
+    store: StoreFrom = Path("results"),
+) -> None:
+    """Put the runs of another program into a store, to stand in its report.
+
+    A task is called like the function, an optimizer like the algorithm, and the projection is called imported. What was
+    imported before is left as it is.
+    """
+    from dfo_bench.importers import FORMATS
+
+    if source not in FORMATS:
+        raise UnknownNameError("format", source, FORMATS)
+    _notes(FORMATS[source](folder, store))
+    print(f"compare them with: dfo-bench report --store {store}")
+
+
+@app.command(
+    epilog="Examples: dfo-bench sql 'select optimizer, avg(best_loss) from runs group by optimizer'; "
+    "dfo-bench sql 'select seed, evaluation, best from curves join runs using (key)' > curves.csv"
+)
+def sql(
+    query: Annotated[str, typer.Argument(help="One SELECT in the SQL of DuckDB.", metavar="SELECT")],
+    store: StoreFrom = Path("results"),
+) -> None:
+    """Ask a store in SQL; what comes out is a table on a terminal, and CSV elsewhere.
+
+    Views: runs (key, task, optimizer, projection, dim, budget, seed, status, best_loss, evaluations, dev_*, test_*...),
+    curves (key, evaluation, loss, best, digest, task_seconds, optimizer_seconds) and measures (key, evaluation, split,
+    metric, value). Nothing is written, and no other file can be read.
+    """
+    import csv
+
+    from dfo_bench.sql import query as ask
+    from dfo_bench.store import Store
+
+    columns, *rows = ask(Store(store), query)
+    if sys.stdout.isatty():
+        table = _table(*columns)
+        for row in rows:
+            table.add_row(*("" if cell is None else str(cell) for cell in row))
+        _print(table)
+    else:
+        csv.writer(sys.stdout, lineterminator="\n").writerows([columns, *rows])
+
+
+def _notes(notes: list[str]) -> None:
+    for note in notes:
+        print(f"dfo-bench: {note}", file=sys.stderr)
 
 
 @app.command(

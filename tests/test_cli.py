@@ -116,6 +116,9 @@ def test_ctrl_c_gives_130_and_a_store_that_resumes(home: Path) -> None:
         (["report", "--store", "nowhere"], "nowhere does not exist"),
         (["export", "promts", "out"], "no format named 'promts'; did you mean prompts"),
         (["export", "prompts", "out", "--store", "nowhere"], "nowhere does not exist"),
+        (["import", "ioh", "data"], "no format named 'ioh'; did you mean iohprofiler"),
+        (["import", "iohprofiler", "nowhere"], "nowhere has no IOHprofiler_*.json"),
+        (["sql", "from runs", "--store", "nowhere"], "nowhere does not exist"),
         (["check", "optimizr", "cma"], "did you mean optimizer"),
         (["check", "optimizer", "cmaa"], "did you mean cma"),
         (["new", "optimizer", "random"], "optimizer 'random' exists already"),
@@ -187,7 +190,7 @@ def test_the_help_of_sweep_names_every_preset(home: Path) -> None:
 
 
 def test_every_command_has_help_with_an_example(home: Path) -> None:
-    for command in ("list", "run", "sweep", "status", "report", "plot", "export", "check", "new"):
+    for command in ("list", "run", "sweep", "status", "report", "plot", "export", "import", "sql", "check", "new"):
         done = dfo_bench(command, "--help", cwd=home)
         assert done.returncode == 0
         assert "Example" in done.stdout

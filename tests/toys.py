@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from dfo_bench.component import parse
+from dfo_bench.run import execute
+from dfo_bench.spec import RunSpec
+
 SOURCE = '''
 import os, time
 from pathlib import Path
@@ -103,3 +107,21 @@ def declare(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(folder)
     root = Path(__file__).resolve().parents[1]
     monkeypatch.setenv("PYTHONPATH", f"{folder}:{root}")
+
+
+def planned(
+    task: str, optimizer: str, projection: str = "normal", *, dim: int | None = None, budget: int, seed: int = 0
+) -> RunSpec:
+    """Return the spec of a run."""
+    return RunSpec(parse(task), parse(optimizer), parse(projection), dim=dim, budget=budget, seed=seed)
+
+
+def interrupt(spec: RunSpec, store: Path, after: int) -> None:
+    """Leave a run unfinished, as Ctrl-C does, when it has spent so many evaluations."""
+
+    def stop(spent: int, best: float, replayed: bool) -> None:
+        if spent >= after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        execute(spec, store, stop)

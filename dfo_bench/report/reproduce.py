@@ -7,12 +7,20 @@ from typing import Any
 
 import pandas as pd
 
+from dfo_bench.importers.imported import IMPORTED
+
 _AXES = {"task": "-t", "optimizer": "-o", "projection": "-p"}
 
 
 def commands(runs: pd.DataFrame, store: str) -> list[str]:
-    """Return the sweeps whose runs are exactly those of the frame: one where they are a full product."""
-    found: list[str] = []
+    """Return the sweeps whose runs are exactly those of the frame: one where they are a full product.
+
+    What was imported cannot be run again here: it is named, to be imported again.
+    """
+    imported = int((runs["projection"] == IMPORTED).sum())
+    runs = runs[runs["projection"] != IMPORTED]
+    again = f"dfo-bench import iohprofiler DIR --store {shlex.quote(store)}  # for {imported} imported runs"
+    found: list[str] = [again] if imported else []
     for (dim, budget, dev_every, rule), group in runs.groupby(["dim", "budget", "dev_every", "selection"], sort=True):
         settings = f"-d {dim} -b {budget} --dev-every {dev_every}"
         if rule != "incumbent":
