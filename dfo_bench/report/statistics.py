@@ -32,7 +32,8 @@ BANDS = ["evaluation", "lower", "median", "upper", "n"]
 Steps = dict[str, tuple[Index, Array]]
 """Of each run's key: its evaluations, ascending, and a value that holds from each of them to the next."""
 
-_NEVER: tuple[Index, Array] = (np.empty(0, dtype=np.int64), np.empty(0))
+NEVER: tuple[Index, Array] = (np.empty(0, dtype=np.int64), np.empty(0))
+"""The steps of a run without a value."""
 
 
 def begun(runs: pd.DataFrame) -> pd.DataFrame:
@@ -86,7 +87,7 @@ def curve_bands(runs: pd.DataFrame, curves: pd.DataFrame, by: Sequence[str] = GR
         at = grid(int(min(members["budget"].min(), members["evaluations"].max())))
         if baseline(members).all():
             at = np.union1d(at, longest[members["task"]])
-        values = np.array([value_at(*best.get(key, _NEVER), at) for key in members["key"]])
+        values = np.array([value_at(*best.get(key, NEVER), at) for key in members["key"]])
         frames.append(_bands(by, name, at, values))
     return _stack(frames, by)
 
