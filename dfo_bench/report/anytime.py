@@ -5,7 +5,8 @@ import pandas as pd
 
 from dfo_bench.core import Array, Index
 from dfo_bench.errors import InputError
-from dfo_bench.report.outcomes import Counting, one_a_block, scores
+from dfo_bench.report.counting import Counting
+from dfo_bench.report.outcomes import one_a_block, scores
 from dfo_bench.report.scales import heights
 from dfo_bench.report.statistics import NEVER
 

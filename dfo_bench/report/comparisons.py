@@ -11,8 +11,9 @@ import pandas as pd
 
 from dfo_bench.core import Array
 from dfo_bench.errors import InputError
+from dfo_bench.report.counting import higher_is_better
 from dfo_bench.report.intervals import LEVEL, share_interval
-from dfo_bench.report.outcomes import by_block, higher_is_better
+from dfo_bench.report.outcomes import by_block
 from dfo_bench.report.verdicts import judge
 
 MARGIN = 0.01

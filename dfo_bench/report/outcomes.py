@@ -5,15 +5,13 @@ task and seed name a *block*, and comparisons are made within blocks. A *method*
 has in the report, see `looks`. Losses are never pooled over tasks: only wins, ranks and normalised scores are.
 """
 
-from enum import StrEnum
-
 import numpy as np
 import pandas as pd
 
-from dfo_bench.core import Array, Index
 from dfo_bench.errors import InputError, UnknownNameError
+from dfo_bench.report.counting import Counting, begun, higher_is_better
 from dfo_bench.report.looks import SERIES, looks
-from dfo_bench.report.statistics import NEVER, baseline, begun, steps, value_at
+from dfo_bench.report.statistics import baseline, losses_at
 
 BLOCK = ["task", "seed"]
 
@@ -22,38 +20,13 @@ METHOD = ["method", "optimizer", "projection"]
 SCORES = [*BLOCK, *METHOD, "score"]
 
 
-class Counting(StrEnum):
-    """How a failed or unfinished run counts beyond the evaluations that it made."""
-
-    LAST = "last"
-    """With its best so far; a metric that it was not measured on is missing."""
-    WORST = "worst"
-    """As worse than every run that goes further."""
-    DROP = "drop"
-    """Not at all, from the first evaluation on."""
-
-    @property
-    def words(self) -> str:
-        """Say the rule as a clause."""
-        return {
-            "last": "failed and unfinished runs count with their best so far",
-            "worst": "failed and unfinished runs count as the worst beyond their last evaluation",
-            "drop": "failed and unfinished runs are left out",
-        }[self]
-
-
-def higher_is_better(metric: str) -> bool:
-    """Say which way a metric points: all but losses are better when higher."""
-    return metric.rpartition("_")[2] != "loss"
-
-
 def counted(runs: pd.DataFrame, counting: Counting) -> pd.DataFrame:
     """Return the runs that the rule counts, with a column `method`."""
     if runs.empty:
         raise InputError("the store holds no run yet; make some with: dfo-bench sweep")
     look = looks(runs)
     named = runs.assign(method=[look[group].label for group in runs[SERIES].itertuples(index=False, name=None)])
-    kept = named[named["status"] == "finished"] if counting is Counting.DROP else begun(named)
+    kept = begun(named, counting)
     if kept.empty:
         raise InputError(f"none of the {len(runs)} runs counts: {_statuses(runs)}; {counting.words}")
     return kept
@@ -71,16 +44,6 @@ def common_budgets(runs: pd.DataFrame, budget: int | None = None) -> pd.Series:
     if not 1 <= budget <= common.min():
         raise InputError(f"budget {budget} is not within 1 to {common.min()}, the smallest on {common.idxmin()}")
     return common.clip(upper=budget)
-
-
-def losses_at(runs: pd.DataFrame, curves: pd.DataFrame, at: Index, counting: Counting) -> Array:
-    """Return the best loss of each run within so many evaluations: (runs, len(at)), +inf where there is none."""
-    best = steps(curves[curves["key"].isin(runs["key"])], "best")
-    values = np.array([value_at(*best.get(key, NEVER), at) for key in runs["key"]]).reshape(len(runs), len(at))
-    if counting is Counting.WORST:
-        stopped = (runs["status"] != "finished").to_numpy()[:, None]
-        values[stopped & (at > runs["evaluations"].to_numpy()[:, None])] = np.inf
-    return values
 
 
 def scores(

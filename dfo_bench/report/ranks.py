@@ -8,14 +8,13 @@ from scipy import stats
 
 from dfo_bench.core import Array
 from dfo_bench.errors import InputError
+from dfo_bench.report.counting import Counting, higher_is_better
 from dfo_bench.report.intervals import LEVEL, mean_interval
 from dfo_bench.report.outcomes import (
     BLOCK,
-    Counting,
     by_block,
     common_budgets,
     counted,
-    higher_is_better,
     losses_at,
 )
 from dfo_bench.report.statistics import grid

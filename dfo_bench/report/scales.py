@@ -9,7 +9,8 @@ import pandas as pd
 
 from dfo_bench.core import Array, Index
 from dfo_bench.errors import InputError
-from dfo_bench.report.outcomes import BLOCK, Counting, common_budgets, counted
+from dfo_bench.report.counting import Counting
+from dfo_bench.report.outcomes import BLOCK, common_budgets, counted
 from dfo_bench.report.statistics import NEVER, Steps, spans_decades, steps
 
 PRECISION = 1e-8

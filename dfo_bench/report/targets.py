@@ -8,8 +8,9 @@ import pandas as pd
 
 from dfo_bench.core import Array
 from dfo_bench.errors import InputError
+from dfo_bench.report.counting import Counting
 from dfo_bench.report.intervals import LEVEL, bootstrap_interval, mean_interval, share_interval
-from dfo_bench.report.outcomes import BLOCK, Counting
+from dfo_bench.report.outcomes import BLOCK
 from dfo_bench.report.scales import heights
 from dfo_bench.report.statistics import NEVER, grid
 
