@@ -1,4 +1,4 @@
-"""How a run that failed or has not finished counts: one rule for all statistics, which states it and can be switched."""
+"""How a run that failed or has not finished counts: one rule for all statistics, which can be switched."""
 
 from enum import StrEnum
 

@@ -84,7 +84,8 @@ def by_block(scored: pd.DataFrame) -> pd.DataFrame:
 
 
 def _measured(runs: pd.DataFrame, metric: str, budget: int | None, counting: Counting) -> pd.Series:
-    known = sorted(c for c in runs if c.startswith(("dev_", "test_")) and c != "dev_every" and runs[c].notna().any())
+    known = [c for c in runs.columns.astype(str) if c.startswith(("dev_", "test_")) and c != "dev_every"]
+    known = [c for c in known if runs[c].notna().any()]
     if metric not in known:
         raise UnknownNameError("metric of these runs", metric, ["loss", *known])
     if budget is not None:

@@ -15,9 +15,8 @@ from dfo_bench.report.outcomes import (
     by_block,
     common_budgets,
     counted,
-    losses_at,
 )
-from dfo_bench.report.statistics import grid
+from dfo_bench.report.statistics import grid, losses_at
 
 RANKS = ["share", "method", "rank", "low", "high", "n"]
 

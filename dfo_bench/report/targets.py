@@ -34,7 +34,7 @@ def hits(
     finish is charged its whole budget.
     """
     members, scaled = heights(runs, curves, budget=budget, counting=counting)
-    made = np.minimum(members["evaluations"], members["common"])
+    made = members[["evaluations", "common"]].min(axis="columns")
     if counting is Counting.WORST:
         made = made.where(members["status"] == "finished", members["common"])
     frames = []
@@ -101,7 +101,8 @@ def expected_running_time(found: pd.DataFrame, level: float = LEVEL) -> pd.DataF
 def _ert(values: Array) -> Array:
     """Sum spent over hits: (..., n, 2) -> (...)."""
     spent, hit = values[..., 0].sum(axis=-1), values[..., 1].sum(axis=-1)
-    return np.divide(spent, hit, out=np.full_like(spent, np.inf), where=hit > 0)
+    ratio: Array = np.divide(spent, hit, out=np.full_like(spent, np.inf), where=hit > 0)
+    return ratio
 
 
 def _at(found: pd.DataFrame, target: float) -> pd.DataFrame:

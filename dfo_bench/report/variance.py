@@ -44,14 +44,12 @@ def variance_split(scored: pd.DataFrame) -> pd.DataFrame:
 
 def _complete(scored: pd.DataFrame) -> Array:
     """Return the scores of a task as (optimizers, projections, seeds), without any that is not whole."""
-    wide = scored.pivot_table(index=["optimizer", "seed"], columns="projection", values="score", aggfunc="mean")
-    cube = wide.replace([np.inf, -np.inf], np.nan).stack(future_stack=True).unstack("seed").unstack("projection")
-    known = cube.stack("seed", future_stack=True).notna().groupby("optimizer").any().all(axis="columns")
-    values: pd.DataFrame = cube[known[cube.index]]
-    seeds = values.columns.unique("seed")
-    projections = values.columns.unique("projection")
-    table = values.to_numpy().reshape(len(values), len(seeds), len(projections))
-    return table[:, ~np.isnan(table).any(axis=(0, 2))].transpose(0, 2, 1)
+    names = [sorted(scored[name].unique()) for name in ("optimizer", "projection", "seed")]
+    cells = scored.groupby(["optimizer", "projection", "seed"])["score"].mean()
+    table: Array = cells.reindex(pd.MultiIndex.from_product(names)).to_numpy(dtype=float)
+    table = table.reshape([len(values) for values in names])
+    table = table[np.isfinite(table).any(axis=2).all(axis=1)]
+    return table[:, :, np.isfinite(table).all(axis=(0, 1))]
 
 
 def _components(table: Array) -> list[tuple[str, float, int]]:
