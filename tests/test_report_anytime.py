@@ -46,8 +46,9 @@ def test_a_normalised_score_is_zero_for_pooled_random_search_and_one_for_the_bes
         ("s", "random", 1): [107], ("s", "random/uniform", 1): [111], ("s", "cma", 1): [103],
     })  # fmt: skip
     found = by_block(normalised(runs, curves))
-    # Random is 9 and 109 on average, 59; the best are 5 and 103, 54: one is 5 below zero.
-    assert found["cma · normal"].to_list() == pytest.approx([54 / 5, -44 / 5])
+    # Random is 9 and 109, the best 4 and 6 below it: the unit is 5.
+    assert found["cma · normal"].to_list() == pytest.approx([4 / 5, 6 / 5])
+    assert found["random · normal"].to_list() == pytest.approx([1 / 5, 2 / 5])
     assert found["cma · normal"].mean() == pytest.approx(1)
     assert found[["random · normal", "random · uniform"]].to_numpy().mean() == pytest.approx(0)
 
@@ -59,10 +60,10 @@ def test_losses_of_any_size_have_scores_of_one_size() -> None:
     assert np.allclose(found, [[0.25, 1, 0]] * 2)
 
 
-def test_only_seeds_that_random_search_has_run_make_the_scale() -> None:
+def test_a_seed_that_random_search_has_not_run_has_no_score() -> None:
     seen: dict[tuple[str, str, int], list[float]] = {
         ("s", "random", 0): [9], ("s", "cma", 0): [5], ("s", "cma", 1): [-1000]}  # fmt: skip
-    assert by_block(normalised(*store_of(seen)))["cma · normal"].to_list() == [1, 1009 / 4]
+    assert np.array_equal(by_block(normalised(*store_of(seen)))["cma · normal"], [1, NAN], equal_nan=True)
 
 
 def test_where_nothing_beats_random_search_or_it_has_no_loss_there_is_no_scale() -> None:

@@ -18,7 +18,8 @@ def scored(table: Array) -> pd.DataFrame:
 
 
 def components(table: Array) -> dict[str, float]:
-    return variance_split(scored(table)).set_index("source")["variance"].to_dict()
+    found = variance_split(scored(table))
+    return dict(zip(found["source"], found["variance"], strict=True))
 
 
 def test_two_optimizers_and_two_seeds_are_split_as_by_hand() -> None:
