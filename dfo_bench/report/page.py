@@ -1,15 +1,17 @@
 """The report: one HTML file that needs nothing but itself."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from dfo_bench.report.cautions import cautions
+from dfo_bench.report.costs import AXES
 from dfo_bench.report.looks import SERIES, Look, Looks, looks
-from dfo_bench.report.panels import library, panels
+from dfo_bench.report.panels import Panel, library, panels
 from dfo_bench.report.statistics import STATUSES, baseline, summary
 from dfo_bench.report.tables import Table, costs, results, troubles
 
@@ -24,21 +26,26 @@ _TEMPLATES = Environment(
 
 @dataclass(frozen=True)
 class Section:
-    """What the page shows of one task; `panels` maps titles to plotly's JSON."""
+    """What the page shows of one task."""
 
     task: str
     facts: str
     legend: list[Look]
-    panels: dict[str, Markup]
+    panels: list[Panel]
     tables: list[Table]
 
 
 @dataclass(frozen=True)
 class Content:
-    """What the page shows of a store, nothing where it holds no run."""
+    """What the page shows of a store, nothing where it holds no run.
+
+    `filters` are the names that a reader may hide, by kind; `groups` what its script has to know of each label.
+    """
 
     counts: dict[str, int] = field(default_factory=dict)
     cautions: list[str] = field(default_factory=list)
+    filters: dict[str, list[str]] = field(default_factory=dict)
+    groups: dict[str, dict[str, str]] = field(default_factory=dict)
     sections: list[Section] = field(default_factory=list)
     troubles: Table | None = None
 
@@ -51,17 +58,21 @@ def build_page(
     title: str,
     commands: list[str],
     provenance: dict[str, str],
+    refresh: int = 0,
 ) -> str:
     """Return the report of a store's frames as one HTML document; the store may be empty or unfinished.
 
-    `commands` reproduce the runs, `provenance` says with what they were made; both are shown as they are.
+    `commands` reproduce the runs, `provenance` says with what they were made; both are shown as they are. A page that
+    is watched loads itself again every `refresh` seconds.
     """
     return _TEMPLATES.get_template("page.html").render(
         title=title,
         content=Content() if runs.empty else _content(runs, curves, measures),
         commands=commands,
         provenance=provenance,
+        axes={name: asdict(axis) for name, axis in AXES.items()},
         library=Markup(library()),
+        refresh=refresh,
     )
 
 
@@ -72,16 +83,35 @@ def _content(runs: pd.DataFrame, curves: pd.DataFrame, measures: pd.DataFrame) -
     for task, members in runs.groupby("task", sort=True):
         drawn = panels(members, curves, measures, look)
         sections.append(_section(str(task), members, groups.loc[[task]].droplevel("task"), drawn, look))
-    return Content(_counts(runs), cautions(runs, look), sections, troubles(runs, look))
+    known = {own.label: _known(group, own) for group, own in look.items()}
+    return Content(_counts(runs), cautions(runs, look), _filters(runs, sections), known, sections, troubles(runs, look))
 
 
-def _section(task: str, runs: pd.DataFrame, groups: pd.DataFrame, drawn: dict[str, str], look: Looks) -> Section:
-    # The panels' JSON has no "<": plotly escapes it.
+def _filters(runs: pd.DataFrame, sections: list[Section]) -> dict[str, list[str]]:
+    """Return what there are several of: a menu of one entry hides nothing but everything."""
+    kinds = {kind: sorted(runs[kind].unique()) for kind in ("task", "optimizer", "projection")}
+    kinds["value"] = list(dict.fromkeys(panel.value for section in sections for panel in section.panels))
+    return {kind: names for kind, names in kinds.items() if len(names) > 1}
+
+
+def _known(group: tuple[Any, ...], look: Look) -> dict[str, str]:
+    """Return how a group is drawn, and by what it can be hidden."""
+    named = dict(zip(SERIES, group, strict=True))
+    return {
+        "optimizer": named["optimizer"],
+        "projection": named["projection"],
+        "colour": look.colour,
+        "marker": look.marker,
+        "dash": look.dash,
+    }
+
+
+def _section(task: str, runs: pd.DataFrame, groups: pd.DataFrame, drawn: list[Panel], look: Looks) -> Section:
     return Section(
         task=task,
         facts=_facts(runs),
         legend=[look[group] for group in sorted(set(runs[SERIES].itertuples(index=False, name=None)))],
-        panels={title: Markup(figure) for title, figure in drawn.items()},
+        panels=drawn,
         tables=[results(groups, look), costs(groups, look)],
     )
 
