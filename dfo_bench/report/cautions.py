@@ -5,8 +5,9 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
+from dfo_bench.report.counting import begun
 from dfo_bench.report.looks import Looks
-from dfo_bench.report.statistics import GROUP, baseline, begun
+from dfo_bench.report.statistics import GROUP, baseline
 
 FEW_SEEDS = 5
 """Below this number of seeds the quartiles are hardly more than the runs themselves."""

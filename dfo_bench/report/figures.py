@@ -13,8 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dfo_bench.errors import InputError
+from dfo_bench.report.counting import begun
 from dfo_bench.report.looks import SERIES, Look, Looks, looks
-from dfo_bench.report.statistics import GROUP, begun, curve_bands, spans_decades
+from dfo_bench.report.statistics import GROUP, curve_bands, spans_decades
 
 STYLES = {"one-column": (3.4, 1), "two-column": (7.0, 2)}
 """Of each style: the width in inches and the number of panels side by side."""
