@@ -45,9 +45,9 @@ def test_what_a_run_has_spent_grows_by_its_own_price_a_call_and_by_its_own_clock
 def test_a_curve_against_a_cost_has_its_steps_where_each_run_had_spent_that_much() -> None:
     runs, curves = two_runs()
     band = loss_bands(runs, spent(runs, curves, curves), "tokens")
-    # The first run has used its budget up at 40 tokens, where the second has made two calls.
-    assert band["tokens"].tolist() == [10, 20, 30, 40]
-    assert band["median"].tolist() == [np.inf, (3 + 8) / 2, (2 + 8) / 2, (1 + 7) / 2]
+    # The first run has used its budget up at 40 tokens, where the second has made two calls, and holds its best.
+    assert band["tokens"].tolist() == [20, 40, 60, 80]
+    assert band["median"].tolist() == [(3 + 8) / 2, (1 + 7) / 2, (1 + 6) / 2, (1 + 5) / 2]
     assert set(band["n"]) == {2}
 
 

@@ -2,8 +2,7 @@
 
 A curve against a cost is the curve against evaluations with its steps moved to where the run had spent that much.
 What measuring on dev and test costs is in none of them. The rules are those of `statistics`, with two more:
-- A group ends where the first of its runs that used its budget up had spent it all; while there is none, where
-  the dearest of its runs has come.
+- A group's line ends where the dearest of its runs has come; a run that has ended before holds its last best.
 - Seconds are known where a run improved and where it ended, and interpolated linearly between.
 """
 
@@ -124,20 +123,18 @@ def _steps(rows: pd.DataFrame, at: str, value: str) -> dict[str, tuple[Array, Ar
 def _bands(
     counted: pd.DataFrame, steps: dict[str, tuple[Array, Array]], axis: str, by: Sequence[str], *, from_first: bool
 ) -> pd.DataFrame:
-    total = counted.set_index("key").index.map(totals(counted)[axis])
-    counted = counted.assign(spent=np.asarray(total, dtype=float))
+    counted = counted.assign(spent=totals(counted)[axis].to_numpy())
     longest = counted.groupby("task")["spent"].max()
     frames = []
     for name, members in counted.groupby(list(by), sort=True):
-        complete = members.loc[members["evaluations"] >= members["budget"], "spent"]
-        end = complete.min() if len(complete) else members["spent"].max()
+        end = members["spent"].max()
         if not end > 0:
             continue
         own = [steps.get(key, _NEVER) for key in members["key"]]
         if from_first:
             at = np.unique(np.concatenate([places for places, _ in own]))
             first = max(places[0] for places, _ in own)
-            at = _thinned(at[(at >= first) & (at <= end * (1 + _ROUNDING))])
+            at = _thinned(at[at >= first])
         else:
             calls = int(members["evaluations"].max())
             at = grid(calls, _POINTS) * (end / calls)

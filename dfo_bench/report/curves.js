@@ -1,13 +1,14 @@
 // The panels: medians and quartiles, or single runs, against the cost that the reader has chosen.
 const FONT = { family: "system-ui, sans-serif", size: 13, color: "#1d2430" };
 const AXIS = { gridcolor: "#e8ebf0", linecolor: "#9aa3b2", ticks: "outside", tickcolor: "#9aa3b2", zeroline: false };
+const TOUCH = matchMedia("(pointer: coarse)").matches;
+const PAPER = { width: 325, height: 250 }; // pixels: half of a page of A4 between its margins
 const OPTIONS = {
   responsive: true,
   displaylogo: false,
+  displayModeBar: TOUCH ? false : "hover",
   modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]], // none of those that send data elsewhere
 };
-const TOUCH = matchMedia("(pointer: coarse)").matches;
-const PAPER = 325; // pixels: half of a page of A4 between its margins
 
 // Python packs numbers as base64 of 32-bit floats.
 function unpacked(text) {
@@ -125,7 +126,7 @@ class Curve {
   }
 
   draw() {
-    if (this.fresh) return;
+    if (this.fresh || !this.figure.offsetParent) return; // hidden ones are drawn when they are shown
     this.fresh = true;
     const log = choices.y === "auto" ? this.data.log : choices.y === "log";
     const traces = tracesOf(this.data);
@@ -157,9 +158,12 @@ function redrawCurves() {
 addEventListener("beforeprint", () => {
   for (const curve of curves) {
     curve.draw();
-    if (!curve.place.hidden) Plotly.relayout(curve.place, { width: PAPER, autosize: false });
+    if (curve.place.offsetParent) Plotly.relayout(curve.place, { ...PAPER, autosize: false });
   }
 });
 addEventListener("afterprint", () => {
-  for (const curve of curves) if (!curve.place.hidden) Plotly.relayout(curve.place, { width: null, autosize: true });
+  for (const curve of curves) {
+    const { clientHeight: height, offsetParent: shown } = curve.place;
+    if (shown) Plotly.relayout(curve.place, { width: null, height, autosize: true });
+  }
 });
