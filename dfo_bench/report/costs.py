@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from dfo_bench.core import Array
-from dfo_bench.report.statistics import GROUP, baseline, begun, grid, quartiles
+from dfo_bench.report.counting import begun
+from dfo_bench.report.statistics import GROUP, baseline, grid, quartiles
 
 
 @dataclass(frozen=True)

@@ -24,14 +24,24 @@ function amount(axis) {
   return { B: "%{x:.4~s}B", s: "%{x:,.4~r} s" }[axis.unit] ?? `%{x:,.0f} ${axis.unit}`;
 }
 
+// A panel has bands for every cost, or one axis of its own.
+function axisOf(data) {
+  return data.axis ?? page.axes[choices.x];
+}
+
+function bandOf(data, label) {
+  return data.groups[label].bands[data.axis ? "own" : choices.x];
+}
+
 function written(value) {
   return isNaN(value) ? "none: a run has no loss" : String(Number(value.toPrecision(4)));
 }
 
 // The lower edge, the upper edge filled down to it, and the median on top, all staircases. Where a quartile is a run
 // without a loss, the band is open: it reaches to the top.
-function bandTraces(label, group, count, top) {
-  const band = group.bands[choices.x];
+function bandTraces(data, label, count, top) {
+  const group = data.groups[label];
+  const band = bandOf(data, label);
   if (!band) return [];
   const look = page.groups[label];
   const [x, lower, median, upper] = [band.x, band.lower, band.median, band.upper].map(unpacked);
@@ -42,7 +52,8 @@ function bandTraces(label, group, count, top) {
     { ...edge, y: lower },
     { ...edge, y: upper.map((value) => (isNaN(value) ? top : value)), fill: "tonexty", fillcolor: look.colour + tint },
   ];
-  const runs = group.n === 1 ? "1 run" : `median of ${group.n} runs`;
+  const words = data.words ?? { middle: "median of {n} runs", edges: "quartiles" };
+  const middle = group.n === 1 ? "1 run" : words.middle.replace("{n}", group.n);
   const line = {
     ...common,
     y: median,
@@ -51,10 +62,12 @@ function bandTraces(label, group, count, top) {
     marker: { symbol: look.marker, size: 7, maxdisplayed: 7, color: look.colour },
     customdata: lower.map((value, i) => `${written(value)} to ${written(upper[i])}`),
     hovertemplate:
-      `<b>${plain(label)}</b><br>${amount(page.axes[choices.x])}<br>${runs}: %{y:.4~g}` +
-      (group.n === 1 ? "" : "<br>quartiles %{customdata}") + "<extra></extra>",
+      `<b>${plain(label)}</b><br>${amount(axisOf(data))}<br>${middle}: %{y:.4~g}` +
+      (group.n === 1 ? "" : `<br>${words.edges} %{customdata}`) + "<extra></extra>",
   };
-  return choices.spread === "bands" && group.n > 1 ? [...edges, line] : [line];
+  // The intervals of many means hide each other and the lines: then they are told by the pointer alone.
+  const clear = !data.axis || count <= 4;
+  return choices.spread === "bands" && group.n > 1 && clear ? [...edges, line] : [line];
 }
 
 function runTrace(run) {
@@ -78,15 +91,15 @@ function runTrace(run) {
 function tracesOf(data) {
   const labels = Object.keys(data.groups).filter(isGroupShown);
   const runs = choices.spread === "runs" ? data.runs.filter((run) => isGroupShown(run.group)).flatMap(runTrace) : [];
-  const bands = labels.map((label) => data.groups[label].bands[choices.x]).filter(Boolean);
+  const bands = labels.map((label) => bandOf(data, label)).filter(Boolean);
   const top = Math.max(...bands.flatMap((band) => [...unpacked(band.median), ...unpacked(band.upper)]).filter(isFinite));
-  return [...runs, ...labels.flatMap((label) => bandTraces(label, data.groups[label], labels.length, top))];
+  return [...runs, ...labels.flatMap((label) => bandTraces(data, label, labels.length, top))];
 }
 
 function layoutOf(data, log, place) {
-  const axis = page.axes[choices.x];
+  const axis = axisOf(data);
   const tick = { B: { tickformat: "~s", ticksuffix: "B" }, s: { tickformat: ",~r" } }[axis.unit] ?? { tickformat: "~s" };
-  if (choices.x === "evaluation") tick.tickformat = ",~r";
+  if (axis.unit === "calls") tick.tickformat = ",~r";
   return {
     font: FONT,
     autosize: true,
@@ -98,7 +111,8 @@ function layoutOf(data, log, place) {
     dragmode: TOUCH ? false : "zoom", // a finger scrolls the page
     xaxis: { title: { text: axis.name }, rangemode: "tozero", nticks: 6, ...tick, ...AXIS },
     yaxis: {
-      title: { text: plain(data.value) }, type: log ? "log" : "linear", exponentformat: log ? "power" : "B", ...AXIS,
+      title: { text: plain(data.value) }, type: log ? "log" : "linear", exponentformat: log ? "power" : "B",
+      autorange: data.reversed ? "reversed" : true, ...AXIS,
     },
   };
 }
@@ -106,9 +120,9 @@ function layoutOf(data, log, place) {
 // What a figure cannot show is said under it; where nothing is left, it is said in its place.
 function remark(data, traces, log) {
   if (!Object.keys(data.groups).some(isGroupShown)) return "Every line of this figure is hidden by your choice.";
-  if (!traces.length) return `No ${page.axes[choices.x].name} are counted here: choose another axis.`;
-  const left = Object.keys(data.groups).filter((label) => isGroupShown(label) && !data.groups[label].bands[choices.x]);
-  if (left.length) return `Without ${page.axes[choices.x].name}, and so not drawn: ${left.join(", ")}.`;
+  if (!traces.length) return `No ${axisOf(data).name} are counted here: choose another axis.`;
+  const left = Object.keys(data.groups).filter((label) => isGroupShown(label) && !bandOf(data, label));
+  if (left.length) return `Without ${axisOf(data).name}, and so not drawn: ${left.join(", ")}.`;
   const lost = log && traces.some((trace) => trace.y.some((value) => value <= 0));
   return lost ? "Values of 0 and below have no place on a logarithmic axis and are left out." : "";
 }
@@ -128,7 +142,7 @@ class Curve {
   draw() {
     if (this.fresh || !this.figure.offsetParent) return; // hidden ones are drawn when they are shown
     this.fresh = true;
-    const log = choices.y === "auto" ? this.data.log : choices.y === "log";
+    const log = choices.y === "auto" || this.data.axis ? this.data.log : choices.y === "log";
     const traces = tracesOf(this.data);
     const note = this.figure.querySelector(".remark");
     note.textContent = remark(this.data, traces, log);

@@ -12,8 +12,13 @@ function follow() {
     button.ariaPressed = String(isShown("group", button.dataset.group));
     button.hidden = !isShown("optimizer", group.optimizer) || !isShown("projection", group.projection);
   }
-  for (const row of document.querySelectorAll("tr[data-group]")) {
-    row.hidden = !isGroupShown(row.dataset.group) || !isShown("task", row.dataset.task);
+  for (const row of document.querySelectorAll("tbody tr")) {
+    const groups = JSON.parse(row.dataset.groups ?? "[]");
+    row.hidden = !groups.every(isGroupShown) || !isShown("task", row.dataset.task);
+  }
+  for (const head of document.querySelectorAll("th[data-group]")) {
+    const hidden = !isGroupShown(head.dataset.group);
+    for (const row of head.closest("table").rows) row.cells[head.cellIndex].hidden = hidden;
   }
   for (const section of document.querySelectorAll("section[data-task]")) {
     section.hidden = !isShown("task", section.dataset.task);

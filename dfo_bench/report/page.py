@@ -1,5 +1,6 @@
 """The report: one HTML file that needs nothing but itself."""
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,13 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from dfo_bench.errors import InputError
+from dfo_bench.report.across import Across, across
 from dfo_bench.report.cautions import cautions
 from dfo_bench.report.costs import AXES
+from dfo_bench.report.judged import verdicts
 from dfo_bench.report.looks import SERIES, Look, Looks, looks
+from dfo_bench.report.outcomes import scores
 from dfo_bench.report.panels import Panel, library, panels
 from dfo_bench.report.statistics import STATUSES, baseline, summary
 from dfo_bench.report.tables import Table, costs, results, troubles
@@ -47,6 +52,8 @@ class Content:
     filters: dict[str, list[str]] = field(default_factory=dict)
     groups: dict[str, dict[str, str]] = field(default_factory=dict)
     sections: list[Section] = field(default_factory=list)
+    legend: list[Look] = field(default_factory=list)
+    across: Across | None = None
     troubles: Table | None = None
 
 
@@ -79,12 +86,33 @@ def build_page(
 def _content(runs: pd.DataFrame, curves: pd.DataFrame, measures: pd.DataFrame) -> Content:
     look = looks(runs)
     groups = summary(runs)
+    scored = _scored(runs, curves)
+    named = {metric: metric.replace("_", " ") for metric in scored} | {"loss": "loss"}
     sections = []
     for task, members in runs.groupby("task", sort=True):
         drawn = panels(members, curves, measures, look)
-        sections.append(_section(str(task), members, groups.loc[[task]].droplevel("task"), drawn, look))
-    known = {own.label: _known(group, own) for group, own in look.items()}
-    return Content(_counts(runs), cautions(runs, look), _filters(runs, sections), known, sections, troubles(runs, look))
+        judged = verdicts({m: frame[frame["task"] == task] for m, frame in scored.items()}, named)
+        sections.append(_section(str(task), members, groups.loc[[task]].droplevel("task"), drawn, judged, look))
+    return Content(
+        counts=_counts(runs),
+        cautions=cautions(runs, look),
+        filters=_filters(runs, sections),
+        groups={own.label: _known(group, own) for group, own in look.items()},
+        sections=sections,
+        legend=list(dict.fromkeys(look.values())),
+        across=across(runs, curves, scored, named) if scored else None,
+        troubles=troubles(runs, look),
+    )
+
+
+def _scored(runs: pd.DataFrame, curves: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the scores by which methods are compared: the loss, and what test measured beside it."""
+    tested = [c for c in runs.columns if c.startswith("test_") and c != "test_loss" and runs[c].notna().any()]
+    found = {}
+    for metric in ["loss", *tested]:
+        with suppress(InputError):  # no run counts: there is nothing to compare
+            found[metric] = scores(runs, curves, metric=metric)
+    return found
 
 
 def _filters(runs: pd.DataFrame, sections: list[Section]) -> dict[str, list[str]]:
@@ -106,13 +134,15 @@ def _known(group: tuple[Any, ...], look: Look) -> dict[str, str]:
     }
 
 
-def _section(task: str, runs: pd.DataFrame, groups: pd.DataFrame, drawn: list[Panel], look: Looks) -> Section:
+def _section(
+    task: str, runs: pd.DataFrame, groups: pd.DataFrame, drawn: list[Panel], judged: list[Table], look: Looks
+) -> Section:
     return Section(
         task=task,
         facts=_facts(runs),
         legend=[look[group] for group in sorted(set(runs[SERIES].itertuples(index=False, name=None)))],
         panels=drawn,
-        tables=[results(groups, look), costs(groups, look)],
+        tables=[results(groups, look), *judged, costs(groups, look)],
     )
 
 

@@ -17,17 +17,18 @@ function sortBy(head) {
 
 // Numbers in full, with a column more for their deviations; a text that a spreadsheet would compute is quoted.
 function csvOf(table) {
-  const heads = [...table.tHead.rows[0].cells];
-  const rows = [...table.tBodies[0].rows].filter((row) => !row.hidden);
-  const has = (part) => heads.map((_, i) => rows.some((row) => row.cells[i].dataset[part] !== undefined));
+  const heads = [...table.tHead.rows[0].cells].filter((cell) => !cell.hidden);
+  const rows = [...table.tBodies[0].rows].filter((row) => !row.hidden)
+    .map((row) => [...row.cells].filter((cell) => !cell.hidden));
+  const has = (part) => heads.map((_, i) => rows.some((cells) => cells[i].dataset[part] !== undefined));
   const [numeric, spread, noted] = [has("value"), has("sd"), has("note")];
   const text = (words) => `"${(/^[=+\-@\t\r]/.test(words) ? "'" : "") + words.replaceAll('"', '""')}"`;
   const head = heads.flatMap((cell, i) => {
     const name = cell.textContent.trim();
     return [name, ...(spread[i] ? [`${name} sd`] : []), ...(noted[i] ? [`${name} note`] : [])].map(text);
   });
-  const body = rows.map((row) =>
-    [...row.cells].flatMap((cell, i) => [
+  const body = rows.map((cells) =>
+    cells.flatMap((cell, i) => [
       numeric[i] ? cell.dataset.value ?? "" : text(cell.textContent.trim()),
       ...(spread[i] ? [cell.dataset.sd ?? ""] : []),
       ...(noted[i] ? [text(cell.dataset.note ?? "")] : []),

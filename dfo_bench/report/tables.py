@@ -30,15 +30,20 @@ class Cell:
 class Table:
     """Named columns over rows; the first cell of a row is its name.
 
-    `groups` are the labels of the groups that the rows are about, `tasks` their tasks where the table has several:
-    a page hides the rows of those that its reader has hidden.
+    `groups` are the labels of the groups that each row is about, `tasks` their tasks and `heads` the groups of columns
+    where these differ: a page hides what its reader has hidden. A folded table is opened by its caption. `note` says
+    how to read it.
     """
 
     caption: str
     columns: list[str]
     rows: list[list[Cell]]
-    groups: list[str] = field(default_factory=list)
+    groups: list[list[str]] = field(default_factory=list)
     tasks: list[str] = field(default_factory=list)
+    heads: list[str] = field(default_factory=list)
+    folded: bool = False
+    note: str = ""
+    of_words: bool = False
 
 
 COST_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
@@ -97,10 +102,10 @@ def troubles(runs: pd.DataFrame, look: Looks) -> Table | None:
             Cell(run["key"]),
         ]
         rows.append(row)
-        groups.append(row[2].text)
+        groups.append([row[2].text])
         tasks.append(row[1].text)
     columns = ["status", "task", "optimizer · projection", "seed", "evaluations", "attempts", "error", "run"]
-    return Table("Runs that did not finish", columns, rows, groups, tasks) if rows else None
+    return Table("Runs that did not finish", columns, rows, groups, tasks, of_words=True) if rows else None
 
 
 def _headline(groups: pd.DataFrame) -> list[str]:
@@ -135,4 +140,4 @@ def _table(caption: str, groups: pd.DataFrame, look: Looks, columns: dict[str, l
     named = groups.index.to_frame(index=False)[SERIES].itertuples(index=False, name=None)
     names = [Cell(look[group].label) for group in named]
     rows = [list(row) for row in zip(names, *columns.values(), strict=True)]
-    return Table(caption, ["optimizer · projection", *columns], rows, [cell.text for cell in names])
+    return Table(caption, ["optimizer · projection", *columns], rows, [[cell.text] for cell in names])
