@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -259,29 +260,49 @@ def report(
 ) -> None:
     """Write one HTML page: curves, tables, costs.
 
-    It holds all it needs and opens without a network.
+    It holds all it needs and opens without a network. Watched, it loads itself again in the browser, and what was
+    chosen on it stays.
     """
-    from dfo_bench.report.page import build_page
-    from dfo_bench.report.reproduce import commands, provenance
     from dfo_bench.store import Store
 
     opened = Store(store)
     path = output or opened.path / "report.html"
-    while True:
-        runs, curves, measures = opened.runs(), opened.curves(improvements=True), opened.measures()
-        page = build_page(
-            runs,
-            curves,
-            measures,
-            title=opened.path.resolve().name,
-            commands=commands(runs, str(opened.path)),
-            provenance=provenance(opened.made_with()),
-        )
-        _write(path, page)
-        if not watch or not (runs["status"] == "unfinished").any():
-            break
-        time.sleep(10)
+    quiet = _PATIENCE - 1
+    try:
+        while True:
+            quiet = 0 if (opened.runs()["status"] == "unfinished").any() else quiet + 1
+            watched = watch and quiet < _PATIENCE
+            _write(path, _page(opened, refresh=_LOOK_EVERY if watched else 0))
+            if not watched:
+                break
+            time.sleep(_LOOK_EVERY)
+    except KeyboardInterrupt:
+        _write(path, _page(opened, refresh=0))
+        raise
     print(path)
+
+
+_LOOK_EVERY = 10
+"""Seconds between two looks at a store that is watched."""
+
+_PATIENCE = 3
+"""After so many looks without a run under way a sweep has ended: between two runs it only seems so."""
+
+
+def _page(store: Any, refresh: int) -> str:
+    from dfo_bench.report.page import build_page
+    from dfo_bench.report.reproduce import commands, provenance
+
+    runs = store.runs()
+    return build_page(
+        runs,
+        store.curves(improvements=True),
+        store.measures(),
+        title=store.path.resolve().name,
+        commands=commands(runs, str(store.path)),
+        provenance=provenance(store.made_with()),
+        refresh=refresh,
+    )
 
 
 @app.command(epilog="Example: dfo-bench plot curve --store results/demo --output curve.pdf --style two-column")
@@ -561,8 +582,11 @@ def _print(table: Table) -> None:
 
 
 def _write(path: Path, text: str) -> None:
+    """Put a file in place at once: a browser may be reading the one before."""
+    unfinished = path.with_name(f"{path.name}.tmp")
     try:
-        path.write_text(text, encoding="utf-8")
+        unfinished.write_text(text, encoding="utf-8")
+        os.replace(unfinished, path)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}; name another with --output") from error
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dfo_bench.core import Array
 from dfo_bench.errors import InputError
 from dfo_bench.report.figures import KINDS, draw_curve, save
 from dfo_bench.report.looks import looks
@@ -97,11 +98,15 @@ def sweep(budget: int = 300) -> Frames:
 
 
 class Page(HTMLParser):
-    """What a browser would make of a page: its text without scripts, its figures, its tables, what it would load."""
+    """What a browser would make of a page: its text without scripts, its figures, its tables, what it would load.
+
+    `figures` are those of single tasks, `compared` those of all together.
+    """
 
     def __init__(self, page: str) -> None:
         super().__init__()
-        self.text, self.tags, self.figures = "", set[str](), list[dict[str, Any]]()
+        self.text, self.tags = "", set[str]()
+        self.figures, self.compared = list[dict[str, Any]](), list[dict[str, Any]]()
         self.loads, self.scripts, self.buttons = list[str](), 0, list[str]()
         self._inside = ""
         self._json = False
@@ -114,7 +119,7 @@ class Page(HTMLParser):
         self._json = given.get("type") == "application/json"
         self.scripts += tag == "script" and not self._json
         self.loads += [value or "" for name, value in attrs if name in ("src", "href", "action")]
-        if "data-group" in given:
+        if tag == "button" and "data-group" in given:
             self.buttons.append(given["data-group"] or "")
 
     def handle_endtag(self, tag: str) -> None:
@@ -122,7 +127,8 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self._inside == "script" and self._json:
-            self.figures.append(json.loads(data))
+            figure = json.loads(data)
+            (self.compared if "axis" in figure else self.figures).append(figure)
         elif self._inside not in ("script", "style"):
             self.text += data
 
@@ -155,13 +161,18 @@ def frames() -> Frames:
 
 
 @pytest.fixture(scope="module")
-def page(frames: Frames) -> Page:
-    return page_of(*frames)
+def html(frames: Frames) -> str:
+    return html_of(*frames)
+
+
+@pytest.fixture(scope="module")
+def page(html: str) -> Page:
+    return Page(html)
 
 
 def test_the_page_shows_every_group_of_every_task(page: Page) -> None:
     labels = [f"{optimizer} · {projection}" for optimizer in OPTIMIZERS for projection in PROJECTIONS]
-    assert sorted(page.buttons) == sorted(labels * 2)
+    assert sorted(page.buttons) == sorted(labels * 3)
     assert all(page.text.count(label) >= 2 * 3 for label in labels)
     assert TEXT in page.text
     assert SPHERE in page.text
@@ -173,19 +184,39 @@ def test_a_task_has_panels_for_train_and_dev_and_a_task_without_dev_only_for_its
         "Train loss of the incumbent", "Dev accuracy of the incumbent", "Dev loss of the incumbent",
         "Loss of the incumbent",
     ]  # fmt: skip
-    assert [figure["layout"]["yaxis"].get("type", "linear") for figure in page.figures] == ["linear"] * 3 + ["log"]
+    assert [figure["log"] for figure in page.figures] == [False] * 3 + [True]
 
 
-def test_every_group_of_a_panel_is_a_band_and_a_median_that_say_what_they_are(page: Page) -> None:
+def test_every_group_of_a_panel_has_a_band_and_its_runs(page: Page) -> None:
     for figure in page.figures:
-        groups = [trace["legendgroup"] for trace in figure["data"]]
-        assert groups == [label for label in sorted(set(page.buttons)) for _ in range(3)]
-        medians = [trace for trace in figure["data"] if trace["mode"] == "lines+markers"]
-        assert all("median" in trace["hovertemplate"] and "quartiles" in trace["hovertemplate"] for trace in medians)
+        assert list(figure["groups"]) == sorted(set(page.buttons))
+        assert {run["group"] for run in figure["runs"]} == set(page.buttons)
+        for group in figure["groups"].values():
+            band = {name: numbers(packed) for name, packed in group["bands"]["evaluation"].items()}
+            assert (np.diff(band["x"]) > 0).all()
+            assert (band["lower"] <= band["median"]).all()
+            assert not (band["median"] > band["upper"]).any()  # nan where the quartile is a run without a loss
 
 
-def test_the_page_loads_nothing(frames: Frames, page: Page) -> None:
-    html = html_of(*frames)
+def test_a_single_run_is_thinned_to_steps_of_its_own_and_ends_where_it_ended(frames: Frames, page: Page) -> None:
+    runs, curves, _ = frames
+    figure = page.figures[3]
+    one = next(run for run in figure["runs"] if run["group"] == "random · normal" and run["seed"] == 1)
+    picked = runs[(runs["task"] == SPHERE) & (runs["optimizer"] == "random") & (runs["seed"] == 1)]
+    own = curves[curves["key"] == picked[picked["projection"] == "normal"]["key"].item()]
+    at, value = numbers(one["at"]["evaluation"]), numbers(one["value"])
+    assert at[-1] == 300
+    assert value == pytest.approx(own["best"].to_numpy()[at.astype(int) - 1], rel=1e-6)
+    assert one["each"] == {
+        "examples": 64,
+        "tokens": 2100,
+        "bytes_up_z": 800,
+        "bytes_up_prompt": 15360,
+        "bytes_down": 1024,
+    }
+
+
+def test_the_page_loads_nothing(html: str, page: Page) -> None:
     style = html.partition("<style>")[2].partition("</style>")[0]
     assert page.loads == []
     assert page.scripts == 2
@@ -195,8 +226,7 @@ def test_the_page_loads_nothing(frames: Frames, page: Page) -> None:
     assert page.tags.isdisjoint({"link", "img", "iframe", "object"})
 
 
-def test_names_commands_and_errors_are_text_and_never_markup(frames: Frames, page: Page) -> None:
-    html = html_of(*frames)
+def test_names_commands_and_errors_are_text_and_never_markup(html: str, page: Page) -> None:
     assert "<script>alert" not in html
     for given in (RUDE, "A <b>demo</b>", "ValueError: <no> step", "dfo-bench sweep -t 'a<b>'", "2<3"):
         assert given in page.text
@@ -230,7 +260,8 @@ def test_a_table_of_costs_is_the_mean_of_a_run_in_units_for_people(frames: Frame
     row = dict(zip(table.columns, [cell.text for cell in table.rows[0]], strict=True))
     assert row == {
         "optimizer · projection": "cma:sigma=0.5 · normal", "task time": "12.0 s", "optimizer time": "300 ms",
-        "calls": "300", "examples": "19,200", "tokens": "630,000", "upload as z": "240 kB",
+        "optimizer's share": "2.4 %", "calls": "300", "examples": "19,200", "tokens": "630,000",
+        "upload as z": "240 kB",
         "upload as prompt": "4.61 MB", "download": "307 kB",
     }  # fmt: skip
 
@@ -238,7 +269,7 @@ def test_a_table_of_costs_is_the_mean_of_a_run_in_units_for_people(frames: Frame
 def test_what_costs_nothing_has_no_column() -> None:
     runs, _, _ = one_task(run(tokens=0, examples=0, bytes_up_z=0, bytes_up_prompt=0, bytes_down=0))
     table = costs(summary(runs).droplevel("task"), looks(runs))
-    assert table.columns[1:] == ["task time", "optimizer time", "calls"]
+    assert table.columns[1:] == ["task time", "optimizer time", "optimizer's share", "calls"]
 
 
 def test_an_empty_store_makes_a_page_that_says_so() -> None:
@@ -272,7 +303,7 @@ def test_a_store_whose_only_run_waits_makes_a_page() -> None:
 
 def test_groups_of_different_budgets_stand_apart() -> None:
     page = page_of(*one_task(run(budget=2, evaluations=2), run(budget=3, evaluations=3)))
-    assert page.buttons == ["random · normal · budget=2", "random · normal · budget=3"]
+    assert sorted(set(page.buttons)) == ["random · normal · budget=2", "random · normal · budget=3"]
     assert "Budgets differ" in page.text
 
 
@@ -280,9 +311,9 @@ def test_a_baseline_is_a_level_dashed_line_from_end_to_end_and_a_row_like_any_ot
     runs, curves, _ = one_task(run(budget=9, evaluations=9), run(optimizer="start", best_loss=0.5))
     page = page_of(runs, curves, pd.DataFrame(columns=["key", "evaluation", "split", "metric", "value"]))
     (figure,) = page.figures
-    line = figure["data"][-1]
-    assert (line["legendgroup"], line["line"]["dash"]) == ("start · normal", "dash")
-    assert [values(line[axis]) for axis in "xy"] == [[1, 9], [0.5, 0.5]]
+    line = figure["groups"]["start · normal"]["bands"]["evaluation"]
+    assert [list(numbers(line[name])) for name in ("x", "median")] == [[1, 9], [0.5, 0.5]]
+    assert looks(runs)["start", "normal", 2, 1, 100, "incumbent"].dash == "dash"
     assert "budget 9 · seeds" in page.text
     assert "Budgets differ" not in page.text
     assert [row[0].text for row in results(summary(runs).droplevel("task"), looks(runs)).rows] == [
@@ -294,9 +325,9 @@ def test_a_baseline_is_a_level_dashed_line_from_end_to_end_and_a_row_like_any_ot
     assert [1, 9] in dashed
 
 
-def values(written: dict[str, str]) -> list[float]:
-    """Return the numbers of an axis of a trace as plotly writes them."""
-    return [float(number) for number in np.frombuffer(base64.b64decode(written["bdata"]), written["dtype"])]
+def numbers(packed: str) -> Array:
+    """Return the numbers that the page packs for its script."""
+    return np.frombuffer(base64.b64decode(packed), "<f4").astype(float)
 
 
 def test_a_panel_of_dev_says_which_candidate_is_scored() -> None:

@@ -30,7 +30,7 @@ def cautions(runs: pd.DataFrame, look: Looks) -> list[str]:
         said.append("Some groups have one seed: they show no band and no deviation.")
     elif seeds.min() < FEW_SEEDS:
         which = "Groups" if seeds.min() == seeds.max() else "Some groups"
-        said.append(f"{which} have only {seeds.min()} seeds: take differences within the bands as undecided.")
+        said.append(f"{which} have only {seeds.min()} seeds: few differences can be told from chance.")
     if counted.groupby("task")["seed"].nunique().gt(seeds.groupby("task").min()).any():
         said.append("Not every group of a task has the same seeds: their differences are not paired throughout.")
     if counted[~baseline(counted)].groupby("task")["budget"].nunique().max() > 1:

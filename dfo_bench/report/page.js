@@ -1,46 +1,75 @@
-"use strict";
-
-const options = {
-  responsive: true,
-  displaylogo: false,
-  modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]], // none of those that send data elsewhere
-};
-const plots = [...document.querySelectorAll(".plot")];
-for (const plot of plots) {
-  const { data, layout } = JSON.parse(plot.nextElementSibling.textContent);
-  Plotly.newPlot(plot, data, layout, options);
+// The page follows the reader's choices.
+function follow() {
+  writeChoices();
+  for (const select of document.querySelectorAll("select[name]")) select.value = choices[select.name];
+  for (const box of document.querySelectorAll(".menu input")) box.checked = isShown(box.dataset.kind, box.dataset.name);
+  for (const menu of document.querySelectorAll(".menu")) {
+    const boxes = [...menu.querySelectorAll("input")];
+    menu.querySelector("output").textContent = `${boxes.filter((box) => box.checked).length} of ${boxes.length}`;
+  }
+  for (const button of document.querySelectorAll(".legend button")) {
+    const group = page.groups[button.dataset.group];
+    button.ariaPressed = String(isShown("group", button.dataset.group));
+    button.hidden = !isShown("optimizer", group.optimizer) || !isShown("projection", group.projection);
+  }
+  for (const row of document.querySelectorAll("tbody tr")) {
+    const groups = JSON.parse(row.dataset.groups ?? "[]");
+    row.hidden = !groups.every(isGroupShown) || !isShown("task", row.dataset.task);
+  }
+  for (const head of document.querySelectorAll("th[data-group]")) {
+    const hidden = !isGroupShown(head.dataset.group);
+    for (const row of head.closest("table").rows) row.cells[head.cellIndex].hidden = hidden;
+  }
+  for (const section of document.querySelectorAll("section[data-task]")) {
+    section.hidden = !isShown("task", section.dataset.task);
+  }
+  for (const figure of document.querySelectorAll("figure.curve")) {
+    figure.hidden = !isShown("value", figure.dataset.value);
+  }
+  redrawCurves();
 }
-for (const moment of ["beforeprint", "afterprint"]) {
-  addEventListener(moment, () => plots.forEach((plot) => Plotly.Plots.resize(plot)));
-}
 
-// A button of the legend shows or hides its group in every panel of the page.
-const switches = [...document.querySelectorAll(".legend button")];
-for (const button of switches) {
+for (const select of document.querySelectorAll("select[name]")) {
+  select.addEventListener("change", () => {
+    choices[select.name] = select.value;
+    follow();
+  });
+}
+for (const button of document.querySelectorAll(".legend button")) {
   button.addEventListener("click", () => {
-    const shown = button.ariaPressed !== "true";
-    const group = button.dataset.group;
-    switches.filter((other) => other.dataset.group === group).forEach((other) => { other.ariaPressed = String(shown); });
-    for (const plot of plots) {
-      const traces = plot.data.flatMap((trace, i) => (trace.legendgroup === group ? [i] : []));
-      if (traces.length) Plotly.restyle(plot, { visible: shown }, traces);
-    }
+    hide("group", button.dataset.group, button.ariaPressed === "true");
+    follow();
   });
 }
+for (const menu of document.querySelectorAll(".menu")) {
+  const boxes = [...menu.querySelectorAll("input")];
+  const set = (some, shown) => {
+    some.forEach((box) => hide(box.dataset.kind, box.dataset.name, !shown));
+    follow();
+  };
+  boxes.forEach((box) => box.addEventListener("change", () => set([box], box.checked)));
+  menu.querySelector(".all").addEventListener("click", () => set(boxes, true));
+  menu.querySelector(".none").addEventListener("click", () => set(boxes, false));
+}
+// A menu closes when the reader turns elsewhere.
+function closeMenus(besides) {
+  for (const menu of document.querySelectorAll(".menu[open]")) if (menu !== besides) menu.open = false;
+}
+addEventListener("click", (event) => closeMenus(event.target.closest(".menu")));
+addEventListener("keydown", (event) => event.key === "Escape" && closeMenus(null));
+addEventListener("hashchange", () => {
+  readChoices();
+  follow();
+});
 
-// A column's head sorts by it, once more the other way round; what has no number goes by its text, or last.
-for (const head of document.querySelectorAll("th")) {
-  head.firstElementChild.addEventListener("click", () => {
-    const down = head.ariaSort === "ascending";
-    for (const other of head.parentElement.cells) other.ariaSort = "none";
-    head.ariaSort = down ? "descending" : "ascending";
-    const body = head.closest("table").tBodies[0];
-    const number = (row) => parseFloat(row.cells[head.cellIndex].dataset.value);
-    const text = (row) => row.cells[head.cellIndex].textContent;
-    const numeric = [...body.rows].some((row) => !isNaN(number(row)));
-    const compare = numeric ? (a, b) => number(a) - number(b) : (a, b) => text(a).localeCompare(text(b));
-    const rows = [...body.rows].filter((row) => !numeric || !isNaN(number(row))).sort(compare);
-    const rest = [...body.rows].filter((row) => numeric && isNaN(number(row)));
-    body.append(...(down ? rows.reverse() : rows), ...rest);
-  });
+readChoices();
+follow();
+curves.forEach((curve) => near.observe(curve.figure));
+
+// The file of an unfinished sweep is written anew while it is watched; an open menu is not torn away.
+const refresh = Number(document.body.dataset.refresh);
+if (refresh) {
+  const stamp = document.querySelector(".stamp");
+  stamp.textContent = `As of ${new Date(document.lastModified).toLocaleString()}; this page looks again every ${refresh} s.`;
+  setInterval(() => document.querySelector(".menu[open]") || location.reload(), 1000 * refresh);
 }

@@ -1,15 +1,22 @@
 """The report: one HTML file that needs nothing but itself."""
 
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from dfo_bench.errors import InputError
+from dfo_bench.report.across import Across, across
 from dfo_bench.report.cautions import cautions
+from dfo_bench.report.costs import AXES
+from dfo_bench.report.judged import verdicts
 from dfo_bench.report.looks import SERIES, Look, Looks, looks
-from dfo_bench.report.panels import library, panels
+from dfo_bench.report.outcomes import scores
+from dfo_bench.report.panels import Panel, library, panels
 from dfo_bench.report.statistics import STATUSES, baseline, summary
 from dfo_bench.report.tables import Table, costs, results, troubles
 
@@ -24,22 +31,29 @@ _TEMPLATES = Environment(
 
 @dataclass(frozen=True)
 class Section:
-    """What the page shows of one task; `panels` maps titles to plotly's JSON."""
+    """What the page shows of one task."""
 
     task: str
     facts: str
     legend: list[Look]
-    panels: dict[str, Markup]
+    panels: list[Panel]
     tables: list[Table]
 
 
 @dataclass(frozen=True)
 class Content:
-    """What the page shows of a store, nothing where it holds no run."""
+    """What the page shows of a store, nothing where it holds no run.
+
+    `filters` are the names that a reader may hide, by kind; `groups` what its script has to know of each label.
+    """
 
     counts: dict[str, int] = field(default_factory=dict)
     cautions: list[str] = field(default_factory=list)
+    filters: dict[str, list[str]] = field(default_factory=dict)
+    groups: dict[str, dict[str, str]] = field(default_factory=dict)
     sections: list[Section] = field(default_factory=list)
+    legend: list[Look] = field(default_factory=list)
+    across: Across | None = None
     troubles: Table | None = None
 
 
@@ -51,38 +65,84 @@ def build_page(
     title: str,
     commands: list[str],
     provenance: dict[str, str],
+    refresh: int = 0,
 ) -> str:
     """Return the report of a store's frames as one HTML document; the store may be empty or unfinished.
 
-    `commands` reproduce the runs, `provenance` says with what they were made; both are shown as they are.
+    `commands` reproduce the runs, `provenance` says with what they were made; both are shown as they are. A page that
+    is watched loads itself again every `refresh` seconds.
     """
     return _TEMPLATES.get_template("page.html").render(
         title=title,
         content=Content() if runs.empty else _content(runs, curves, measures),
         commands=commands,
         provenance=provenance,
+        axes={name: asdict(axis) for name, axis in AXES.items()},
         library=Markup(library()),
+        refresh=refresh,
     )
 
 
 def _content(runs: pd.DataFrame, curves: pd.DataFrame, measures: pd.DataFrame) -> Content:
     look = looks(runs)
     groups = summary(runs)
+    scored = _scored(runs, curves)
+    named = {metric: metric.replace("_", " ") for metric in scored} | {"loss": "loss"}
     sections = []
     for task, members in runs.groupby("task", sort=True):
         drawn = panels(members, curves, measures, look)
-        sections.append(_section(str(task), members, groups.loc[[task]].droplevel("task"), drawn, look))
-    return Content(_counts(runs), cautions(runs, look), sections, troubles(runs, look))
+        judged = verdicts({m: frame[frame["task"] == task] for m, frame in scored.items()}, named)
+        sections.append(_section(str(task), members, groups.loc[[task]].droplevel("task"), drawn, judged, look))
+    return Content(
+        counts=_counts(runs),
+        cautions=cautions(runs, look),
+        filters=_filters(runs, sections),
+        groups={own.label: _known(group, own) for group, own in look.items()},
+        sections=sections,
+        legend=list(dict.fromkeys(look.values())),
+        across=across(runs, curves, scored, named) if scored else None,
+        troubles=troubles(runs, look),
+    )
 
 
-def _section(task: str, runs: pd.DataFrame, groups: pd.DataFrame, drawn: dict[str, str], look: Looks) -> Section:
-    # The panels' JSON has no "<": plotly escapes it.
+def _scored(runs: pd.DataFrame, curves: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the scores by which methods are compared: the loss, and what test measured beside it."""
+    tested = [c for c in runs.columns if c.startswith("test_") and c != "test_loss" and runs[c].notna().any()]
+    found = {}
+    for metric in ["loss", *tested]:
+        with suppress(InputError):  # no run counts: there is nothing to compare
+            found[metric] = scores(runs, curves, metric=metric)
+    return found
+
+
+def _filters(runs: pd.DataFrame, sections: list[Section]) -> dict[str, list[str]]:
+    """Return what there are several of: a menu of one entry hides nothing but everything."""
+    kinds = {kind: sorted(runs[kind].unique()) for kind in ("task", "optimizer", "projection")}
+    kinds["value"] = list(dict.fromkeys(panel.value for section in sections for panel in section.panels))
+    return {kind: names for kind, names in kinds.items() if len(names) > 1}
+
+
+def _known(group: tuple[Any, ...], look: Look) -> dict[str, str]:
+    """Return how a group is drawn, and by what it can be hidden."""
+    named = dict(zip(SERIES, group, strict=True))
+    return {
+        "optimizer": named["optimizer"],
+        "projection": named["projection"],
+        "colour": look.colour,
+        "marker": look.marker,
+        "dash": look.dash,
+    }
+
+
+def _section(
+    task: str, runs: pd.DataFrame, groups: pd.DataFrame, drawn: list[Panel], judged: list[Table], look: Looks
+) -> Section:
     return Section(
         task=task,
         facts=_facts(runs),
         legend=[look[group] for group in sorted(set(runs[SERIES].itertuples(index=False, name=None)))],
-        panels={title: Markup(figure) for title, figure in drawn.items()},
-        tables=[results(groups, look), costs(groups, look)],
+        panels=drawn,
+        tables=[results(groups, look), *judged, costs(groups, look)],
     )
 
 

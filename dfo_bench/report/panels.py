@@ -1,24 +1,32 @@
-"""The interactive figures of the page: what plotly draws, as JSON."""
+"""The interactive figures of the page: what its script draws, against every cost."""
 
-from html import escape
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from plotly import graph_objects as go
+from numpy.typing import ArrayLike
 from plotly import offline
 
-from dfo_bench.report.looks import SERIES, Look, Looks
-from dfo_bench.report.statistics import curve_bands, measure_bands, spans_decades
+from dfo_bench.report.costs import AXES, PER_CALL, loss_bands, per_call, score_bands, spent, totals
+from dfo_bench.report.looks import SERIES, Looks
+from dfo_bench.report.statistics import grid, spans_decades
 
 _SCORED = {"incumbent": "incumbent", "current": "current candidate"}
 """What dev scores, by the rule of selection."""
 
-_FONT = {"family": "system-ui, sans-serif", "size": 13, "color": "#1d2430"}
-_AXIS = {"gridcolor": "#e8ebf0", "linecolor": "#9aa3b2", "ticks": "outside", "tickcolor": "#9aa3b2", "zeroline": False}
-_HOVER = (
-    "<b>%{meta}</b><br>evaluation %{x:,}<br>median %{y:.4g}"
-    "<br>quartiles %{customdata[0]:.4g} to %{customdata[1]:.4g}<br>%{customdata[2]} runs<extra></extra>"
-)
+_STEPS = 80
+"""How many steps are kept of a single run."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One figure: its title, the value it shows over costs, and the numbers, plain JSON."""
+
+    title: str
+    value: str
+    data: dict[str, Any]
 
 
 def library() -> str:
@@ -26,63 +34,68 @@ def library() -> str:
     return str(offline.get_plotlyjs())
 
 
-def panels(runs: pd.DataFrame, curves: pd.DataFrame, measures: pd.DataFrame, look: Looks) -> dict[str, str]:
-    """Return the panels of one task, title to JSON: its loss, and each metric that dev has measured over time.
+def panels(runs: pd.DataFrame, curves: pd.DataFrame, measures: pd.DataFrame, look: Looks) -> list[Panel]:
+    """Return the panels of one task: its loss, and each metric that dev has measured over time.
 
     A panel in which no group has a value to draw is left out.
     """
-    losses = curve_bands(runs, curves)
+    losses = spent(runs, curves, curves)
     dev = measures[measures["key"].isin(runs["key"]) & (measures["split"] == "dev")]
     loss = "loss" if dev.empty else "train loss"
-    drawn = {f"{loss.capitalize()} of the incumbent": _panel(losses, look, loss)}
+    bands = {axis: loss_bands(runs, losses, axis) for axis in AXES}
+    steps = losses.rename(columns={"best": "value"})
+    drawn = [_panel(f"{loss.capitalize()} of the incumbent", loss, runs, bands, steps, look)]
     scored = " or ".join(what for rule, what in _SCORED.items() if rule in set(runs["selection"]))
+    scores = spent(runs, curves, dev)
     for metric in sorted(dev["metric"].unique(), key=lambda name: (name == "loss", name)):
-        bands = measure_bands(runs, dev, "dev", metric)
-        drawn[f"Dev {metric} of the {scored}"] = _panel(bands, look, f"dev {metric}")
-    return {title: figure for title, figure in drawn.items() if figure}
+        steps = scores[scores["metric"] == metric]
+        bands = {axis: score_bands(runs, steps, axis) for axis in AXES}
+        drawn.append(_panel(f"Dev {metric} of the {scored}", f"dev {metric}", runs, bands, steps, look))
+    return [panel for panel in drawn if panel.data["groups"]]
 
 
-def _panel(bands: pd.DataFrame, look: Looks, value: str) -> str:
-    """Draw bands over evaluations; empty if no median is finite. The JSON is safe inside a script element."""
-    bands = bands.astype(dict.fromkeys(["lower", "median", "upper"], float)).replace(np.inf, np.nan)
-    bands = bands.dropna(subset=["median"])
-    if bands.empty:
-        return ""
-    figure = go.Figure()
-    for group, band in bands.groupby(SERIES, sort=True):
-        figure.add_traces(_traces(band, look[group]))
-    figure.update_layout(
-        template="none",
-        font=_FONT,
-        height=340,
-        margin={"l": 64, "r": 12, "t": 28, "b": 48},
-        showlegend=False,  # the page's own legend switches all panels at once
-        hovermode="closest",
-        hoverlabel={"bgcolor": "#ffffff", "align": "left"},
-        xaxis={"title": {"text": "evaluations"}, "rangemode": "tozero", **_AXIS},
-        yaxis={"title": {"text": escape(value, quote=False)}, **_AXIS},
-    )
-    if spans_decades(bands["median"]):
-        figure.update_yaxes(type="log", exponentformat="power")
-    return str(figure.to_json())
+def _panel(
+    title: str, value: str, runs: pd.DataFrame, bands: dict[str, pd.DataFrame], steps: pd.DataFrame, look: Looks
+) -> Panel:
+    """Gather a panel's bands by group and axis, and its single runs."""
+    groups: dict[str, Any] = {}
+    medians = []
+    for axis, found in bands.items():
+        edges = found.astype(dict.fromkeys(["lower", "median", "upper"], float)).replace(np.inf, np.nan)
+        for group, band in edges.dropna(subset=["median"]).groupby(SERIES, sort=True):
+            columns = {"x": band[axis], **{name: band[name] for name in ("lower", "median", "upper")}}
+            drawn = groups.setdefault(look[group].label, {"n": int(band["n"].iloc[0]), "bands": {}})
+            drawn["bands"][axis] = {name: packed(column) for name, column in columns.items()}
+            if axis == "evaluation":
+                medians.append(band["median"])
+    log = bool(medians) and spans_decades(pd.concat(medians))
+    return Panel(title, value, {"value": value, "log": log, "groups": groups, "runs": _runs(runs, steps, look)})
 
 
-def _traces(band: pd.DataFrame, look: Look) -> list[go.Scatter]:
-    """Draw one group: the lower edge, the upper edge filled down to it, and the median on top, all staircases."""
-    common = {"x": band["evaluation"].to_numpy(), "legendgroup": look.label}
-    edge = {**common, "mode": "lines", "hoverinfo": "skip", "line": {"shape": "hv", "width": 0}}
-    red, green, blue = bytes.fromhex(look.colour[1:])
-    return [
-        go.Scatter(y=band["lower"].to_numpy(), **edge),
-        go.Scatter(y=band["upper"].to_numpy(), fill="tonexty", fillcolor=f"rgba({red},{green},{blue},0.13)", **edge),
-        go.Scatter(
-            y=band["median"].to_numpy(),
-            mode="lines+markers",
-            line={"shape": "hv", "color": look.colour, "dash": look.dash, "width": 2},
-            marker={"symbol": look.marker, "size": 7, "maxdisplayed": 7, "color": look.colour},
-            customdata=band[["lower", "upper", "n"]].to_numpy(dtype=float),
-            meta=escape(look.label, quote=False),  # plotly reads markup, but knows no &quot;
-            hovertemplate=_HOVER,
-            **common,
-        ),
-    ]
+def _runs(runs: pd.DataFrame, steps: pd.DataFrame, look: Looks) -> list[dict[str, Any]]:
+    """Return the single runs of a panel: their steps over evaluations and seconds, and what one evaluation costs."""
+    each, ends = per_call(runs), totals(runs)
+    own = dict(iter(steps[np.isfinite(steps["value"])].groupby("key")))
+    found = []
+    for run in runs[runs["key"].isin(list(own))].sort_values("seed").to_dict("records"):
+        rows, end = own[run["key"]], ends.loc[run["key"]]
+        # The steps that are in force at these places: every point that is kept is one of the run's.
+        kept = np.searchsorted(rows["evaluation"], grid(int(rows["evaluation"].iloc[-1]), _STEPS), side="right") - 1
+        rows = rows.iloc[np.unique(kept[kept >= 0])]
+        columns = {axis: [*rows[axis], end[axis]] for axis in ("evaluation", "task_seconds", "total_seconds")}
+        found.append(
+            {
+                "group": look[tuple(run[column] for column in SERIES)].label,
+                "seed": run["seed"],
+                "status": run["status"],
+                "value": packed([*rows["value"], rows["value"].iloc[-1]]),
+                "at": {axis: packed(column) for axis, column in columns.items()},
+                "each": each.loc[run["key"], PER_CALL].dropna().to_dict(),
+            }
+        )
+    return found
+
+
+def packed(numbers: ArrayLike) -> str:
+    """Return numbers as base64 of 32-bit floats, little-endian: seven digits in under six characters."""
+    return b64encode(np.asarray(numbers, dtype="<f4").tobytes()).decode()

@@ -2,31 +2,48 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
+from dfo_bench.report.costs import optimizer_share
 from dfo_bench.report.looks import SERIES, Looks
 from dfo_bench.report.statistics import COSTS, STATUSES
-from dfo_bench.report.units import MISSING, count, precision, seconds, size
+from dfo_bench.report.units import MISSING, count, percent, precision, seconds, size
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in a table, the number by which its column sorts (nan last), and a remark before the text."""
+    """What stands in a table, the number by which its column sorts (nan last), and a remark before the text.
+
+    A download has the number, its deviation and the remark; a share, of 1, is drawn behind the text.
+    """
 
     text: str
     value: float = math.nan
     note: str = ""
+    sd: float = math.nan
+    share: float = math.nan
 
 
 @dataclass(frozen=True)
 class Table:
-    """Named columns over rows; the first cell of a row is its name."""
+    """Named columns over rows; the first cell of a row is its name.
+
+    `groups` are the labels of the groups that each row is about, `tasks` their tasks and `heads` the groups of columns
+    where these differ: a page hides what its reader has hidden. A folded table is opened by its caption. `note` says
+    how to read it.
+    """
 
     caption: str
     columns: list[str]
     rows: list[list[Cell]]
+    groups: list[list[str]] = field(default_factory=list)
+    tasks: list[str] = field(default_factory=list)
+    heads: list[str] = field(default_factory=list)
+    folded: bool = False
+    note: str = ""
+    of_words: bool = False
 
 
 COST_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
@@ -64,12 +81,14 @@ def costs(groups: pd.DataFrame, look: Looks) -> Table:
         name, unit = COST_COLUMNS[cost]
         if groups[cost, "mean"].any():
             columns[name] = [Cell(unit(mean), mean) for mean in groups[cost, "mean"]]
+        if cost == "optimizer_seconds" and name in columns:
+            columns["optimizer's share"] = [Cell(percent(one), one, share=one) for one in optimizer_share(groups)]
     return _table("Cost of one run: mean over seeds", groups, look, columns)
 
 
 def troubles(runs: pd.DataFrame, look: Looks) -> Table | None:
     """List the runs that failed, with their error, and those that are unfinished; None where there is neither."""
-    rows = []
+    rows, groups, tasks = [], [], []
     for _, run in runs[runs["status"] != "finished"].sort_values(["status", "task", *SERIES, "seed"]).iterrows():
         evaluations, budget = int(run["evaluations"]), int(run["budget"])
         row = [
@@ -83,8 +102,10 @@ def troubles(runs: pd.DataFrame, look: Looks) -> Table | None:
             Cell(run["key"]),
         ]
         rows.append(row)
+        groups.append([row[2].text])
+        tasks.append(row[1].text)
     columns = ["status", "task", "optimizer · projection", "seed", "evaluations", "attempts", "error", "run"]
-    return Table("Runs that did not finish", columns, rows) if rows else None
+    return Table("Runs that did not finish", columns, rows, groups, tasks, of_words=True) if rows else None
 
 
 def _headline(groups: pd.DataFrame) -> list[str]:
@@ -110,7 +131,8 @@ def _scores(groups: pd.DataFrame, names: dict[str, str]) -> dict[str, list[Cell]
         described = zip(*(groups[column, part] for part in ("mean", "sd", "n")), groups["runs", "begun"], strict=True)
         for mean, sd, n, begun in described:
             spread = "" if math.isnan(sd) else f" ± {number(sd)}"
-            cells[names[column]].append(Cell(f"{number(mean)}{spread}", mean, f"n = {n}" if 0 < n < begun else ""))
+            note = f"n = {n}" if 0 < n < begun else ""
+            cells[names[column]].append(Cell(f"{number(mean)}{spread}", mean, note, sd))
     return cells
 
 
@@ -118,4 +140,4 @@ def _table(caption: str, groups: pd.DataFrame, look: Looks, columns: dict[str, l
     named = groups.index.to_frame(index=False)[SERIES].itertuples(index=False, name=None)
     names = [Cell(look[group].label) for group in named]
     rows = [list(row) for row in zip(names, *columns.values(), strict=True)]
-    return Table(caption, ["optimizer · projection", *columns], rows)
+    return Table(caption, ["optimizer · projection", *columns], rows, [[cell.text] for cell in names])

@@ -40,6 +40,15 @@ def size(number: float) -> str:
     return f"{number:.0f} {unit}" if unit == "B" else f"{number:.3g} {unit}"
 
 
+def percent(share: float) -> str:
+    """0.1234 -> 12 %, 0.0123 -> 1.2 %, 0.0000123 -> below 0.1 %; MISSING for nan."""
+    if math.isnan(share):
+        return MISSING
+    if 0 < share < 0.001:
+        return "below 0.1 %"
+    return f"{100 * share:.1f} %" if share < 0.0995 else f"{100 * share:.0f} %"
+
+
 def precision(numbers: Iterable[float]) -> Callable[[float], str]:
     """Return one format for a column: four digits of its largest number from 1 on, three below.
 
