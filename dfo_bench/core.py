@@ -156,6 +156,8 @@ class Projection(ABC):
     """Whether d is always D, whatever dimension was asked for."""
     contents: Mapping[str, str] = {}
     """For each parameter that names a file: the digest of what it holds, which stands for the path in a key."""
+    example: Space | None = None
+    """A space that it draws in, where it does not draw in any: there `dfo-bench check` checks it."""
 
     @abstractmethod
     def draw(self, space: Space, dim: int, seed: int, index: int) -> Embedding:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -350,17 +351,19 @@ def measures(plugin: Component) -> Problem:
     return ""
 
 
-def _embedding(plugin: Component, *, seed: int = 0, index: int = 0, dim: int = 40) -> Embedding:
-    space = Space(200, -1.0, 1.0, Anchor.origin(200), 0.5)
+def _embedding(plugin: Component) -> Embedding:
     projection: Projection = registry.construct("projection", plugin)
-    return projection.draw(space, 200 if projection.whole else dim, seed, index)
+    space = projection.example or Space(200, None, None, Anchor.origin(200), 0.5)
+    bounded = replace(space, lower=-1.0, upper=1.0)
+    return projection.draw(bounded, space.dim if projection.whole else min(40, space.dim), 0, 0)
 
 
 def rows_are_pure(plugin: Component) -> Problem:
     """A row is the same whatever was read before it, alone or in a block."""
-    whole = _embedding(plugin).rows(np.arange(200))
     embedding = _embedding(plugin)
-    for index in ([199], [3, 4, 5, 0], [7, 7], [100]):
+    last = embedding.space.dim - 1
+    whole = _embedding(plugin).rows(np.arange(last + 1))
+    for index in ([last], [3, 4, 5, 0], [7, 7], [last // 2]):
         if not np.array_equal(embedding.rows(np.array(index)), whole[index]):
             return f"rows {index} differ from those of the whole"
     return ""
@@ -369,9 +372,10 @@ def rows_are_pure(plugin: Component) -> Problem:
 def lifts_consistently(plugin: Component) -> Problem:
     """Coordinates on demand are those of the whole point, inside the task's bounds."""
     embedding = _embedding(plugin)
+    last = embedding.space.dim - 1
     z = np.random.default_rng(1).standard_normal((5, embedding.dim)) * 3
     points = embedding.lift(z)
-    dense, index = points.dense(), np.array([5, 150, 6, 199])
+    dense, index = points.dense(), np.array([5, last // 2, 6, last])
     if not np.allclose(points.at(index), dense[:, index], rtol=0, atol=1e-12):
         return "at() and dense() disagree"
     return "" if (np.abs(dense) <= 1).all() else "a lifted point is out of bounds"
@@ -380,7 +384,7 @@ def lifts_consistently(plugin: Component) -> Problem:
 def has_unit_variance(plugin: Component) -> Problem:
     """A unit z gives every coordinate unit variance."""
     embedding = _embedding(plugin)
-    variance = float((embedding.rows(np.arange(200)) ** 2).sum(axis=1).mean())
+    variance = float((embedding.rows(np.arange(embedding.space.dim)) ** 2).sum(axis=1).mean())
     return "" if abs(variance - 1) < 0.1 else f"the variance is {variance:.3f}"
 
 

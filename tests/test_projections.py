@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from dfo_bench import registry
+from dfo_bench.component import Component
 from dfo_bench.core import Anchor, Array, Blend, Dense, Embedding, InputError, Space
+from dfo_bench.testing import check_plugin
 
 ON_DEMAND = ["hashing", "normal", "uniform"]
 RANDOM = [*ON_DEMAND, "orthogonal"]
@@ -253,6 +255,22 @@ def test_learned_rows_are_read_in_any_order(found: str) -> None:
         assert np.array_equal(draw("pretrained", prompt_space(), 10, prompts=found).rows(np.array(index)), whole[index])
 
 
+def test_fewer_directions_are_the_first_and_without_any_it_is_the_normal_projection_from_the_mean(found: str) -> None:
+    index, within = np.arange(600), prompt_space()
+    plain = draw("normal", within, 10)
+    for count in (0, 2):
+        embedding = draw("pretrained", within, 10, prompts=found, directions=count)
+        rows = embedding.rows(index)
+        assert np.array_equal(rows[:, :count], draw("pretrained", within, 10, prompts=found).rows(index)[:, :count])
+        assert np.array_equal(rows[:, count:], plain.rows(index)[:, count:])
+        assert embedding.space.start.recipe()[1] == {"anchor": "mean prompt"}
+
+
+def test_a_learned_projection_is_checked_in_a_space_that_its_prompts_are_of(found: str) -> None:
+    check_plugin("projection", Component("pretrained", {"prompts": found}))
+    assert registry.load("projection", "pretrained")(prompts=found).example.meaning == MEANING
+
+
 def test_more_directions_than_dimensions_are_cut_and_a_single_prompt_is_a_start(found: str, tmp_path: Path) -> None:
     few = draw("pretrained", prompt_space(), 2, prompts=found).rows(np.arange(600))
     assert np.allclose(few.T @ few, 300 * np.eye(2))
@@ -273,6 +291,16 @@ def test_a_file_without_prompts_is_refused_with_the_command_that_makes_one(tmp_p
         save_file({"prompt_embeddings": np.ones((5, 4))}, path, {"format": "pt"})
     with pytest.raises(InputError, match=r"prompts.safetensors .*make (it|one) with: dfo-bench export prompts"):
         draw("pretrained", prompt_space(), prompts=str(path))
+
+
+def test_deep_prompts_are_passed_over_and_a_file_of_nothing_else_is_refused(tmp_path: Path) -> None:
+    deep = {"small": (np.ones(40), ""), "large": (np.ones(80), "")}
+    both = write(tmp_path / "both.safetensors", {**deep, "run": (np.arange(600.0), MEANING)})
+    assert draw("pretrained", prompt_space(), prompts=both).space.start.at(np.array([7])) == 7
+    with pytest.raises(
+        InputError, match=r"deep.safetensors has no prompts but of mode=deep, .*make one of runs of mode"
+    ):
+        draw("pretrained", prompt_space(), prompts=write(tmp_path / "deep.safetensors", deep))
 
 
 def test_prompts_of_another_space_are_refused_with_both_named(found: str) -> None:

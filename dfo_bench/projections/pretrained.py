@@ -8,9 +8,10 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from scipy.special import ndtri
 
@@ -25,17 +26,26 @@ class Pretrained(Projection):
     """
 
     def __init__(
-        self, *, prompts: str, start: Literal["mean", "none"] = "mean", alpha: float = 1.0, scale: float | None = None
+        self,
+        *,
+        prompts: str,
+        start: Literal["mean", "none"] = "mean",
+        directions: Annotated[int, Field(ge=0)] | None = None,
+        alpha: float = 1.0,
+        scale: float | None = None,
     ) -> None:
         """`prompts` is what `dfo-bench export prompts FILE --store DIR` wrote; start=mean begins at their mean.
 
-        start=none begins at the task's own start, and the directions are then about 0. `alpha` multiplies the step;
-        `scale` takes the place of the task's own.
+        start=none begins at the task's own start, and the directions are then about 0. `directions` is how many are
+        taken at most, all where it is left out; with 0 it is the projection `normal` from another start. `alpha`
+        multiplies the step; `scale` takes the place of the task's own.
         """
-        self.start, self.alpha, self.scale, self._file = start, alpha, scale, prompts
+        self.start, self.directions, self.alpha, self.scale, self._file = start, directions, alpha, scale, prompts
         found, digest = _read(prompts)
         self.contents = {"prompts": digest}
         self._learned = {meaning: _principal(values, centred=start == "mean") for meaning, values in found.items()}
+        meaning, (_, dim) = max(((meaning, values.shape) for meaning, values in found.items()), key=lambda of: of[1][0])
+        self.example = Space(dim, None, None, Anchor.origin(dim), 1.0, meaning=meaning)
 
     def draw(self, space: Space, dim: int, seed: int, index: int) -> Embedding:
         """Draw the Gaussian columns; the others are the same for every seed and index."""
@@ -53,7 +63,7 @@ class Pretrained(Projection):
         if self.start == "mean":
             space = replace(space, start=Anchor(space.dim, "mean prompt", lambda index: mean[index]))
         factor = self.alpha * (space.scale if self.scale is None else self.scale)
-        return PretrainedEmbedding(space, dim, index, factor, seed, directions)
+        return PretrainedEmbedding(space, dim, index, factor, seed, directions[: self.directions])
 
 
 class PretrainedEmbedding(RandomEmbedding):
@@ -79,8 +89,9 @@ def _read(path: str) -> tuple[dict[str, Array], str]:
         digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
         with safe_open(path, "np") as file:
             for key in sorted(file.keys()):
-                meaning = json.loads(file.metadata()[key])["space"]
-                found.setdefault(meaning, []).append(file.get_tensor(key).astype(float).ravel())
+                # A deep prompt means nothing elsewhere: its blocks have the scales of its own texts.
+                if meaning := json.loads(file.metadata()[key])["space"]:
+                    found.setdefault(meaning, []).append(file.get_tensor(key).astype(float).ravel())
     except OSError as error:
         raise InputError(
             f"{path} cannot be read: {error.strerror}; make it with: dfo-bench export prompts {path} --store DIR"
@@ -89,6 +100,11 @@ def _read(path: str) -> tuple[dict[str, Array], str]:
         raise InputError(
             f"{path} is no file of prompts; make one with: dfo-bench export prompts FILE --store DIR"
         ) from error
+    if not found:
+        raise InputError(
+            f"{path} has no prompts but of mode=deep, which fit no other task; make one of runs of mode=add, mode=cat "
+            "or mode=inputs_embeds with: dfo-bench export prompts FILE --store DIR"
+        )
     return {meaning: np.array(prompts) for meaning, prompts in found.items()}, digest
 
 
