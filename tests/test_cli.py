@@ -116,7 +116,7 @@ def test_ctrl_c_gives_130_and_a_store_that_resumes(home: Path) -> None:
         (["report", "--store", "nowhere"], "nowhere does not exist"),
         (["export", "promts", "out"], "no format named 'promts'; did you mean prompts"),
         (["export", "prompts", "out", "--store", "nowhere"], "nowhere does not exist"),
-        (["import", "ioh", "data"], "no format named 'ioh'; did you mean iohprofiler"),
+        (["import", "ioh", "data"], "no format named 'ioh'; there are: iohprofiler"),
         (["import", "iohprofiler", "nowhere"], "nowhere has no IOHprofiler_*.json"),
         (["sql", "from runs", "--store", "nowhere"], "nowhere does not exist"),
         (["check", "optimizr", "cma"], "did you mean optimizer"),

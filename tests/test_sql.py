@@ -1,6 +1,7 @@
 import csv
 import io
 import math
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,6 +105,12 @@ def test_what_cannot_be_answered_is_one_line(store: Store, tmp_path: Path, sql: 
     assert "\n" not in str(raised.value)
     assert list(tmp_path.iterdir()) == []
     assert sorted(store.path.rglob("*")) == before
+
+
+def test_without_duckdb_the_remedy_is_said(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    with pytest.raises(InputError, match=r"needs duckdb; install it with: pip install 'dfo-bench\[sql\]'"):
+        list(query(store, "from runs"))
 
 
 def test_the_command_line_writes_csv_where_it_is_no_terminal(store: Store) -> None:
