@@ -207,6 +207,8 @@ def sweeps(folder: Path, kills: int, seed: int) -> int:
         if wrong:
             print(f"killed {passed[moment]} (moment {moment}): {wrong}", flush=True)
         shutil.rmtree(folder / "killed")
+        if number % 20 == 19:
+            print(f"{number + 1} of {kills}", file=sys.stderr, flush=True)
     for name, count in where.most_common():
         print(f"{count:4} x {name}")
     print(

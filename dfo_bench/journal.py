@@ -36,8 +36,8 @@ class Batch:
     digests: list[str]
     seconds: list[float]
     error: str = ""
-    repaid: bool = False
-    """Whether this batch may have been evaluated before, by a process that was stopped before it could write."""
+    repaid: int = 0
+    """How often this batch may have been evaluated before, by processes that were stopped before they could write."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ class Log:
     attempts: int = 0
     retried_at: set[int] = field(default_factory=set)
     """After how many batches a run that had failed was tried again."""
+    stopped: int = 0
+    """How many processes were stopped since the last batch, each maybe while the next was in flight."""
     batches: list[Batch] = field(default_factory=list)
     measurements: list[Measurement] = field(default_factory=list)
     size: int = 0
@@ -88,15 +90,19 @@ class Log:
         if "header" in record:
             self.header = record["header"]
         elif "attempt" in record:
-            self.attempts = record["attempt"]
-            if record["retry"]:
-                self.retried_at.add(len(self.batches))
+            # Of a line written twice the second holds nothing new, here and below.
+            if record["attempt"] > self.attempts:
+                self.attempts = record["attempt"]
+                if record["retry"]:
+                    self.retried_at.add(len(self.batches))
+                elif self.attempts > 1:
+                    self.stopped += 1
         elif "begin" in record:
-            # A line written twice holds nothing new.
             if record["begin"] == self.evaluations:
                 text = record.pop("digests")
                 digests = [text[i : i + 16] for i in range(0, len(text), 16)]
                 self.batches.append(Batch(digests=digests, **record))
+                self.stopped = 0
         elif (measurement := Measurement(**record)) not in self.measurements:
             self.measurements.append(measurement)
 
@@ -129,10 +135,9 @@ class Journal:
 
     def begin_attempt(self, *, retry: bool = False) -> None:
         """Note that a process begins or goes on with this run, or tries it again after it failed."""
-        self.log.attempts += 1
-        if retry:
-            self.log.retried_at.add(len(self.log.batches))
-        self._append({"attempt": self.log.attempts, "retry": retry})
+        attempt = {"attempt": self.log.attempts + 1, "retry": retry}
+        self._append(attempt)
+        self.log._take(attempt)
 
     def add_batch(self, batch: Batch) -> None:
         """Write a batch of evaluations."""

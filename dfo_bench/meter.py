@@ -25,13 +25,10 @@ class Meter:
     where that failed).
     """
 
-    def __init__(
-        self, task: Task, budget: int, journal: Journal, progress: Progress, *, interrupted: bool = False
-    ) -> None:
+    def __init__(self, task: Task, budget: int, journal: Journal, progress: Progress) -> None:
         """Begin to meter; what `journal` already holds is replayed first.
 
-        `interrupted` says that a process was stopped at an unknown moment since: the batch then in flight is paid
-        again, and counted as such.
+        Where processes were stopped at unknown moments since, the batch then in flight is paid again, and counted so.
         """
         self.task, self.budget = task, budget
         self.spent, self.best, self.found_at = 0, np.inf, 0
@@ -41,7 +38,7 @@ class Meter:
         self.events: list[str] = []
         self._journal, self._progress = journal, progress
         self._recorded, self._retried_at = list(journal.log.batches), journal.log.retried_at
-        self._interrupted = interrupted
+        self._stopped = journal.log.stopped
         self._in_a_row = 0
         self.rest()
 
@@ -108,8 +105,8 @@ class Meter:
             wall - self._rested[0],
             cpu - self._rested[1],
         ]
-        batch = Batch(self.spent, losses.tolist(), digests, seconds, error, repaid=self._interrupted)
-        self._interrupted = False
+        batch = Batch(self.spent, losses.tolist(), digests, seconds, error, repaid=self._stopped)
+        self._stopped = 0
         self._journal.add_batch(batch)
         return batch
 

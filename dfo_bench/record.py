@@ -60,8 +60,8 @@ def seconds(batches: Iterable[Batch], measurements: Iterable[Measurement]) -> di
 
 
 def repaid(batches: Iterable[Batch]) -> int:
-    """Return how many evaluations may have been paid for twice."""
-    return sum(len(batch.losses) for batch in batches if batch.repaid)
+    """Return how many evaluations may have been paid for in vain, and were paid for again."""
+    return sum(len(batch.losses) * batch.repaid for batch in batches)
 
 
 def peak_memory() -> int:

@@ -52,8 +52,7 @@ def execute(spec: RunSpec, store: Path, progress: Progress = lambda spent, best,
                 # Whoever failed in order wrote a summary of as many attempts as the journal has.
                 in_order = summary and summary["attempts"] == journal.log.attempts and not summary["interrupted"]
                 journal.begin_attempt(retry=bool(in_order))
-                interrupted = not in_order and journal.log.attempts > 1
-                return _attempt(assembly, folder, journal, progress, interrupted=interrupted)
+                return _attempt(assembly, folder, journal, progress)
             except ReplayError:
                 _set_aside(folder)
             finally:
@@ -89,12 +88,10 @@ def mismatch(assembly: Assembly, header: dict[str, Any]) -> str:
     return f"{run} was begun with another {'; '.join(changed)}"
 
 
-def _attempt(
-    assembly: Assembly, folder: Path, journal: Journal, progress: Progress, *, interrupted: bool
-) -> dict[str, Any]:
+def _attempt(assembly: Assembly, folder: Path, journal: Journal, progress: Progress) -> dict[str, Any]:
     """Replay what the journal holds, go on to the end, and write the folder's files."""
     spec = assembly.spec
-    meter = Meter(assembly.task, spec.budget, journal, progress, interrupted=interrupted)
+    meter = Meter(assembly.task, spec.budget, journal, progress)
     measurer = Measurer(assembly.task, journal, spec.selection)
     status, error = "finished", ""
     events: Callable[[], list[str]] = list

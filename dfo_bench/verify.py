@@ -94,18 +94,18 @@ def _verify(
     if len(losses) != summary["evaluations"] or min(curve["best"], default=np.inf) != summary["best_loss"]:
         verdict.problems.append("the curve is not the one that the summary speaks of")
     found: dict[int, Points] = {}
-    for kept in (summary["incumbent"], summary["selected"]):
-        if kept:
-            found[kept["evaluation"]] = rebuild(kept["recipe"], assembly.task.space, assembly.embed)
+    for kept in filter(None, (summary["selected"], summary["incumbent"])):
+        evaluation, point = kept["evaluation"], rebuild(kept["recipe"], assembly.task.space, assembly.embed)
+        if point.digests() == digests[evaluation - 1 : evaluation]:
+            found[evaluation] = point
+        else:
+            verdict.problems.append(f"evaluation {evaluation} was another point than the one kept of it")
     if points:
         try:
             found |= _drawn(assembly, losses, digests, points, seed)
         except ReplayError as error:
             (verdict.notes if changed else verdict.problems).append(str(error))
     for evaluation, point in sorted(found.items()):
-        if point.digests() != [digests[evaluation - 1]]:
-            verdict.problems.append(f"evaluation {evaluation} was another point than the one kept of it")
-            continue
         difference = abs(float(assembly.task.evaluate(point)[0]) - losses[evaluation - 1])
         verdict.compared += 1
         # nan is as far away as can be.

@@ -63,6 +63,23 @@ def test_a_line_written_twice_counts_once(path: Path) -> None:
     assert (log.evaluations, len(log.batches), len(log.measurements)) == (4, 2, 1)
 
 
+def test_every_process_stopped_since_the_last_batch_may_have_paid_for_the_next(path: Path) -> None:
+    assert _filled(path).stopped == 0
+    for stopped in (1, 2):
+        journal = Journal(path, HEADER)
+        journal.begin_attempt()
+        assert journal.log.stopped == stopped
+        journal.close()
+    text = path.read_text()
+    path.write_text(text + text.splitlines(keepends=True)[-1])
+    log = Log.read(path)
+    assert (log.attempts, log.stopped) == (3, 2)
+    journal = Journal(path, HEADER)
+    journal.add_batch(_batch(4, 7.0))
+    journal.close()
+    assert Log.read(path).stopped == 0
+
+
 def test_damage_in_the_middle_is_named_and_never_skipped(path: Path) -> None:
     _filled(path)
     lines = path.read_text().splitlines(keepends=True)

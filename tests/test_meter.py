@@ -113,16 +113,19 @@ def test_a_batch_is_in_the_journal_before_anybody_is_told(path: Path) -> None:
 
 def test_a_replay_asks_the_task_for_nothing_and_other_points_are_refused(path: Path) -> None:
     journal = Journal(path, {"key": "x"})
+    journal.begin_attempt()
     first = Meter(Answering(np.abs), 9, journal, lambda *_: None)
     first.evaluate(_points(3, 2))
     journal.close()
     task = Answering(np.abs)
-    again = Meter(task, 9, Journal(path, {}), lambda *_: None, interrupted=True)
+    journal = Journal(path, {})
+    journal.begin_attempt()
+    again = Meter(task, 9, journal, lambda *_: None)
     np.testing.assert_array_equal(again.evaluate(_points(3, 2)), [3, 2])
     assert task.seen == []
     again.evaluate(_points(1))
     assert task.seen == [1.0]
-    assert [batch.repaid for batch in again.batches] == [False, True]
+    assert [batch.repaid for batch in again.batches] == [0, 1]
     again._journal.close()
     other = Meter(task, 9, Journal(path, {}), lambda *_: None)
     with pytest.raises(ReplayError, match="evaluation 1"):

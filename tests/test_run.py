@@ -1,6 +1,4 @@
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -179,43 +177,6 @@ def test_no_journalled_evaluation_is_paid_again(store: Store, tmp_path: Path) ->
     assert len(evaluated) == 60 - kept.evaluations
     assert not {digest for batch in kept.batches for digest in batch.digests} & set(evaluated)
     assert (summary["repaid"], summary["attempts"]) == (5, 2)
-
-
-KILLED = """
-import sys
-from pathlib import Path
-from dfo_bench.component import parse
-from dfo_bench.run import execute
-from dfo_bench.spec import RunSpec
-spec = RunSpec(parse(sys.argv[1]), parse("odd"), parse("normal"), dim=3, budget=60, dev_every=20)
-print("ready", flush=True)
-execute(spec, Path(sys.argv[2]))
-"""
-
-
-def test_kill_minus_nine_loses_nothing(store: Store, tmp_path: Path) -> None:
-    log = tmp_path / "calls"
-    task = f"toy:pause=0.02,log={log}"
-    whole = execute(_spec("toy:pause=0.0"), store.path)
-    killed = Store.create(tmp_path / "killed")
-    for round_ in range(4):
-        process = subprocess.Popen([sys.executable, "-c", KILLED, task, killed.path], stdout=subprocess.PIPE)
-        assert process.stdout is not None
-        process.stdout.readline()
-        before = len(log.read_text().splitlines()) if log.exists() else 0
-        while (
-            process.poll() is None and len(log.read_text().splitlines() if log.exists() else ()) < before + 7 + round_
-        ):
-            os.sched_yield()
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-    summary = execute(_spec(task), killed.path)
-    np.testing.assert_array_equal(
-        _curve(killed, summary["key"])["loss"].to_numpy(), _curve(store, whole["key"])["loss"].to_numpy()
-    )
-    assert [m["metrics"] for m in summary["measurements"]] == [m["metrics"] for m in whole["measurements"]]
-    assert summary["attempts"] >= 2
 
 
 def test_a_task_that_always_raises_fails_the_run_with_its_error(store: Store) -> None:
