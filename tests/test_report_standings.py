@@ -43,8 +43,8 @@ def test_an_accuracy_is_best_when_highest_and_a_margin_opens_what_is_within_it()
 
 def test_cells_are_in_the_precision_of_their_task_and_say_how_many_runs_have_a_score() -> None:
     shown = cells(standings(*store_of(SEEN)))
-    assert shown.loc["lossless · normal"].to_list() == ["—", "0.500 ± 0.000 (2 of 3) †"]
-    assert shown.loc["best · normal"].to_list() == ["1.000e-09", "2.000 ± 1.000"]
+    assert list(shown.T["lossless · normal"]) == ["—", "0.500 ± 0.000 (2 of 3) †"]
+    assert list(shown.T["best · normal"]) == ["1.000e-09", "2.000 ± 1.000"]
     assert shown.index[0] == "best · normal"
 
 
