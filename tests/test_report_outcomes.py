@@ -11,7 +11,7 @@ from tests.frames import store_of
 INF, NAN = np.inf, np.nan
 
 A0, B0, A1, B1 = [("sphere", optimizer, seed) for seed in (0, 1) for optimizer in ("a", "b")]
-SEEN = {A0: [5, 4, 3, 2], B0: [9, 8], A1: [NAN, 6, 1, 7], B1: []}
+SEEN: dict[tuple[str, str, int], list[float]] = {A0: [5, 4, 3, 2], B0: [9, 8], A1: [NAN, 6, 1, 7], B1: []}
 STATUS = {B0: "failed", B1: "failed"}
 BUDGET = {B0: 4, B1: 4}
 

@@ -6,7 +6,7 @@ import pandas as pd
 from dfo_bench.core import Array, Index
 from dfo_bench.errors import InputError
 from dfo_bench.report.counting import Counting
-from dfo_bench.report.outcomes import one_a_block, scores
+from dfo_bench.report.outcomes import BLOCK, one_a_block, scores
 from dfo_bench.report.scales import heights
 from dfo_bench.report.statistics import NEVER
 
@@ -45,23 +45,21 @@ def normalised(
 ) -> pd.DataFrame:
     """Return losses on a scale of each task's own, with the columns SCORES: 0 for random search, 1 for the best.
 
-    The zero is the mean loss of all runs of `reference`, pooled over seeds and projections; the one is the mean, over
-    the same seeds, of the best loss that any method reached. One linear scale a task keeps the differences within a
-    block. A run without a loss has the score -inf; on a task where the reference has no loss, or nothing is better,
-    scores are nan. Raises InputError where there is no run of the reference, or no task to normalise.
+    The zero of a block is the mean loss of its runs of `reference`, pooled over projections. The unit of a task is how
+    far the best loss of a block is below that, pooled over blocks by the mean. So a mean over seeds is not moved by
+    splits that are easy or hard. A run without a loss has the score -inf; where a block has no loss of the reference,
+    or a task nothing better, scores are nan. Raises InputError where there is no run of the reference or no unit.
     """
     scored = scores(runs, curves, budget=budget, counting=counting)
     pooled = scored["optimizer"].str.partition(":")[0] == reference
     if not pooled.any():
         raise InputError(f"no run of {reference} to normalise by; add some with -o {reference}")
-    parts = []
-    for _, members in scored.groupby("task", sort=True):
-        yardstick = members[pooled[members.index] & np.isfinite(members["score"])]
-        best = members[members["seed"].isin(yardstick["seed"])].groupby("seed")["score"].min()
-        zero, one = yardstick.groupby("seed")["score"].mean().mean(), best.mean()
-        scale = zero - one if zero > one else np.nan
-        parts.append(members.assign(score=(zero - members["score"]) / scale))
-    scaled = pd.concat(parts, ignore_index=True)
+    blocks = [scored[name] for name in BLOCK]
+    zero = scored["score"].where(pooled & np.isfinite(scored["score"])).groupby(blocks).transform("mean")
+    gap = zero - scored.groupby(BLOCK)["score"].transform("min")
+    unit = gap[~scored.duplicated(BLOCK)].groupby(scored["task"]).mean()
+    scale = scored["task"].map(unit.where(unit > 0))
+    scaled = scored.assign(score=(zero - scored["score"]) / scale)
     if scaled["score"].isna().all():
         raise InputError(f"on no task is anything better than {reference}, or it has no loss: there is no scale")
     return scaled

@@ -84,4 +84,5 @@ def _shares(n: int, level: float) -> Array:
     The correction makes the interval of a mean as wide as Student's: Hesterberg (2015), "expanded percentile".
     """
     out = np.sqrt(n / (n - 1)) * stats.t.ppf((1 + level) / 2, n - 1)
-    return stats.norm.cdf(np.array([-out, out]))
+    shares: Array = stats.norm.cdf(np.array([-out, out]))
+    return shares

@@ -1,6 +1,7 @@
 """Ranks within blocks: over the budget, and as a whole by Friedman's test with Nemenyi's critical difference."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -61,6 +62,7 @@ def friedman(scored: pd.DataFrame, metric: str = "loss", level: float = LEVEL) -
     return Friedman(ranks, float(statistic), float(p), blocks, left_out, critical, _groups(ranks, critical))
 
 
+@cache  # the quantile takes SciPy 20 ms
 def critical_difference(methods: int, blocks: int, level: float = LEVEL) -> float:
     """Return Nemenyi's difference of mean ranks: q sqrt(k (k + 1) / 6 n), q the studentized range over sqrt(2)."""
     q = stats.studentized_range.ppf(level, methods, np.inf) / np.sqrt(2)

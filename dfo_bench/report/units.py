@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable
 MISSING = "—"
 """What stands where there is no number."""
 
+TO = "\N{EN DASH}"
+"""What stands between two bounds."""
+
 
 def count(number: float) -> str:
     """12345.4 -> 12,345; MISSING for nan."""

@@ -48,7 +48,8 @@ def _complete(scored: pd.DataFrame) -> Array:
     cells = scored.groupby(["optimizer", "projection", "seed"])["score"].mean()
     table: Array = cells.reindex(pd.MultiIndex.from_product(names)).to_numpy(dtype=float)
     table = table.reshape([len(values) for values in names])
-    table = table[np.isfinite(table).any(axis=2).all(axis=1)]
+    whole = np.all(np.isfinite(table).any(axis=2), axis=1)
+    table = table[whole]
     return table[:, :, np.isfinite(table).all(axis=(0, 1))]
 
 

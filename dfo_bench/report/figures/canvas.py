@@ -1,0 +1,173 @@
+"""What the figures for papers share: sizes, panels, lines and legends that are told apart in black and white."""
+
+import re
+import textwrap
+from collections.abc import Sequence
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dfo_bench.errors import InputError
+from dfo_bench.report.looks import Look, looks
+
+STYLES = {"one-column": (3.4, 1), "two-column": (7.0, 2)}
+"""Of each style: the width in inches and the number of panels side by side."""
+
+FORMATS = ["png", "pdf", "svg"]
+
+PANEL, LINE, LETTER, SMALL, HANDLE = 2.1, 0.15, 0.058, 0.053, 0.55
+"""In inches: heights of a panel and of a line of the legend, widths of letters of 8 and 7 points and of its samples."""
+
+FILLED = 4
+"""Up to so many methods have filled bands, more a bar at the last marker: fills over fills say nothing in grey."""
+
+SETTINGS: Any = {
+    "font.family": "sans-serif",
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "hatch.linewidth": 0.5,
+    "legend.frameon": False,
+    "legend.fontsize": 7,
+    "legend.title_fontsize": 7,
+    "pdf.fonttype": 42,  # journals refuse type 3 fonts
+    "svg.hashsalt": "dfo-bench",  # the same figure is the same file
+}
+_DASHES = {
+    "solid": "-", "dash": "--", "dot": ":", "dashdot": "-.", "longdash": (0, (8, 2)), "longdashdot": (0, (8, 2, 1, 2)),
+}  # fmt: skip
+MARKERS = {
+    "circle": "o", "square": "s", "triangle-up": "^", "diamond": "D", "x": "x",
+    "triangle-down": "v", "cross": "+", "star": "*", "pentagon": "p", "hexagon": "h",
+}  # fmt: skip
+HATCHES = ["", "////", "....", "\\\\\\\\", "xxxx", "----", "oo", "++++", "||||", "**"]
+
+SHADES = matplotlib.colors.LinearSegmentedColormap.from_list("shades", ["#ffffff", "#7fa3cc"])
+"""From white to a blue on which black letters stand out; its lightness falls evenly, so it prints in grey."""
+
+
+def open_figure(
+    count: int, style: str, drawn: Sequence[Look] = (), title: str = "", *, height: float = PANEL, joined: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure of so many panels over a legend of the looks; raise InputError for an unknown style.
+
+    `joined` panels stand one below the other in the two-column style, too.
+    """
+    width, across = size(style)
+    columns = 1 if joined else min(across, count)
+    rows = ceil(count / columns)
+    names, ncols = _legend([one.label for one in drawn], width) if drawn else ([], 1)
+    said = wrap(title, int(width / LETTER)) if title else ""
+    lines = ceil(len(names) / ncols) * max((1 + name.count("\n") for name in names), default=0)
+    lines += said.count("\n") + 1 if said else 0
+    figure = Figure(figsize=(width, rows * height + lines * LINE), layout="constrained")
+    axes = [figure.add_subplot(rows, columns, place) for place in range(1, count + 1)]
+    if drawn:
+        handles = [axes[0].plot([], [], **line(one))[0] for one in drawn]
+        figure.legend(handles, names, title=said, loc="outside lower center", ncols=ncols, handlelength=3.2)
+    elif said:
+        figure.supxlabel(said, fontsize=7)
+    return figure, axes
+
+
+def size(style: str) -> tuple[float, int]:
+    """Return the width of a style in inches and how many panels stand side by side; raise InputError."""
+    if style not in STYLES:
+        raise InputError(f"no style {style!r}; there are: {', '.join(STYLES)}")
+    return STYLES[style]
+
+
+def line(look: Look) -> dict[str, Any]:
+    """Translate a look into matplotlib's words; curves are staircases."""
+    return {
+        "color": look.colour,
+        "linestyle": _DASHES[look.dash],
+        "linewidth": 1.1,
+        "marker": MARKERS[look.marker],
+        "markersize": 3.5,
+        "markerfacecolor": "white",
+        "drawstyle": "steps-post",
+    }
+
+
+def draw_bands(axes: Axes, bands: pd.DataFrame, x: str, y: str, methods: dict[str, Look]) -> None:
+    """Draw a staircase a method, markers evenly along it, and the columns `low` and `high` as its bounds.
+
+    Set the scale of the x axis before.
+    """
+    logarithmic = axes.get_xscale() == "log"
+    first, last = bands.loc[bands[x] > 0, x].min(), bands[x].max()
+    marks = 6
+    for order, (method, band) in enumerate(bands.groupby("method", sort=False)):
+        look = line(methods[str(method)])
+        # Shifted from line to line, so that markers do not hide each other.
+        share = (np.arange(marks) + (order + 0.5) / len(methods)) / marks
+        at = first * (last / first) ** share if logarithmic else first + (last - first) * share
+        places = np.unique(np.clip(np.searchsorted(band[x], at), 0, len(band) - 1))
+        axes.plot(band[x], band[y], **look, markevery=places.tolist())
+        if len(methods) <= FILLED:
+            axes.fill_between(band[x], band["low"], band["high"], step="post", color=look["color"], alpha=0.15, lw=0)
+        else:
+            bars = band.iloc[places[-1:]]
+            axes.vlines(bars[x], bars["low"], bars["high"], color=look["color"], linewidth=0.7, alpha=0.8)
+    axes.grid(alpha=0.25, linewidth=0.5)
+
+
+def where(methods: dict[str, Look]) -> str:
+    """Say where `draw_bands` draws the bounds."""
+    return "" if len(methods) <= FILLED else ", drawn at each line's last marker"
+
+
+def methods_of(runs: pd.DataFrame) -> dict[str, Look]:
+    """Return the looks of the methods by name, in the order of the legend."""
+    named = looks(runs)
+    return {look.label: look for look in named.values()}
+
+
+def wrap(text: str, letters: int) -> str:
+    """Break a name into lines, behind its punctuation where it has no spaces; matplotlib reads no formula in it."""
+    breakable = re.sub(r"([:,·])(?=\S)", "\\1\u200b", str(text))
+    pieces: list[str] = []
+    for word in re.split(r"(?<= )|\u200b", breakable):
+        if pieces and len(pieces[-1] + word.rstrip()) <= max(letters, 4):
+            pieces[-1] += word
+        else:
+            pieces += textwrap.wrap(word, max(letters, 4), drop_whitespace=False) or [word]
+    return "\n".join(piece.rstrip() for piece in pieces).replace("$", r"\$")
+
+
+def name_panel(axes: Axes, text: str, style: str, columns: int = 0) -> None:
+    """Put a wrapped title over a panel, one of so many side by side."""
+    width, across = size(style)
+    axes.set_title(wrap(text, int(width / (columns or across) / LETTER)))
+
+
+def seeds(numbers: pd.Series) -> str:
+    """Say over how many seeds: "3 seeds", "2 to 3 seeds"."""
+    few, many = int(numbers.min()), int(numbers.max())
+    return f"{many} seed{'s' * (many > 1)}" if few == many else f"{few} to {many} seeds"
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write the figure as the suffix says; the same figure gives the same bytes. Raises InputError."""
+    kind = path.suffix.removeprefix(".").lower()
+    if kind not in FORMATS:
+        raise InputError(f"cannot write {str(path)!r}; the name must end in {', '.join('.' + f for f in FORMATS)}")
+    date = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
+    with matplotlib.rc_context(SETTINGS):
+        figure.savefig(path, dpi=300, metadata=date)
+
+
+def _legend(labels: list[str], width: float) -> tuple[list[str], int]:
+    """Wrap the labels and count the columns that fit into the width."""
+    letters = max(len(label) for label in labels)
+    ncols = max(1, min(len(labels), int(width / (letters * LETTER + HANDLE))))
+    return [wrap(label, int((width / ncols - HANDLE) / LETTER)) for label in labels], ncols

@@ -1,0 +1,61 @@
+"""The incumbent's loss over evaluations."""
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from dfo_bench.errors import InputError
+from dfo_bench.report.counting import begun
+from dfo_bench.report.figures.canvas import (
+    SETTINGS,
+    draw_bands,
+    methods_of,
+    name_panel,
+    open_figure,
+    seeds,
+    size,
+    where,
+)
+from dfo_bench.report.intervals import LEVEL, median_level
+from dfo_bench.report.looks import SERIES, Look, looks
+from dfo_bench.report.rules import STANDARD, Rules
+from dfo_bench.report.statistics import GROUP, curve_bands, spans_decades
+
+
+def draw_curve(
+    runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column"
+) -> Figure:
+    """Draw a panel a task: of each group the median over seeds and its bootstrap bounds.
+
+    Raises InputError for an unknown style, and where no run has a loss: an empty figure says nothing.
+    """
+    size(style)
+    bands = curve_bands(runs, curves, counting=rules.counting)
+    bands = bands[np.isfinite(bands["median"].astype(float))].replace(np.inf, np.nan)
+    if bands.empty:
+        raise InputError(f"nothing to draw: no group of the {len(runs)} runs has a loss in half of its seeds yet")
+    look = looks(runs)
+    bands = bands.assign(method=[look[group].label for group in bands[SERIES].itertuples(index=False, name=None)])
+    tasks = sorted(bands["task"].unique())
+    methods = {label: one for label, one in methods_of(runs).items() if label in set(bands["method"])}
+    with matplotlib.rc_context(SETTINGS):
+        figure, axes = open_figure(len(tasks), style, list(methods.values()), _legend_title(runs, rules, methods))
+        for panel, task in zip(axes, tasks, strict=True):
+            own = bands[bands["task"] == task]
+            draw_bands(panel, own, "evaluation", "median", methods)
+            if spans_decades(own["median"]):
+                panel.set_yscale("log")
+            name_panel(panel, task, style, min(size(style)[1], len(tasks)))
+            panel.set_ylabel("loss of the incumbent")
+            panel.set_xlabel("evaluations")
+    return figure
+
+
+def _legend_title(runs: pd.DataFrame, rules: Rules, methods: dict[str, Look]) -> str:
+    numbers = begun(runs, rules.counting).groupby(GROUP)["seed"].nunique()
+    if numbers.max() == 1:
+        return "one seed: no bounds"
+    level = median_level(int(numbers.min()))
+    few = f" ({level:.0%} is what so few reach)" if level < LEVEL and numbers.min() > 1 else ""
+    return f"median and its {LEVEL:.0%} bootstrap interval over {seeds(numbers)}{few}{where(methods)}"

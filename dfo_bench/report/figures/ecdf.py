@@ -1,0 +1,43 @@
+"""Run-time distributions: the share of runs and targets that are hit within so many evaluations."""
+
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+
+from dfo_bench.report.figures.canvas import (
+    SETTINGS,
+    draw_bands,
+    methods_of,
+    name_panel,
+    open_figure,
+    seeds,
+    size,
+    where,
+)
+from dfo_bench.report.rules import STANDARD, Rules
+from dfo_bench.report.targets import LADDER, hits, run_time_ecdf
+
+
+def draw_ecdf(
+    runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column"
+) -> Figure:
+    """Draw a panel a task, and one of all together; raise InputError where no run improves on its beginning."""
+    size(style)
+    found = hits(runs, curves, budget=rules.budget, counting=rules.counting)
+    panels = {str(task): members for task, members in found.groupby("task", sort=True)}
+    if len(panels) > 1:
+        panels["all tasks"] = found
+    methods = {label: look for label, look in methods_of(runs).items() if label in set(found["method"])}
+    numbers = found.groupby(["task", "method"])["seed"].nunique()
+    words = f"share of runs and of {len(LADDER)} targets, from the beginning of a block to its best; "
+    words += f"mean and its 95% interval over {seeds(numbers)}{where(methods)}"
+    with matplotlib.rc_context(SETTINGS):
+        figure, axes = open_figure(len(panels), style, list(methods.values()), words)
+        for panel, (name, members) in zip(axes, panels.items(), strict=True):
+            panel.set_xscale("log")
+            draw_bands(panel, run_time_ecdf(members), "evaluations", "share", methods)
+            panel.set_ylim(-0.02, 1.02)
+            name_panel(panel, name, style, min(size(style)[1], len(panels)))
+            panel.set_xlabel("evaluations")
+            panel.set_ylabel("share of targets hit")
+    return figure

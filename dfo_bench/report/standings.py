@@ -1,0 +1,154 @@
+"""What each method came to on each task, and which cannot be told from the best: the table of a paper."""
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dfo_bench.report.comparisons import differences
+from dfo_bench.report.counting import higher_is_better
+from dfo_bench.report.outcomes import scores
+from dfo_bench.report.rules import STANDARD, Rules
+from dfo_bench.report.units import MISSING, precision
+
+STANDINGS = ["task", "method", "mean", "sd", "n", "of", "best", "open"]
+
+OPEN = "†"
+"""What marks a method that is not told from the best."""
+
+
+def standings(runs: pd.DataFrame, curves: pd.DataFrame, rules: Rules = STANDARD) -> pd.DataFrame:
+    """Return a row a task and method, with the columns STANDINGS.
+
+    `n` of the `of` runs that count have a score; mean and deviation are over them. `best` is the method of the best
+    mean among those whose runs all have one; `open` are the others that the verdict of paired differences does not
+    call worse than it, see `verdicts.judge`. Raises InputError where no run has a score.
+    """
+    scored = scores(runs, curves, metric=rules.metric, budget=rules.budget, counting=rules.counting)
+    finite = scored["score"].where(np.isfinite(scored["score"]))
+    names = [scored["task"], scored["method"]]
+    table = finite.groupby(names).agg(mean="mean", sd="std", n="count").reset_index()
+    table["of"] = scored.groupby(names).size().to_numpy()
+    table["best"] = table["open"] = False
+    for _, members in table.groupby("task"):
+        whole = members[(members["n"] == members["of"]) & (members["n"] > 0)]
+        if whole.empty:
+            continue
+        at = whole["mean"].idxmax() if higher_is_better(rules.metric) else whole["mean"].idxmin()
+        table.loc[at, "best"] = True
+        if len(members) > 1:
+            own = scored[scored["task"] == table.loc[at, "task"]]
+            table.loc[members.index, "open"] = _open(own, str(table.loc[at, "method"]), members["method"], rules)
+    return table[STANDINGS]
+
+
+def _open(scored: pd.DataFrame, best: str, methods: pd.Series, rules: Rules) -> list[bool]:
+    """Say of each method of a task whether the best is not surely better."""
+    found = []
+    for method in methods:
+        pair = scored[scored["method"].isin([best, method])]
+        outcomes = [] if method == best else differences(pair, rules.metric, margin=rules.margin)["outcome"].to_list()
+        better = "first" if best < method else "second"
+        found.append(method != best and outcomes != [better])
+    return found
+
+
+def note(rules: Rules, table: pd.DataFrame) -> str:
+    """Say what the table shows, below or above it."""
+    at = f" within {rules.budget:,} evaluations" if rules.budget else ""
+    return (
+        f"{rules.name}{at}, mean ± standard deviation over {_runs(table)}; in bold the best, {OPEN} what the paired "
+        f"95% interval does not tell from it or shows within {rules.margin:.3g} of it; {rules.counting.words}"
+    )
+
+
+def cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Write each cell as text, methods x tasks, the best mean rank first; tasks have a precision each."""
+    written = {}
+    for task, members in table.groupby("task", sort=True):
+        number = precision(members["mean"])
+        full = int(members["of"].max())
+        written[task] = pd.Series([_cell(row, number, full) for row in members.itertuples()], members["method"])
+    return pd.DataFrame(written).reindex(order(table)).fillna(MISSING)
+
+
+def order(table: pd.DataFrame) -> list[str]:
+    """Return the methods, those that are best, then near the best, on most tasks first."""
+    place = table.assign(place=table["best"] * 2 + table["open"]).groupby("method")["place"].sum()
+    return list(place.sort_values(ascending=False, kind="stable").index)
+
+
+def to_markdown(table: pd.DataFrame, rules: Rules) -> str:
+    """Return the table as GitHub reads it."""
+
+    def escape(text: str) -> str:
+        return re.sub(r"([|*_`<\\])", r"\\\1", text)
+
+    shown = cells(table)
+    rows = [["method", *map(escape, shown.columns)], ["---"] + ["---:"] * len(shown.columns)]
+    for method, row in shown.iterrows():
+        best = [_is(table, "best", task, method) for task in shown]
+        rows.append([escape(str(method)), *(f"**{t}**" if b else t for t, b in zip(row, best, strict=True))])
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([*lines, "", f"{escape(note(rules, table))}.", ""])
+
+
+def to_latex(table: pd.DataFrame, rules: Rules) -> str:
+    """Return a `tabular` of booktabs in a `table`."""
+    shown = cells(table)
+
+    def line(words: list[str]) -> str:
+        return " & ".join(words) + r" \\"
+
+    rows = []
+    for method, row in shown.iterrows():
+        texts = [_latex(text) for text in row]
+        best = [_is(table, "best", task, method) for task in shown]
+        rows.append(
+            line([_latex(str(method)), *(rf"\textbf{{{t}}}" if b else t for t, b in zip(texts, best, strict=True))])
+        )
+    return "\n".join([
+        r"% needs \usepackage{booktabs}", r"\begin{table}", r"\centering",
+        rf"\caption{{{_latex(note(rules, table))}.}}",
+        rf"\begin{{tabular}}{{l{'r' * len(shown.columns)}}}", r"\toprule",
+        line(["method", *(_latex(str(task)) for task in shown)]), r"\midrule", *rows, r"\bottomrule",
+        r"\end{tabular}", r"\end{table}", "",
+    ])  # fmt: skip
+
+
+def to_csv(table: pd.DataFrame, rules: Rules) -> str:
+    """Return the rows of `standings` with all their digits, and the metric."""
+    return str(table.assign(metric=rules.metric)[["metric", *STANDINGS]].to_csv(index=False))
+
+
+WRITERS: dict[str, Callable[[pd.DataFrame, Rules], str]] = {"tex": to_latex, "md": to_markdown, "csv": to_csv}
+"""What writes a table as text, by the suffix of its file."""
+
+_SPECIAL = {
+    **{letter: rf"\{letter}" for letter in "&%$#_{}"},
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "±": r"$\pm$", "·": r"$\cdot$", "—": "---", "<": r"\textless{}", ">": r"\textgreater{}", OPEN: r"$^\dagger$",
+}  # fmt: skip
+
+
+def _latex(text: str) -> str:
+    return "".join(_SPECIAL.get(letter, letter) for letter in text)
+
+
+def _is(table: pd.DataFrame, what: str, task: str, method: object) -> bool:
+    return bool(table.loc[(table["task"] == task) & (table["method"] == method), what].any())
+
+
+def _cell(row: Any, number: Callable[[float], str], full: int) -> str:
+    """Write mean, deviation, how many runs have a score where not all do, and the mark."""
+    spread = "" if math.isnan(row.sd) else f" ± {number(row.sd)}"
+    few = "" if row.n == row.of == full else f" ({row.n} of {row.of})"
+    return f"{number(row.mean)}{spread}{few}{' ' + OPEN if row.open else ''}"
+
+
+def _runs(table: pd.DataFrame) -> str:
+    few, many = int(table["of"].min()), int(table["of"].max())
+    return f"{few} to {many} runs" if few != many else f"{many} run{'s' * (many > 1)}"
