@@ -264,11 +264,11 @@ def test_a_page_that_is_watched_loads_itself_again_and_keeps_what_was_chosen(
     path.write_text(html_of((few, curves, measures), refresh=1), encoding="utf-8")
     tab = browser.new_page()
     tab.goto(f"{path.as_uri()}#x=tokens")
-    assert "looks again every 1 s" in tab.locator(".stamp").inner_text()
+    tab.locator(".stamp", has_text="looks again every 1 s").wait_for()
     after = tmp_path / "after.html"
     after.write_text(html_of((few, curves, measures), title="done"), encoding="utf-8")
     after.replace(path)
     tab.locator("h1", has_text="done").wait_for()
-    assert tab.locator("select[name=x]").input_value() == "tokens"
+    sync_api.expect(tab.locator("select[name=x]")).to_have_value("tokens")
     assert tab.locator(".stamp").inner_text() == ""
     tab.close()
