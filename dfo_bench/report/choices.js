@@ -1,20 +1,21 @@
 // What the reader has chosen: the axes, what is drawn, and what is hidden. It stands in the address behind the #,
 // so that a link keeps it, and a page that is written anew, too.
-const choices = { x: "evaluation", y: "auto", spread: "bands", hidden: new Set() };
+const USUAL = { x: "evaluation", y: "auto", spread: "bands" };
+const choices = { ...USUAL, hidden: new Set() };
 
 function readChoices() {
   const given = new URLSearchParams(location.hash.slice(1));
-  for (const name of ["x", "y", "spread"]) {
-    const select = document.querySelector(`select[name=${name}]`);
-    const known = [...(select?.options ?? [])].some((option) => option.value === given.get(name));
-    if (known) choices[name] = given.get(name);
+  for (const [name, usual] of Object.entries(USUAL)) {
+    const options = document.querySelector(`select[name=${name}]`)?.options ?? [];
+    const known = [...options].some((option) => option.value === given.get(name));
+    choices[name] = known ? given.get(name) : usual;
   }
   choices.hidden = new Set(given.getAll("hide"));
 }
 
 function writeChoices() {
   const given = new URLSearchParams();
-  for (const [name, usual] of [["x", "evaluation"], ["y", "auto"], ["spread", "bands"]]) {
+  for (const [name, usual] of Object.entries(USUAL)) {
     if (choices[name] !== usual) given.set(name, choices[name]);
   }
   for (const what of choices.hidden) given.append("hide", what);

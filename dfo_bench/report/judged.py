@@ -43,9 +43,9 @@ def _against_best(scored: pd.DataFrame, pairs: pd.DataFrame, metric: str) -> dic
     cells = {str(best): Cell("the best mean", 0.0)}
     for row in pairs[(pairs["first"] == best) | (pairs["second"] == best)].to_dict("records"):
         other = row["second"] if row["first"] == best else row["first"]
-        bounds = [row["low"], row["high"]] if row["first"] == best else [-row["high"], -row["low"]]
-        behind = row["advantage"] if row["first"] == best else -row["advantage"]
-        cells[other] = Cell(row["words"], behind, _interval(behind, *bounds, number))
+        turned = 1 if row["first"] == best else -1
+        behind, low, high = (turned * row[bound] for bound in ("advantage", "low", "high"))
+        cells[other] = Cell(row["words"], behind, _interval(behind, min(low, high), max(low, high), number))
     return {str(method): cells[method] for method in [*ordered, *(c for c in cells if c not in ordered)]}
 
 

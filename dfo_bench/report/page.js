@@ -5,7 +5,7 @@ function follow() {
   for (const box of document.querySelectorAll(".menu input")) box.checked = isShown(box.dataset.kind, box.dataset.name);
   for (const menu of document.querySelectorAll(".menu")) {
     const boxes = [...menu.querySelectorAll("input")];
-    menu.querySelector("output").textContent = `${boxes.filter((box) => box.checked).length} of ${boxes.length}`;
+    menu.querySelector(".count").textContent = `${boxes.filter((box) => box.checked).length} of ${boxes.length}`;
   }
   for (const button of document.querySelectorAll(".legend button")) {
     const group = page.groups[button.dataset.group];
