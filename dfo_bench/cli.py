@@ -474,6 +474,7 @@ def check(
         typer.Option("--all", help="Every optimizer, or those named, with every method of a library: a line for each."),
     ] = False,
     output: Annotated[Path | None, typer.Option("--output", help="With --all: a Markdown page to write.")] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="With --all: how many side by side.")] = 1,
 ) -> int:
     """Check that a plugin keeps its contract.
 
@@ -487,7 +488,7 @@ def check(
     if every:
         if kind != "optimizer":
             raise InputError(f"--all is for optimizers, got {kind}; name the {kind}s to check")
-        return _check_all(names or [], output)
+        return _check_all(names or [], output, workers)
     if not names:
         raise InputError(f"no {kind} named; name at least one, or all optimizers with --all")
     kept = True
@@ -502,19 +503,19 @@ def check(
     return 0 if kept else 1
 
 
-def _check_all(names: list[str], output: Path | None) -> int:
+def _check_all(names: list[str], output: Path | None, workers: int) -> int:
     """Print a line for every optimizer, and write the page if one was asked for."""
     from dfo_bench import matrix
 
     optimizers = matrix.variants(names or registry.names("optimizer"))
     found: list[matrix.Row] = []
-    for number, row in enumerate(matrix.rows(optimizers), 1):
+    for number, row in enumerate(matrix.rows(optimizers, workers), 1):
         found.append(row)
         print(f"[{number}/{len(optimizers)}] {row.optimizer}: {row.verdict}", flush=True)
     if output:
         _write(output, matrix.page(found, names))
         print(output)
-    return 0 if all(row.broken == "" for row in found) else 1
+    return 0 if not any(row.broken for row in found) else 1
 
 
 @app.command(epilog="Example: dfo-bench verify --store results/reference --runs 10")

@@ -10,6 +10,7 @@ DfoBenchError
 └── BusyError                   another process is writing this run
 """
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -56,3 +57,10 @@ class ReplayError(DfoBenchError):
 
 class BusyError(DfoBenchError):
     """Another process holds this run's journal."""
+
+
+def cause(error: BaseException) -> str:
+    """Say what an exception out of other people's code comes to: a module that is missing, or its own words."""
+    if missing := re.search(r"No module named '([\w.]+)'", str(error)):
+        return f"it needs the Python module {missing[1]}, which is not installed; install it or take another method"
+    return f"{type(error).__name__}: {error}"

@@ -1,17 +1,24 @@
 """Every optimizer there is, each method of a library included, checked in a process of its own: the matrix."""
 
 import multiprocessing
+import os
 import resource
+import signal
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
+from threading import Thread
 
 from dfo_bench import parameters, registry, testing
 from dfo_bench.component import Component
 from dfo_bench.errors import InputError
 
-CPU_LIMIT_S, SILENCE_LIMIT_S = 20, 60
-"""How much CPU one may take, and how long it may say nothing; then it is stopped, and what it has shown is kept."""
+CPU_LIMIT_S, IDLE_LIMIT_S = 20, 60
+"""How much CPU one may take, and how long it may use none; then it is stopped, and what it has shown is kept."""
 
 CHECKED = tuple(check for check in testing.CHECKS["optimizer"] if check is not testing.repeats_in_another_process)
 """The checks of the matrix: all but the one that starts a process, which costs more than all others together."""
@@ -22,16 +29,14 @@ class Row:
     """What is known of one optimizer."""
 
     optimizer: Component
-    broken: str | None = None
-    """What it breaks of its contract, "" for nothing, None where the time was over before all was checked."""
+    broken: str = ""
+    """What it breaks of its contract, or why that is not known; "" for nothing."""
     found: dict[str, str] = field(default_factory=dict)
     """What is reported of it, by title."""
 
     @property
     def verdict(self) -> str:
         """Whether it keeps its contract, in words."""
-        if self.broken is None:
-            return f"not checked within {CPU_LIMIT_S} s of CPU"
         return " ".join(self.broken.split()) or "kept"
 
 
@@ -51,35 +56,58 @@ def variants(names: Sequence[str]) -> list[Component]:
     return found
 
 
-def rows(optimizers: Sequence[Component]) -> Iterator[Row]:
-    """Check one after another, and yield what was found."""
+def rows(optimizers: Sequence[Component], workers: int = 1) -> Iterator[Row]:
+    """Check them, so many side by side, and yield what was found in their order."""
     # A server that has imported the libraries once: every child is a copy of it, and may hang or die.
     context = multiprocessing.get_context("forkserver")
     known = registry.sources("optimizer")
     context.set_forkserver_preload([__name__, *sorted({known[one.name].module for one in optimizers})])
-    for optimizer in optimizers:
-        ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=_check, args=(optimizer, theirs), daemon=True)
-        process.start()
-        theirs.close()
-        row = Row(optimizer)
-        try:
-            while ours.poll(SILENCE_LIMIT_S):
-                title, text = ours.recv()
-                if title:
-                    row.found[title] = text
-                else:
-                    row.broken = text
-        except EOFError:
-            pass
-        process.kill()
+    with ThreadPoolExecutor(workers) as pool:
+        yield from pool.map(partial(_row, context), optimizers)
+
+
+def _row(context: ForkServerContext, optimizer: Component) -> Row:
+    """Check one in a process of its own."""
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_check, args=(optimizer, theirs, IDLE_LIMIT_S), daemon=True)
+    process.start()
+    theirs.close()
+    row, checked = Row(optimizer), False
+    try:
+        while True:
+            title, text = ours.recv()
+            if title:
+                row.found[title] = text
+            else:
+                row.broken, checked = text, True
+    except EOFError:
         process.join()
-        yield row
+    if not checked:
+        row.broken = _end(process.exitcode)
+    return row
 
 
-def _check(optimizer: Component, connection: Connection) -> None:
+_IDLE = 75
+"""The exit status of a process that has waited too long."""
+
+
+def _end(status: int | None) -> str:
+    """Say why a process has ended before all was checked."""
+    if status == _IDLE:
+        return f"it hangs: no CPU used for {IDLE_LIMIT_S} s"
+    if status in (-signal.SIGKILL, -signal.SIGXCPU):
+        return f"not checked within {CPU_LIMIT_S} s of CPU"
+    return f"its process ended with {status}"
+
+
+def _check(optimizer: Component, connection: Connection, idle_limit_s: float) -> None:
     """Send the first thing that it breaks under an empty title, then what is reported of it."""
+    # What libraries print and warn of would stand between the lines of the matrix.
+    with open(os.devnull, "w") as nothing:
+        os.dup2(nothing.fileno(), 1)
+        os.dup2(nothing.fileno(), 2)
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT_S, CPU_LIMIT_S))
+    Thread(target=_end_when_idle, args=(idle_limit_s,), daemon=True).start()
     try:
         resolved = parameters.resolve("optimizer", optimizer)
         broken = next((p for _, p in testing.results(CHECKED, resolved) if p), "")
@@ -92,10 +120,19 @@ def _check(optimizer: Component, connection: Connection) -> None:
         connection.send(("", str(error)))
 
 
+def _end_when_idle(limit_s: float) -> None:
+    """End the process once it waits for nothing; a limit on time would also stop one that a busy machine delays."""
+    while True:
+        before = time.process_time()
+        time.sleep(limit_s)
+        if time.process_time() - before < 0.001 * limit_s:
+            os._exit(_IDLE)
+
+
 def page(found: Sequence[Row], names: Sequence[str]) -> str:
     """Return the matrix as a Markdown page; `names` are the plugins it was asked for, none for all."""
-    kept = [row for row in found if row.broken == ""]
-    broken = [row for row in found if row.broken != ""]
+    kept = [row for row in found if not row.broken]
+    broken = [row for row in found if row.broken]
     command = " ".join(["dfo-bench check optimizer", *names, "--all --output docs/optimizers.md"])
     lines = [_HEAD.format(command=command, count=len(found), kept=len(kept), race=_race(kept))]
     if names:

@@ -11,7 +11,7 @@ from dfo_bench import record, registry
 from dfo_bench.assemble import Assembly, assemble
 from dfo_bench.component import Component, component
 from dfo_bench.core import Task
-from dfo_bench.errors import InputError, StoreError, UnknownNameError
+from dfo_bench.errors import InputError, StoreError, UnknownNameError, cause
 from dfo_bench.journal import Log
 from dfo_bench.progress import Listener, shown
 from dfo_bench.run import mismatch
@@ -174,4 +174,4 @@ def _ask_once(assembly: Assembly) -> None:
         raise
     except (Exception, SystemExit) as error:
         name = assembly.spec.optimizer
-        raise InputError(f"optimizer {name} cannot be asked: {type(error).__name__}: {error}") from error
+        raise InputError(f"optimizer {name} cannot be asked: {cause(error)}") from error

@@ -36,6 +36,7 @@ from dfo_bench.core import (
     Space,
     Task,
 )
+from dfo_bench.errors import InputError, cause
 from dfo_bench.spec import RunSpec, streams
 from dfo_bench.threads import single_threaded
 
@@ -101,8 +102,10 @@ def results(checks: Sequence[Callable[[Any], str]], resolved: Component) -> Iter
         for check in checks:
             try:
                 yield title(check), check(resolved)
+            except InputError as error:
+                yield title(check), str(error)
             except Exception as error:
-                yield title(check), f"{type(error).__name__}: {error}"
+                yield title(check), cause(error)
 
 
 def title(check: Callable[[Any], str]) -> str:
@@ -126,8 +129,15 @@ def _drive(assembly: Assembly, answer: Callable[[Array], Array] = lambda losses:
         if len(points) == 0:
             raise AssertionError("ask returned no points")
         digests += points.digests()
-        optimizer.tell(answer(assembly.task.evaluate(points)))
+        optimizer.tell(answer(_evaluated(assembly.task, points)))
     return digests
+
+
+def _evaluated(task: Task, points: Points) -> Array:
+    """Return losses as the meter of a run tells them: nan, of points so far out that they overflow, is +inf."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        losses = task.evaluate(points)
+    return np.where(losses > -np.inf, losses, np.inf)
 
 
 def asks_well(plugin: Component) -> Problem:
@@ -191,17 +201,26 @@ def _global_state() -> str:
 def leaves_what_it_is_told(plugin: Component) -> Problem:
     """Tell changes neither the points nor the losses."""
     assembly = _assembly(plugin)
-    optimizer, _ = assembly.optimizer()
+    plain = issubclass(registry.load("optimizer", plugin.name), Optimizer)
+    optimizer = _in_box(plugin, assembly.task.space) if plain else assembly.optimizer()[0]
     spent = 0
     while spent < assembly.spec.budget:
-        points = optimizer.ask()
-        losses = assembly.task.evaluate(points)
+        asked: Any = optimizer.ask()
+        x: Array = asked if plain else asked.dense()
+        losses = _evaluated(assembly.task, Dense(x))
         spent += len(losses)
-        kept = points.dense().copy(), losses.copy()
-        optimizer.tell(losses)
-        if not (np.array_equal(points.dense(), kept[0]) and np.array_equal(losses, kept[1])):
+        kept = x.copy(), losses.copy()
+        optimizer.tell(*([x, losses] if plain else [losses]))
+        if not (np.array_equal(x if plain else asked.dense(), kept[0]) and np.array_equal(losses, kept[1])):
             return "what was told has changed afterwards"
     return ""
+
+
+def _in_box(plugin: Component, space: Space) -> Any:
+    """Build a plain optimizer in a task's own space."""
+    return registry.construct(
+        "optimizer", plugin, space, budget=spendable(plugin, _BUDGET), rng=np.random.default_rng(0)
+    )
 
 
 def survives_failures(plugin: Component) -> Problem:
@@ -224,13 +243,12 @@ def stays_inside(plugin: Component) -> str:
     if not issubclass(cls, Optimizer):
         return "none: the lift clips"
     task = Bowl(np.linspace(-0.5, 0.5, _DIM), bounded=True)
-    budget = spendable(plugin, _BUDGET)
-    optimizer = registry.construct("optimizer", plugin, task.space, budget=budget, rng=np.random.default_rng(0))
+    optimizer = _in_box(plugin, task.space)
     outside: list[bool] = []
-    while len(outside) < budget:
+    while len(outside) < optimizer.budget:
         x = optimizer.ask()
         outside += (x != task.space.clip(x)).any(axis=1).tolist()
-        optimizer.tell(x, task.evaluate(Dense(x)))
+        optimizer.tell(x, _evaluated(task, Dense(x)))
     return f"{np.mean(outside):.0%}"
 
 

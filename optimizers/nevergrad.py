@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -72,41 +72,40 @@ class Nevergrad(Optimizer):
     def ask(self) -> Array:
         """Return the next batch, shape (n, d)."""
         if not self._candidates:
-            self._prepare()
+            self._go_on([])
         return self.space.clip(np.array([candidate.value for candidate in self._candidates]))
-
-    def _prepare(self) -> None:
-        """Ask the library for the next batch, the last of a budget as short as that leaves it."""
-        count = max(1, min(self._workers, self.budget - self._told))
-        converged = self._asked(count)
-        if converged and self._method.recast:
-            self._restart()
-            self._asked(count)
-        elif converged and not self._noted:
-            self.events.append("a part of nevergrad's method has converged and asks random points from here on")
-            self._noted = True
-
-    def _asked(self, count: int) -> bool:
-        """Take candidates from the library; return whether it says that it has converged and these are random."""
-        with self._at_work() as warned:
-            self._candidates = [self._library.ask() for _ in range(count)]
-        return any(issubclass(warning.category, FinishedUnderlyingOptimizerWarning) for warning in warned)
 
     def tell(self, x: Array, losses: Array) -> None:
         """Tell the library, and let it think of the next batch at once."""
-        with self._at_work():
-            for candidate, loss in zip(self._candidates, losses.tolist(), strict=True):
+        self._go_on(losses.tolist())
+
+    def _go_on(self, losses: list[float]) -> None:
+        """Tell the library these losses of its candidates, and take the next from it, as few as the budget leaves.
+
+        A minimiser in a thread goes on as soon as it is told. Waiting for what it asks next keeps its draws in order.
+        """
+        with self._at_work() as warned:
+            for candidate, loss in zip(self._candidates, losses, strict=True):
                 self._library.tell(candidate, loss)
-        self._told += len(losses)
-        self._candidates = []
-        # A minimiser in a thread goes on as soon as it is told. Waiting for what it asks next keeps its draws in order.
-        if self._told < self.budget:
-            self._prepare()
+            self._told += len(losses)
+            left = self.budget - self._told
+            count = min(self._workers, left if losses else max(1, left))
+            self._candidates = [self._library.ask() for _ in range(count)]
+        if not any(issubclass(warning.category, FinishedUnderlyingOptimizerWarning) for warning in warned):
+            return
+        # What it has asked since are random points.
+        if self._method.recast:
+            self._restart()
+            with self._at_work():
+                self._candidates = [self._library.ask() for _ in range(count)]
+        elif not self._noted:
+            self.events.append("a part of nevergrad's method has converged and asks random points from here on")
+            self._noted = True
 
     @contextmanager
     def _at_work(self) -> Iterator[list[warnings.WarningMessage]]:
         """Lend the library a global generator, and yield its warnings instead of showing them."""
-        theirs, state = mtrand.get_bit_generator(), np.random.get_state(legacy=False)  # noqa: NPY002
+        theirs, half = mtrand.get_bit_generator(), _half_a_pair()
         mtrand.set_bit_generator(self._global)
         try:
             with warnings.catch_warnings(record=True) as warned:
@@ -115,6 +114,23 @@ class Nevergrad(Optimizer):
                 yield warned
         finally:
             mtrand.set_bit_generator(theirs)
-            # The swap drops the second half of a pair of old-style normals.
-            if state["has_gauss"]:
-                np.random.set_state(state)  # noqa: NPY002
+            if half:
+                np.random.set_state(half)  # noqa: NPY002
+
+
+_SMALL = np.random.SFC64(0)
+
+
+def _half_a_pair() -> dict[str, Any] | None:
+    """Return the state of NumPy's global generator if it keeps the second half of a pair of old-style normals.
+
+    Setting another generator would drop that. Whether there is one is part of a state which takes the Mersenne twister
+    0.1 ms to write down, as long as half an evaluation; so it is asked with a small generator in the other's place.
+    """
+    theirs = mtrand._rand._bit_generator
+    mtrand._rand._bit_generator = _SMALL
+    try:
+        half: int = np.random.get_state(legacy=False)["has_gauss"]  # noqa: NPY002
+    finally:
+        mtrand._rand._bit_generator = theirs
+    return np.random.get_state(legacy=False) if half else None  # noqa: NPY002
