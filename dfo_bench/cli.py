@@ -289,28 +289,78 @@ def _page(store: Any, refresh: int) -> str:
     )
 
 
-@app.command(epilog="Example: dfo-bench plot curve --store results/demo --output curve.pdf --style two-column")
+@app.command(
+    epilog="Examples: dfo-bench plot curve --store results/demo --output curve.pdf --style one-column; "
+    "dfo-bench plot wins --metric test_accuracy --margin 0.02; "
+    "dfo-bench plot table --store results/demo --output table.tex"
+)
 def plot(
-    kind: Annotated[str, typer.Argument(help="Which figure: curve.")],
+    kind: Annotated[str, typer.Argument(help="curve, ecdf, profile, rank, cd, wins, box, table, heatmap or overhead.")],
     store: StoreFrom = Path("results"),
     output: Annotated[
-        Path | None, typer.Option("--output", help="FILE.png, .pdf or .svg. [default: STORE/KIND.png]")
+        Path | None,
+        typer.Option(
+            "--output", help="FILE.png, .pdf or .svg; a table also .tex, .md or .csv. [default: STORE/KIND.png]"
+        ),
     ] = None,
     style: Annotated[str, typer.Option("--style", help="one-column or two-column.")] = "two-column",
+    metric: Annotated[
+        str | None, typer.Option("--metric", help="What runs are compared by, e.g. test_accuracy. [default: loss]")
+    ] = None,
+    budget: Annotated[
+        int | None,
+        typer.Option(
+            "--budget", help="Evaluations after which losses are compared. [default: each task's smallest budget]"
+        ),
+    ] = None,
+    counting: Annotated[
+        str | None,
+        typer.Option(
+            "--counting",
+            help="Failed and unfinished runs count with their best so far (last), as the worst (worst), or not (drop). "
+            "[default: last]",
+        ),
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option("--margin", help="Scores tie within this share of the larger. [default: 0.01]"),
+    ] = None,
 ) -> None:
-    """Draw a figure for a paper."""
-    from dfo_bench.report.figures import KINDS, save
+    """Draw a figure for a paper, legible in black and white.
+
+    curve: the incumbent's loss over evaluations. ecdf: the share of targets hit over evaluations. profile: data and
+    performance profiles. rank: mean ranks over the budget. cd: Friedman's test and the critical difference. wins: how
+    often each method beats each other. box: single runs. table: means and what is not told from the best. heatmap:
+    scores normalised by random search. overhead: the optimizer's seconds beside the task's.
+    """
+    from dfo_bench.report.figures import FORMATS, KINDS, READS, save
+    from dfo_bench.report.rules import parse_rules
+    from dfo_bench.report.standings import WRITERS, standings
     from dfo_bench.store import Store
 
     if kind not in KINDS:
         raise UnknownNameError("kind of plot", kind, KINDS)
+    given = {"metric": metric, "budget": budget, "counting": counting, "margin": margin}
+    for name, value in given.items():
+        if value is not None and name not in READS[kind]:
+            takers = ", ".join(one for one in KINDS if name in READS[one])
+            raise InputError(f"--{name} changes nothing in {kind}; it is for {takers}")
+    rules = parse_rules(metric, budget, counting, margin)
     opened = Store(store)
     path = output or opened.path / f"{kind}.png"
-    figure = KINDS[kind](opened.runs(), opened.curves(improvements=True), style=style)
-    try:
-        save(figure, path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from error
+    suffix = path.suffix.removeprefix(".").lower()
+    formats = [*FORMATS, *(WRITERS if kind == "table" else ())]
+    if suffix not in formats:
+        raise InputError(f"cannot write {str(path)!r}; the name must end in {', '.join('.' + f for f in formats)}")
+    runs, curves = opened.runs(), opened.curves(improvements=True)
+    if suffix in WRITERS:
+        _write(path, WRITERS[suffix](standings(runs, curves, rules), rules))
+    else:
+        figure = KINDS[kind](runs, curves, rules=rules, style=style)
+        try:
+            save(figure, path)
+        except OSError as error:
+            raise InputError(f"{path} cannot be written: {error.strerror}") from error
     print(path)
 
 

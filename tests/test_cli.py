@@ -47,6 +47,18 @@ def test_the_main_path_from_sweep_to_report(home: Path) -> None:
     plot = dfo_bench("plot", "curve", "--store", "demo", "--output", "curve.pdf", cwd=home)
     assert plot.returncode == 0, plot.stderr
     assert (home / "curve.pdf").read_bytes().startswith(b"%PDF")
+    table = ["plot", "table", "--store", "demo", "--output", "table.tex", "--counting", "worst", "--margin", "0.1"]
+    assert dfo_bench(*table, cwd=home).stdout == "table.tex\n"
+    assert r"\toprule" in (home / "table.tex").read_text()
+    for arguments, message in {
+        ("cd",): "needs 3 methods and 2 blocks (task and seed) that all of them have run, there are 2 and 2",
+        ("wins", "--metric", "test_acc"): "no metric of these runs named 'test_acc'",
+        ("box", "--budget", "61"): "budget 61 is not within 1 to 60, the smallest on toy",
+        ("wins", "--output", "wins.tex"): "cannot write 'wins.tex'; the name must end in .png, .pdf, .svg",
+    }.items():
+        refused = dfo_bench("plot", *arguments, "--store", "demo", cwd=home)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+        assert message in refused.stderr
 
 
 def test_a_yaml_file_describes_a_sweep_and_options_override_it(home: Path) -> None:
@@ -141,6 +153,10 @@ def test_ctrl_c_on_a_watched_report_gives_130_and_a_page_that_rests(home: Path) 
         (["sweep", "-t", "toy", "-o", "cma", "-s", "5-2"], "seeds '5-2'"),
         (["list", "optimisers"], "did you mean optimizers"),
         (["plot", "curv"], "no kind of plot named 'curv'; did you mean curve"),
+        (["plot", "curve", "--margin", "0.1"], "--margin changes nothing in curve; it is for wins, table"),
+        (["plot", "wins", "--margin", "2"], "margin must be a share from 0 to below 1, got 2"),
+        (["plot", "wins", "--counting", "wurst"], "did you mean worst"),
+        (["plot", "wins", "--store", "nowhere"], "nowhere does not exist"),
         (["status", "--store", "nowhere"], "nowhere does not exist"),
         (["report", "--store", "nowhere"], "nowhere does not exist"),
         (["export", "promts", "out"], "no format named 'promts'; did you mean prompts"),

@@ -15,7 +15,8 @@ import pytest
 
 from dfo_bench.core import Array
 from dfo_bench.errors import InputError
-from dfo_bench.report.figures import KINDS, draw_curve, save
+from dfo_bench.report.figures import KINDS, save
+from dfo_bench.report.figures.curve import draw_curve
 from dfo_bench.report.looks import looks
 from dfo_bench.report.page import build_page
 from dfo_bench.report.reproduce import commands

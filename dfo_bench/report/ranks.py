@@ -62,7 +62,7 @@ def friedman(scored: pd.DataFrame, metric: str = "loss", level: float = LEVEL) -
     return Friedman(ranks, float(statistic), float(p), blocks, left_out, critical, _groups(ranks, critical))
 
 
-@cache  # the quantile takes SciPy 20 ms
+@cache  # a quantile takes SciPy milliseconds
 def critical_difference(methods: int, blocks: int, level: float = LEVEL) -> float:
     """Return Nemenyi's difference of mean ranks: q sqrt(k (k + 1) / 6 n), q the studentized range over sqrt(2)."""
     q = stats.studentized_range.ppf(level, methods, np.inf) / np.sqrt(2)

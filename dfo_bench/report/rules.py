@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from dfo_bench.errors import InputError, UnknownNameError
 from dfo_bench.report.comparisons import MARGIN
 from dfo_bench.report.counting import Counting
 
@@ -22,3 +23,19 @@ class Rules:
 
 
 STANDARD = Rules()
+
+
+def parse_rules(metric: str | None, budget: int | None, counting: str | None, margin: float | None) -> Rules:
+    """Return the rules that a user has written, None for the standard ones; raise InputError for what is none."""
+    if counting is not None and counting not in list(Counting):
+        raise UnknownNameError("rule of counting", counting, Counting)
+    if margin is not None and not 0 <= margin < 1:
+        raise InputError(f"margin must be a share from 0 to below 1, got {margin:g}")
+    if budget is not None and budget < 1:
+        raise InputError(f"budget must be at least 1, got {budget}")
+    return Rules(
+        metric or STANDARD.metric,
+        budget,
+        STANDARD.counting if counting is None else Counting(counting),
+        STANDARD.margin if margin is None else margin,
+    )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dfo_bench.errors import InputError
 from dfo_bench.report.comparisons import differences
 from dfo_bench.report.counting import higher_is_better
 from dfo_bench.report.outcomes import scores
@@ -29,20 +30,23 @@ def standings(runs: pd.DataFrame, curves: pd.DataFrame, rules: Rules = STANDARD)
     """
     scored = scores(runs, curves, metric=rules.metric, budget=rules.budget, counting=rules.counting)
     finite = scored["score"].where(np.isfinite(scored["score"]))
+    if finite.isna().all():
+        raise InputError(f"nothing to show: none of the {len(scored)} runs that count has a {rules.name}")
     names = [scored["task"], scored["method"]]
     table = finite.groupby(names).agg(mean="mean", sd="std", n="count").reset_index()
     table["of"] = scored.groupby(names).size().to_numpy()
-    table["best"] = table["open"] = False
-    for _, members in table.groupby("task"):
-        whole = members[(members["n"] == members["of"]) & (members["n"] > 0)]
-        if whole.empty:
-            continue
-        at = whole["mean"].idxmax() if higher_is_better(rules.metric) else whole["mean"].idxmin()
-        table.loc[at, "best"] = True
-        if len(members) > 1:
-            own = scored[scored["task"] == table.loc[at, "task"]]
-            table.loc[members.index, "open"] = _open(own, str(table.loc[at, "method"]), members["method"], rules)
-    return table[STANDINGS]
+    parts = [_marked(members, scored, rules) for _, members in table.groupby("task", sort=True)]
+    return pd.concat(parts, ignore_index=True)[STANDINGS]
+
+
+def _marked(table: pd.DataFrame, scored: pd.DataFrame, rules: Rules) -> pd.DataFrame:
+    """Say of a task's methods which is the best, and which are open."""
+    whole = table.loc[(table["n"] == table["of"]) & (table["n"] > 0)].set_index("method")["mean"]
+    if whole.empty:
+        return table.assign(best=False, open=False)
+    best = str(whole.idxmax() if higher_is_better(rules.metric) else whole.idxmin())
+    own = scored[scored["task"] == table["task"].iloc[0]]
+    return table.assign(best=table["method"] == best, open=_open(own, best, table["method"], rules))
 
 
 def _open(scored: pd.DataFrame, best: str, methods: pd.Series, rules: Rules) -> list[bool]:
@@ -90,7 +94,7 @@ def to_markdown(table: pd.DataFrame, rules: Rules) -> str:
     shown = cells(table)
     rows = [["method", *map(escape, shown.columns)], ["---"] + ["---:"] * len(shown.columns)]
     for method, row in shown.iterrows():
-        best = [_is(table, "best", task, method) for task in shown]
+        best = [_best(table, str(task), str(method)) for task in shown]
         rows.append([escape(str(method)), *(f"**{t}**" if b else t for t, b in zip(row, best, strict=True))])
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join([*lines, "", f"{escape(note(rules, table))}.", ""])
@@ -106,7 +110,7 @@ def to_latex(table: pd.DataFrame, rules: Rules) -> str:
     rows = []
     for method, row in shown.iterrows():
         texts = [_latex(text) for text in row]
-        best = [_is(table, "best", task, method) for task in shown]
+        best = [_best(table, str(task), str(method)) for task in shown]
         rows.append(
             line([_latex(str(method)), *(rf"\textbf{{{t}}}" if b else t for t, b in zip(texts, best, strict=True))])
         )
@@ -138,8 +142,8 @@ def _latex(text: str) -> str:
     return "".join(_SPECIAL.get(letter, letter) for letter in text)
 
 
-def _is(table: pd.DataFrame, what: str, task: str, method: object) -> bool:
-    return bool(table.loc[(table["task"] == task) & (table["method"] == method), what].any())
+def _best(table: pd.DataFrame, task: str, method: str) -> bool:
+    return bool(table.loc[(table["task"] == task) & (table["method"] == method), "best"].any())
 
 
 def _cell(row: Any, number: Callable[[float], str], full: int) -> str:

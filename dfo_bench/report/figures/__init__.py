@@ -5,7 +5,7 @@ from collections.abc import Callable
 from matplotlib.figure import Figure
 
 from dfo_bench.report.figures.box import draw_box
-from dfo_bench.report.figures.canvas import save
+from dfo_bench.report.figures.canvas import FORMATS, save
 from dfo_bench.report.figures.cd import draw_cd
 from dfo_bench.report.figures.curve import draw_curve
 from dfo_bench.report.figures.ecdf import draw_ecdf
@@ -16,7 +16,7 @@ from dfo_bench.report.figures.rank import draw_rank
 from dfo_bench.report.figures.table import draw_table
 from dfo_bench.report.figures.wins import draw_wins
 
-__all__ = ["KINDS", "READS", "draw_curve", "save"]
+__all__ = ["FORMATS", "KINDS", "READS", "save"]
 
 KINDS: dict[str, Callable[..., Figure]] = {
     "curve": draw_curve,

@@ -26,6 +26,8 @@ from dfo_bench.report.statistics import spans_decades
 FEW = 5
 """From this number of runs on they have a box."""
 
+_OF = "\N{NO-BREAK SPACE}of\N{NO-BREAK SPACE}"
+
 
 def draw_box(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column") -> Figure:
     """Draw a panel a task: a point a run, the median of a method, and a box of quartiles where there are enough.
@@ -41,7 +43,7 @@ def draw_box(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDAR
     looks = methods_of(runs)
     columns = min(across, len(tasks))
     letters = int(0.36 * width / columns / SMALL)
-    lines = max(wrap(f"{name} (3 of 3)", letters).count("\n") + 1 for name in methods)
+    lines = max(wrap(f"{name} (3{_OF}3)", letters).count("\n") + 1 for name in methods)
     height = 0.65 + len(methods) * max(0.22, LINE * lines * 0.9)
     words = "runs and their median" + (
         f", quartiles from {FEW} runs on" if (scored.groupby(["task", "method"]).size() >= FEW).any() else ""
@@ -54,7 +56,7 @@ def draw_box(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDAR
             for place, method in enumerate(methods):
                 values = own.loc[own["method"] == method, "score"].to_numpy(dtype=float)
                 finite = values[np.isfinite(values)]
-                lacking = "" if len(finite) == len(values) else f" ({len(finite)} of {len(values)})"
+                lacking = "" if len(finite) == len(values) else f" ({len(finite)}{_OF}{len(values)})"
                 names.append(wrap(method + (lacking if len(values) else " (none)"), letters))
                 _draw(panel, finite, place, looks[method])
             panel.set_yticks(range(len(methods)), names, fontsize=7, linespacing=0.95)
@@ -63,7 +65,7 @@ def draw_box(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDAR
                 panel.set_xscale("log")
             panel.set_xlabel(rules.name)
             panel.grid(axis="x", alpha=0.25, linewidth=0.5)
-            name_panel(panel, task, style, columns)
+            name_panel(panel, task, style, columns, 0.6)
     return figure
 
 

@@ -48,21 +48,16 @@ MARKERS = {
     "circle": "o", "square": "s", "triangle-up": "^", "diamond": "D", "x": "x",
     "triangle-down": "v", "cross": "+", "star": "*", "pentagon": "p", "hexagon": "h",
 }  # fmt: skip
-HATCHES = ["", "////", "....", "\\\\\\\\", "xxxx", "----", "oo", "++++", "||||", "**"]
-
 SHADES = matplotlib.colors.LinearSegmentedColormap.from_list("shades", ["#ffffff", "#7fa3cc"])
 """From white to a blue on which black letters stand out; its lightness falls evenly, so it prints in grey."""
 
 
 def open_figure(
-    count: int, style: str, drawn: Sequence[Look] = (), title: str = "", *, height: float = PANEL, joined: bool = False
+    count: int, style: str, drawn: Sequence[Look] = (), title: str = "", *, height: float = PANEL
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure of so many panels over a legend of the looks; raise InputError for an unknown style.
-
-    `joined` panels stand one below the other in the two-column style, too.
-    """
+    """Return a figure of so many panels over a legend of the looks; raise InputError for an unknown style."""
     width, across = size(style)
-    columns = 1 if joined else min(across, count)
+    columns = min(across, count)
     rows = ceil(count / columns)
     names, ncols = _legend([one.label for one in drawn], width) if drawn else ([], 1)
     said = wrap(title, int(width / LETTER)) if title else ""
@@ -144,10 +139,9 @@ def wrap(text: str, letters: int) -> str:
     return "\n".join(piece.rstrip() for piece in pieces).replace("$", r"\$")
 
 
-def name_panel(axes: Axes, text: str, style: str, columns: int = 0) -> None:
-    """Put a wrapped title over a panel, one of so many side by side."""
-    width, across = size(style)
-    axes.set_title(wrap(text, int(width / (columns or across) / LETTER)))
+def name_panel(axes: Axes, text: str, style: str, columns: int, share: float = 1.0) -> None:
+    """Put a wrapped title over one of so many panels side by side, of whose room the axes have a share."""
+    axes.set_title(wrap(text, int(share * size(style)[0] / columns / LETTER)))
 
 
 def seeds(numbers: pd.Series) -> str:

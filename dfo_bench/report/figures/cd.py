@@ -13,7 +13,7 @@ from dfo_bench.report.ranks import Friedman, friedman
 from dfo_bench.report.rules import STANDARD, Rules
 
 _SIDE = 0.34
-"""The share of the width that names take on either side."""
+"""The largest share of the width that names take on either side."""
 
 
 def draw_cd(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column") -> Figure:
@@ -24,27 +24,29 @@ def draw_cd(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD
     width, _ = size(style)
     scored = scores(runs, curves, metric=rules.metric, budget=rules.budget, counting=rules.counting)
     test = friedman(scored, rules.metric)
-    names = {name: wrap(f"{name} ({rank:.2f})", int(_SIDE * width / SMALL) - 1) for name, rank in test.ranks.items()}
+    labels = {name: f"{name} ({rank:.2f})" for name, rank in test.ranks.items()}
+    side = min(_SIDE * width, SMALL * (max(map(len, labels.values())) + 2))
+    names = {name: wrap(label, int(side / SMALL) - 1) for name, label in labels.items()}
     half = (len(names) + 1) // 2
     ordered = list(names)
-    sides = [ordered[:half], ordered[half:][::-1]]
-    step = LINE * max(1 + name.count("\n") for name in names.values()) * 0.85 + 0.06
+    halves = [ordered[:half], ordered[half:][::-1]]
+    rows = {name: LINE * 0.85 * (1 + label.count("\n")) + 0.06 for name, label in names.items()}
     top = 0.45 + 0.11 * (len(test.groups) + 1)
-    height = top + half * step + 0.1 + LINE * 2
+    height = top + max(sum(rows[name] for name in part) for part in halves) + 0.1 + LINE * 2
     with matplotlib.rc_context(SETTINGS):
         figure = Figure(figsize=(width, height))
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set_axis_off()
         axes.set_xlim(0, width)
         axes.set_ylim(height, 0)  # in inches, downwards
-        left, right = _SIDE * width + 0.08, (1 - _SIDE) * width - 0.08
+        left, right = side + 0.08, width - side - 0.08
         unit = (right - left) / (len(names) - 1)
         place = {name: left + (rank - 1) * unit for name, rank in test.ranks.items()}
         _scale(axes, test, left, unit)
         for order, group in enumerate(test.groups):
             y = 0.55 + 0.11 * order
             axes.plot([place[group[0]] - 0.03, place[group[-1]] + 0.03], [y, y], color="black", lw=2.5)
-        _names(axes, sides, names, place, (left - 0.08, right + 0.08), top, step)
+        _names(axes, halves, names, place, (left - 0.08, right + 0.08), top, rows)
         words = f"Friedman over {test.n} blocks (task and seed): "
         words += f"χ² = {test.statistic:.2f}, p = {test.p:.2g}".replace(" = ", "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
         axes.text(width / 2, height - 0.06, wrap(words, int(width / LETTER)), ha="center", va="bottom", fontsize=7)
@@ -75,10 +77,11 @@ def _names(
     place: dict[str, float],
     ends: tuple[float, float],
     top: float,
-    step: float,
+    rows: dict[str, float],
 ) -> None:
     for side, end, align, shift in zip(sides, ends, ("right", "left"), (-0.04, 0.04), strict=True):
-        for order, name in enumerate(side):
-            y = top + (order + 0.5) * step
+        below = top
+        for name in side:
+            y, below = below + rows[name] / 2, below + rows[name]
             axes.plot([place[name], place[name], end], [0.42, y, y], color="black", lw=0.6)
             axes.text(end + shift, y, names[name], ha=align, va="center", fontsize=7, linespacing=0.95)

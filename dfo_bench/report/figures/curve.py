@@ -6,7 +6,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dfo_bench.errors import InputError
-from dfo_bench.report.counting import begun
 from dfo_bench.report.figures.canvas import (
     SETTINGS,
     draw_bands,
@@ -19,6 +18,7 @@ from dfo_bench.report.figures.canvas import (
 )
 from dfo_bench.report.intervals import LEVEL, median_level
 from dfo_bench.report.looks import SERIES, Look, looks
+from dfo_bench.report.outcomes import counted
 from dfo_bench.report.rules import STANDARD, Rules
 from dfo_bench.report.statistics import GROUP, curve_bands, spans_decades
 
@@ -31,7 +31,8 @@ def draw_curve(
     Raises InputError for an unknown style, and where no run has a loss: an empty figure says nothing.
     """
     size(style)
-    bands = curve_bands(runs, curves, counting=rules.counting)
+    members = counted(runs, rules.counting)
+    bands = curve_bands(members, curves, counting=rules.counting)
     bands = bands[np.isfinite(bands["median"].astype(float))].replace(np.inf, np.nan)
     if bands.empty:
         raise InputError(f"nothing to draw: no group of the {len(runs)} runs has a loss in half of its seeds yet")
@@ -40,7 +41,7 @@ def draw_curve(
     tasks = sorted(bands["task"].unique())
     methods = {label: one for label, one in methods_of(runs).items() if label in set(bands["method"])}
     with matplotlib.rc_context(SETTINGS):
-        figure, axes = open_figure(len(tasks), style, list(methods.values()), _legend_title(runs, rules, methods))
+        figure, axes = open_figure(len(tasks), style, list(methods.values()), _legend_title(members, methods))
         for panel, task in zip(axes, tasks, strict=True):
             own = bands[bands["task"] == task]
             draw_bands(panel, own, "evaluation", "median", methods)
@@ -52,8 +53,8 @@ def draw_curve(
     return figure
 
 
-def _legend_title(runs: pd.DataFrame, rules: Rules, methods: dict[str, Look]) -> str:
-    numbers = begun(runs, rules.counting).groupby(GROUP)["seed"].nunique()
+def _legend_title(runs: pd.DataFrame, methods: dict[str, Look]) -> str:
+    numbers = runs.groupby(GROUP)["seed"].nunique()
     if numbers.max() == 1:
         return "one seed: no bounds"
     level = median_level(int(numbers.min()))

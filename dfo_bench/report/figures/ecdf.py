@@ -30,7 +30,7 @@ def draw_ecdf(
     methods = {label: look for label, look in methods_of(runs).items() if label in set(found["method"])}
     numbers = found.groupby(["task", "method"])["seed"].nunique()
     words = f"share of runs and of {len(LADDER)} targets, from the beginning of a block to its best; "
-    words += f"mean and its 95% interval over {seeds(numbers)}{where(methods)}"
+    words += f"mean and its 95% interval over {seeds(numbers)} of each task{where(methods)}"
     with matplotlib.rc_context(SETTINGS):
         figure, axes = open_figure(len(panels), style, list(methods.values()), words)
         for panel, (name, members) in zip(axes, panels.items(), strict=True):

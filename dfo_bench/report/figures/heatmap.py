@@ -15,6 +15,9 @@ from dfo_bench.report.units import MISSING
 _SIDE = 0.3
 """The share of the width that names take."""
 
+_NARROW = 0.62
+"""Inches that a cell needs for an interval."""
+
 
 def draw_heatmap(
     runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column"
@@ -32,10 +35,11 @@ def draw_heatmap(
     names = [wrap(name, int(_SIDE * width / SMALL) - 1) for name in order]
     cell = (1 - _SIDE) * width / len(tasks)
     heads = [wrap(task, int(cell / SMALL) - 1) for task in tasks]
-    tall = max(0.26, LINE * max(1 + name.count("\n") for name in names))
+    tall = max(0.2 if cell > 2 or cell < _NARROW else 0.4, LINE * max(1 + name.count("\n") for name in names))
     head = LINE * max(1 + name.count("\n") for name in heads) + 0.08
     words = "loss on a scale of each task: 0 for random search of the same seed, 1 for the best of all runs; "
-    note = wrap(words + "mean over seeds, its 95% interval, number of seeds", int(width / LETTER))
+    shown = "its 95% interval, number of seeds" if cell >= _NARROW else "without intervals for want of room"
+    note = wrap(f"{words}mean over seeds, {shown}", int(width / LETTER))
     foot = 0.13 * (note.count("\n") + 1) + 0.12
     with matplotlib.rc_context(SETTINGS):
         height = head + tall * len(order) + foot
@@ -52,15 +56,27 @@ def draw_heatmap(
         axes.set_xticks(range(len(tasks)), heads, fontsize=7, linespacing=0.95)
         axes.set_yticks(range(len(order)), names, fontsize=7, linespacing=0.95)
         axes.tick_params(length=0, top=False, bottom=False, labeltop=True, labelbottom=False)
+        axes.set_xticks(np.arange(1, len(tasks)) - 0.5, minor=True)
+        axes.set_yticks(np.arange(1, len(order)) - 0.5, minor=True)
+        axes.grid(which="minor", color="white", linewidth=1)
+        axes.tick_params(which="minor", length=0)
         figure.text(0.5, 0.05 / height, note, ha="center", va="bottom", fontsize=7)
     return figure
 
 
 def _text(mean: float, low: float, high: float, n: int, cell: float) -> str:
-    """Write a cell in one line where it is wide, else in two."""
-    if not n or np.isnan(mean):
-        return "no scale" if n else MISSING
+    """Write a cell: in one line where it is wide, the mean alone where it is narrow."""
+    if not n:
+        return MISSING
     if np.isinf(mean):
-        return f"no loss, n {n}"
-    bounds = f"{low:.2f} to {high:.2f}, " if n > 1 else ""
-    return f"{round(mean, 2) + 0.0:.2f}{'  ' if cell > 1.5 else chr(10)}({bounds}n {n})"
+        return "no loss"
+    parts = [_number(mean)]
+    if cell >= _NARROW:
+        parts += [f"{_number(low)} to {_number(high)}"] if n > 1 else []
+        parts += [f"n {n}"]
+    return ("   " if cell > 2 else "\n").join(parts)
+
+
+def _number(value: float) -> str:
+    written = f"{round(value, 2) + 0.0:.2f}" if abs(value) < 100 else f"{value:.0e}"
+    return written.replace("-", "\N{MINUS SIGN}")

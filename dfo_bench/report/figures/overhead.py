@@ -50,6 +50,6 @@ def draw_overhead(
             panel.set_ylim(len(methods) - 0.5, -0.5)
             panel.set_xlabel("seconds an evaluation")
             panel.grid(axis="x", alpha=0.25, linewidth=0.5)
-            name_panel(panel, task, style, columns)
+            name_panel(panel, task, style, columns, 0.6)
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     return figure

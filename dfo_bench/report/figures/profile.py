@@ -18,7 +18,7 @@ def draw_profile(
     runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column"
 ) -> Figure:
     """Draw both profiles over the blocks of all tasks; raise InputError where nothing improves."""
-    size(style)
+    _, across = size(style)
     found = hits(runs, curves, np.array([TARGET]), budget=rules.budget, counting=rules.counting)
     methods = {label: look for label, look in methods_of(runs).items() if label in set(found["method"])}
     blocks = len(found[BLOCK].drop_duplicates())
@@ -35,5 +35,5 @@ def draw_profile(
         for panel, name in zip(axes, ("data profile", "performance profile"), strict=True):
             panel.set_ylim(-0.02, 1.02)
             panel.set_ylabel("share solved")
-            name_panel(panel, name, style)
+            name_panel(panel, name, style, across)
     return figure

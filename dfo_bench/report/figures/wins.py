@@ -45,11 +45,11 @@ def draw_wins(
         share = cell * count / height
         axes = figure.add_axes((_SIDE, 1 - share - 0.25 / height, cell * count / width, share))
         axes.imshow(np.ma.masked_invalid(shown), cmap=SHADES, vmin=0, vmax=1, aspect="auto")
-        for row in cells.itertuples():
-            x, y = order.index(row.second), order.index(row.first)
-            bounds = f"{100 * row.low:.0f}{TO}{100 * row.high:.0f}"
-            text = f"{100 * row.estimate:.0f}\n{bounds}\nn {row.n}" if row.n else MISSING
-            axes.text(x, y, text, ha="center", va="center", fontsize=letters, linespacing=1.05)
+        for first, second, n, *shares in cells[["first", "second", "n", "estimate", "low", "high"]].to_numpy():
+            middle, low, high = (f"{100 * share:.0f}" for share in shares)
+            text = f"{middle}\n{low}{TO}{high}\nn {n}" if n else MISSING
+            axes.text(order.index(second), order.index(first), text, ha="center", va="center", fontsize=letters,
+                      linespacing=1.05)  # fmt: skip
         for place in range(count):
             axes.plot([place - 0.5, place + 0.5], [place - 0.5, place + 0.5], color="grey", linewidth=0.6)
         axes.set_xticks(range(count), [str(place) for place in range(1, count + 1)])

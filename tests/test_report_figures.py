@@ -1,0 +1,201 @@
+"""Every kind of figure from a store with mishaps: names that do not fit, a failed run, losses of any size."""
+
+import re
+from itertools import combinations, product
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from dfo_bench.errors import InputError
+from dfo_bench.report.counting import Counting
+from dfo_bench.report.figures import KINDS, READS
+from dfo_bench.report.figures.canvas import wrap
+from dfo_bench.report.rules import Rules
+from tests.frames import Case, store_of
+
+Frames = tuple[pd.DataFrame, pd.DataFrame]
+
+LONG = "nevergrad:method=NGOpt,restarts=3/orthogonal:alpha=0.5,scale=1"
+METHODS = ["random", "cma:sigma=0.5", LONG, "cma:sigma=0.5/uniform", "start"]
+TASKS = ["agnews:model=roberta-large,prompt_tokens=10", "sphere:dim=1000", "a$b$_{"]
+
+
+@pytest.fixture(scope="module")
+def frames() -> Frames:
+    rng, seen, status, accuracy = np.random.default_rng(0), dict[Case, list[float]](), {}, {}
+    for (place, task), (order, name), seed in product(enumerate(TASKS), enumerate(METHODS), range(3)):
+        case = (task, name, seed)
+        time = np.arange(1, 2 if name == "start" else 41)
+        losses = 10.0 ** (3 * place) * (
+            1 + seed / 5 + np.exp(-time * (1 + order) / 60) + rng.exponential(0.1, len(time))
+        )
+        seen[case] = list(losses)
+        accuracy[case] = 0.5 + 0.1 * order + 0.01 * rng.normal()
+    cut = (TASKS[0], "random", 1)
+    seen[cut], status[cut] = seen[cut][:12], "failed"
+    del accuracy[cut]
+    lossless = (TASKS[1], "random", 0)
+    seen[lossless] = [np.nan] * 40
+    return store_of(seen, status=status, budget={cut: 40}, test_accuracy=accuracy)
+
+
+def covered(axes: Axes) -> list[tuple[str, str]]:
+    """Return the pairs of texts of a panel that overlap: in it, or at the ticks of one of its axes."""
+    found = []
+    ticks = [
+        [t.label1 if t.label1.get_visible() else t.label2 for t in axis.get_major_ticks() if _within(axis, t.get_loc())]
+        for axis in (axes.xaxis, axes.yaxis)
+        if axes.axison
+    ]
+    for texts in (*ticks, axes.texts):
+        boxes = [(text.get_text(), text.get_window_extent().padded(-1.5)) for text in texts if text.get_text()]
+        found += [(a, b) for (a, one), (b, other) in combinations(boxes, 2) if one.overlaps(other)]
+    return found
+
+
+def _within(axis: Axis, place: float) -> bool:
+    low, high = sorted(axis.get_view_interval())
+    return bool(low <= place <= high)
+
+
+@pytest.mark.parametrize("style", ["one-column", "two-column"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_figure_of_every_kind_has_its_style_and_no_text_is_cut_off_or_covered(
+    kind: str, style: str, frames: Frames
+) -> None:
+    figure = KINDS[kind](*frames, style=style)
+    FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
+    width, height = figure.get_size_inches()
+    ink = figure.get_tightbbox()
+    assert width == {"one-column": 3.4, "two-column": 7.0}[style]
+    assert any(axes.has_data() for axes in figure.axes)
+    assert (ink.x0, ink.y0) >= (-0.01, -0.01)
+    assert (ink.x1 <= width + 0.01, ink.y1 <= height + 0.01) == (True, True)
+    assert [pair for axes in figure.axes for pair in covered(axes)] == []
+
+
+def test_the_lines_of_every_figure_differ_without_colour(frames: Frames) -> None:
+    for kind in ("curve", "ecdf", "profile", "rank"):
+        for axes in KINDS[kind](*frames).axes:
+            lines = [line for line in axes.lines if np.size(line.get_xdata())]
+            assert len({(line.get_marker(), str(line.get_linestyle())) for line in lines}) == len(lines) >= 4
+
+
+def test_more_methods_than_fills_can_tell_apart_have_bars_at_their_last_markers(frames: Frames) -> None:
+    runs, curves = frames
+    few = runs[runs["optimizer"].isin(["random", "start"])]
+    assert len(KINDS["curve"](few, curves).axes[0].collections) == 2
+    many = KINDS["curve"](runs, curves)
+    assert "last marker" in many.legends[0].get_title().get_text().replace("\n", " ")
+
+
+def test_the_win_matrix_writes_estimate_interval_and_number_in_every_cell() -> None:
+    runs, curves = store_of({("s", name, seed): [loss] for name, loss in (("a", 1.0), ("b", 2.0)) for seed in range(3)})
+    written = [text.get_text() for text in KINDS["wins"](runs, curves).axes[0].texts]
+    assert written == ["100\n29\N{EN DASH}100\nn 3", "0\n0\N{EN DASH}71\nn 3"]  # exact bounds of 3 of 3
+
+
+def test_the_diagram_joins_what_is_within_the_critical_difference(frames: Frames) -> None:
+    seen = {("s", name, seed): [float(place)] for place, name in enumerate("abc") for seed in range(4)}
+    axes = KINDS["cd"](*store_of(seen)).axes[0]
+    said = [text.get_text() for text in axes.texts]
+    assert {"a · normal (1.00)", "b · normal (2.00)", "c · normal (3.00)", "CD = 1.66"} <= set(said)
+    assert len([line for line in axes.lines if line.get_linewidth() == 2.5]) == 2  # a with b, b with c
+
+
+def test_a_box_shows_every_run_and_says_how_many_have_none(frames: Frames) -> None:
+    panel = KINDS["box"](*frames).axes[2]
+    labels = ["".join(label.get_text().split()) for label in panel.get_yticklabels()]
+    assert panel.get_title().replace("\n", "") == "sphere:dim=1000"
+    assert "random·normal(2of3)" in labels
+    points = [line for line in panel.lines if line.get_linestyle() == "None"]
+    assert sum(np.size(line.get_xdata()) for line in points) == 14
+
+
+def test_a_heatmap_says_where_a_method_has_no_loss(frames: Frames) -> None:
+    seen = {("s", "random", 0): [2.0], ("s", "cma", 0): [1.0], ("s", "b", 0): [np.inf], ("t", "random", 0): [1.0]}
+    written = {text.get_text() for text in KINDS["heatmap"](*store_of(seen), style="one-column").axes[0].texts}
+    assert written == {"1.00\nn 1", "0.00\nn 1", "no loss", "—"}
+
+
+def test_a_figure_goes_by_the_rules_that_it_reads() -> None:
+    rng = np.random.default_rng(1)
+    seen = {("s", name, seed): list(10 - rng.random(6).cumsum()) for name in ("random", "a", "b") for seed in range(3)}
+    cut = ("s", "a", 1)
+    seen[cut] = seen[cut][:3]
+    accuracy = dict(zip(seen, rng.random(9), strict=True))
+    runs, curves = store_of(
+        seen, status={cut: "failed"}, budget={cut: 6}, task_seconds={cut: 90.0}, test_accuracy=accuracy
+    )
+    for kind, names in READS.items():
+        plain = _picture(KINDS[kind](runs, curves))
+        same = [name for name in names if _picture(KINDS[kind](runs, curves, rules=OTHER[name])) == plain]
+        assert same == [], kind
+
+
+OTHER = {
+    "metric": Rules(metric="test_accuracy"),
+    "budget": Rules(budget=2),
+    "counting": Rules(counting=Counting.DROP),
+    "margin": Rules(margin=0.9),
+}
+
+
+def _picture(figure: Figure) -> bytes:
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    return bytes(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize(
+    ("kind", "seen", "message"),
+    [
+        ("curve", {("s", "a", 0): [np.inf]}, "nothing to draw: no group of the 1 runs has a loss"),
+        ("ecdf", {("s", "a", 0): [1.0]}, "no run improves on the loss that its task begins with"),
+        ("profile", {("s", "a", 0): [np.nan]}, "no run improves"),
+        ("rank", {("s", "a", 0): [1.0]}, "ranks need two methods and a block"),
+        ("cd", {("s", "a", 0): [1.0], ("s", "b", 0): [1.0]}, "needs 3 methods and 2 blocks"),
+        ("wins", {("s", "a", 0): [1.0]}, "there is only a · normal; run another"),
+        ("box", {("s", "a", 0): [np.nan]}, "none of the 1 runs that count has a loss"),
+        ("table", {("s", "a", 0): [np.nan]}, "none of the 1 runs that count has a loss"),
+        ("heatmap", {("s", "a", 0): [1.0]}, "no run of random to normalise by; add some with -o random"),
+        ("overhead", {("s", "a", 0): []}, "none of the 1 runs has evaluations and their seconds"),
+    ],
+)
+def test_a_store_that_cannot_show_a_kind_is_refused_with_what_it_lacks(
+    kind: str, seen: dict[Case, list[float]], message: str
+) -> None:
+    runs, curves = store_of(seen, status={("s", "a", 0): "failed"})
+    with pytest.raises(InputError, match=re.escape(message)):
+        KINDS[kind](runs, curves)
+    with pytest.raises(InputError, match="the store holds no run yet"):
+        KINDS[kind](pd.DataFrame(), pd.DataFrame())
+    with pytest.raises(InputError, match="no style 'poster'; there are: one-column, two-column"):
+        KINDS[kind](runs, curves, style="poster")
+
+
+def test_methods_that_do_not_fit_are_refused_and_not_squeezed() -> None:
+    runs, curves = store_of({("s", f"m{place}", 0): [float(place)] for place in range(20)})
+    with pytest.raises(InputError, match="20 methods do not fit into one-column, which has room for 8"):
+        KINDS["wins"](runs, curves, style="one-column")
+
+
+@pytest.mark.parametrize(
+    ("text", "letters", "lines"),
+    [
+        ("cma · normal", 20, ["cma · normal"]),
+        ("cma · normal", 9, ["cma ·", "normal"]),
+        ("agnews:prompt_tokens=10,a=1", 16, ["agnews:", "prompt_tokens=10", ",a=1"]),
+        ("abcdefghijkl", 5, ["abcde", "fghij", "kl"]),
+        ("p = 1", 3, ["p =", "1"]),
+        ("a$b", 9, [r"a\$b"]),
+    ],
+)
+def test_a_name_is_broken_behind_its_punctuation(text: str, letters: int, lines: list[str]) -> None:
+    assert wrap(text, letters).split("\n") == lines
+    assert all(len(line) <= letters for line in wrap(text, letters).split("\n"))
