@@ -65,7 +65,8 @@ def compact(store: Path, folders: Iterable[Path]) -> tuple[list[Path], list[Path
         with _alone(store):
             _clean(store)
             packed = stamps(store, "summary.json")
-            new, known = [], []
+            new: list[Path] = []
+            known: list[Path] = []
             for folder in sorted(folders):
                 (known if folder.name in packed else new).append(folder)
             (store / FOLDER).mkdir(exist_ok=True)

@@ -10,7 +10,7 @@ from dfo_bench import record
 from dfo_bench.assemble import Assembly, assemble
 from dfo_bench.core import Points
 from dfo_bench.errors import InputError, ReplayError, RunError, StoreError
-from dfo_bench.journal import Journal, Log
+from dfo_bench.journal import FORMAT, Journal, Log
 from dfo_bench.measure import Measurer
 from dfo_bench.meter import Meter, Progress
 from dfo_bench.points import expand
@@ -62,7 +62,7 @@ def execute(spec: RunSpec, store: Path, progress: Progress = lambda spent, best,
 def header(assembly: Assembly) -> dict[str, Any]:
     """Return what the first line of a run's journal says."""
     return {
-        "format": record.FORMAT,
+        "format": FORMAT,
         "key": assembly.key,
         "spec": assembly.spec.to_json(),
         "shown": assembly.shown(),

@@ -79,7 +79,8 @@ def verify(store: Store, *, points: int = 3, runs: int | None = None, seed: int 
 
 def _shown(spec: RunSpec, summary: dict[str, Any]) -> RunSpec:
     """Return a spec with its components as people write them."""
-    return replace(spec, **{kind: parse(text) for kind, text in summary["shown"].items()})
+    components: dict[str, Any] = {kind: parse(text) for kind, text in summary["shown"].items()}
+    return replace(spec, **components)
 
 
 def _verify(

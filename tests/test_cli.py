@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -84,29 +85,57 @@ def test_brackets_in_names_and_errors_are_no_markup(home: Path, toys: Path) -> N
     assert "lost [/my] [bold]way" in dfo_bench("status", "--store", "demo", cwd=home).stdout
 
 
-def test_ctrl_c_gives_130_and_a_store_that_resumes(home: Path) -> None:
-    command = ["run", "-t", "toy:pause=0.02", "-o", "odd", "-d", "3", "-b", "500", "--store", "demo"]
+def interrupted(*command: str, cwd: Path, ready: Callable[[], bool]) -> str:
+    """Start a command, send it Ctrl-C when it is ready, and return what it said; it must end with 130."""
     process = subprocess.Popen(
         [sys.executable, "-m", "dfo_bench.cli", *command],
-        cwd=home,
+        cwd=cwd,
         stderr=subprocess.PIPE,
         text=True,
         # A shell's background job is started with Ctrl-C ignored, and so would be all that it starts.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    while process.poll() is None and not any(
-        p.read_bytes().count(b"\n") > 4 for p in home.glob("demo/*/journal.jsonl")
-    ):
+    while process.poll() is None and not ready():
         os.sched_yield()
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate()
     assert process.returncode == 130
     assert "Traceback" not in stderr
-    assert "the same command goes on from here" in stderr
+    return stderr
+
+
+def half_done(home: Path) -> list[str]:
+    """Interrupt a run in its middle, and return the command that goes on with it."""
+    command = ["run", "-t", "toy:pause=0.02", "-o", "odd", "-d", "3", "-b", "500", "--store", "demo"]
+
+    def under_way() -> bool:
+        return any(p.read_bytes().count(b"\n") > 4 for p in home.glob("demo/*/journal.jsonl"))
+
+    assert "the same command goes on from here" in interrupted(*command, cwd=home, ready=under_way)
+    return command
+
+
+def test_ctrl_c_gives_130_and_a_store_that_resumes(home: Path) -> None:
+    command = half_done(home)
     done = dfo_bench(*command, cwd=home)
     assert done.returncode == 0, done.stderr
     (run,) = json.loads(dfo_bench("status", "--store", "demo", "--json", cwd=home).stdout)
     assert (run["evaluations"], run["status"], run["attempts"]) == (500, "finished", 2)
+
+
+def test_ctrl_c_on_a_watched_report_gives_130_and_a_page_that_rests(home: Path) -> None:
+    half_done(home)
+    page = home / "demo" / "report.html"
+    watched: list[bool] = []
+
+    def written() -> bool:
+        if page.exists():
+            watched.append('data-refresh="10"' in page.read_text())
+        return bool(watched)
+
+    interrupted("report", "--store", "demo", "--watch", cwd=home, ready=written)
+    assert watched == [True]
+    assert 'data-refresh="0"' in page.read_text()
 
 
 @pytest.mark.parametrize(

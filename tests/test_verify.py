@@ -133,7 +133,7 @@ def test_what_is_drawn_depends_on_the_seed_alone(store: Store) -> None:
 @pytest.mark.parametrize("given", [{"points": -1}, {"runs": 0}])
 def test_a_sample_must_be_one(store: Store, given: dict[str, int]) -> None:
     with pytest.raises(InputError, match="points must be at least 0 and runs at least 1, got"):
-        list(verify(store, **given))  # type: ignore[arg-type]
+        list(verify(store, **given))
 
 
 def test_digests_are_those_of_sha256sum(store: Store) -> None:

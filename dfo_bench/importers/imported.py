@@ -18,7 +18,7 @@ from dfo_bench import record
 from dfo_bench.component import Component
 from dfo_bench.core import Array, Index
 from dfo_bench.errors import StoreError
-from dfo_bench.journal import Batch
+from dfo_bench.journal import FORMAT, Batch
 from dfo_bench.spec import RunSpec
 
 IMPORTED = "imported"
@@ -81,7 +81,7 @@ class ImportedRun:
         task_wall, optimizer_wall = self.seconds[-1].tolist()
         unknown = dict.fromkeys(("task_cpu", "optimizer_cpu", "measuring_wall"), np.nan)
         return {
-            "format": record.FORMAT,
+            "format": FORMAT,
             "key": self.spec.key(),
             "spec": self.spec.to_json(),
             "shown": {"optimizer": self.algorithm, "task": self.function, "projection": IMPORTED},

@@ -129,7 +129,7 @@ def _bands(
     frames = []
     for name, members in counted.groupby(list(by), sort=True):
         end = members["spent"].max()
-        if not end > 0:
+        if not (end > 0 and members["evaluations"].max() > 0):
             continue
         own = [steps.get(key, _NEVER) for key in members["key"]]
         if from_first:

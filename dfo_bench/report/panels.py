@@ -22,11 +22,12 @@ _STEPS = 80
 
 @dataclass(frozen=True)
 class Panel:
-    """One figure: its title, the value it shows over costs, and the numbers, plain JSON."""
+    """One figure: its title, the value it shows over costs, the numbers, plain JSON, and what it cannot show."""
 
     title: str
     value: str
     data: dict[str, Any]
+    note: str = ""
 
 
 def library() -> str:
@@ -69,7 +70,10 @@ def _panel(
             if axis == "evaluation":
                 medians.append(band["median"])
     log = bool(medians) and spans_decades(pd.concat(medians))
-    return Panel(title, value, {"value": value, "log": log, "groups": groups, "runs": _runs(runs, steps, look)})
+    known = dict.fromkeys(look[tuple(group)].label for group in runs[SERIES].to_numpy().tolist())
+    left = [label for label in sorted(known) if label not in groups]
+    note = f"{value.capitalize()}: too few runs of {', '.join(left)} have it." if left else ""
+    return Panel(title, value, {"value": value, "log": log, "groups": groups, "runs": _runs(runs, steps, look)}, note)
 
 
 def _runs(runs: pd.DataFrame, steps: pd.DataFrame, look: Looks) -> list[dict[str, Any]]:
