@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 from dfo_bench import registry
 from dfo_bench.component import Component
 from dfo_bench.core import Anchor, Array, Blend, Dense, Embedding, InputError, Space
+from dfo_bench.sweeps import sweep
 from dfo_bench.testing import check_plugin
 
 ON_DEMAND = ["hashing", "normal", "uniform"]
@@ -308,3 +309,18 @@ def test_prompts_of_another_space_are_refused_with_both_named(found: str) -> Non
         draw("pretrained", prompt_space(meaning="model 7"), prompts=found)
     with pytest.raises(InputError, match="use a text task of mode=add"):
         draw("pretrained", prompt_space(meaning=""), prompts=found)
+
+
+def test_a_sweep_on_a_task_that_the_prompts_are_not_of_is_refused_and_nothing_written(
+    found: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="has no prompts for this task's space"):
+        sweep(
+            tasks=["sphere"],
+            optimizers=["random"],
+            projections=[f"pretrained:prompts={found}"],
+            dim=3,
+            budget=3,
+            store=tmp_path / "store",
+        )
+    assert not (tmp_path / "store").exists()
