@@ -4,6 +4,7 @@ import os
 import resource
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -154,7 +155,9 @@ def test_a_torn_or_doubled_last_line_is_passed_over(store: Store, tmp_path: Path
 @contextmanager
 def read_only(folder: Path) -> Iterator[None]:
     """Take away the right to write from a folder and all in it, from root by being somebody else meanwhile."""
-    modes = {path: path.stat().st_mode for path in [folder, *folder.rglob("*"), *folder.parents[:3]]}
+    # pytest's own folders let nobody else through.
+    closed = [path for path in folder.parents if not path.stat().st_mode & stat.S_IXOTH]
+    modes = {path: path.stat().st_mode for path in [folder, *folder.rglob("*"), *closed]}
     for path in modes:
         path.chmod(0o555 if path.is_dir() else 0o444)
     nobody, root = 65534, os.geteuid() == 0
