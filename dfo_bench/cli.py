@@ -307,7 +307,7 @@ def _page(store: Any, refresh: int) -> str:
 
 @app.command(
     epilog="Examples: dfo-bench plot curve --store results/demo --output curve.pdf --style one-column; "
-    "dfo-bench plot wins --metric test_accuracy --margin 0.02; "
+    "dfo-bench plot curve --against tokens; dfo-bench plot wins --metric test_accuracy --margin 0.02; "
     "dfo-bench plot table --store results/demo --output table.tex"
 )
 def plot(
@@ -341,6 +341,14 @@ def plot(
         float | None,
         typer.Option("--margin", help="Scores tie within this share of the larger. [default: 0.01]"),
     ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            help="What a curve is drawn against: evaluation, examples, tokens, bytes_up_z, bytes_up_prompt, "
+            "bytes_down, task_seconds or total_seconds. [default: evaluation]",
+        ),
+    ] = None,
 ) -> None:
     """Draw a figure for a paper, legible in black and white.
 
@@ -356,12 +364,12 @@ def plot(
 
     if kind not in KINDS:
         raise UnknownNameError("kind of plot", kind, KINDS)
-    given = {"metric": metric, "budget": budget, "counting": counting, "margin": margin}
+    given = {"metric": metric, "budget": budget, "counting": counting, "margin": margin, "against": against}
     for name, value in given.items():
         if value is not None and name not in READS[kind]:
             takers = ", ".join(one for one in KINDS if name in READS[one])
             raise InputError(f"--{name} changes nothing in {kind}; it is for {takers}")
-    rules = parse_rules(metric, budget, counting, margin)
+    rules = parse_rules(metric, budget, counting, margin, against)
     opened = Store(store)
     path = output or opened.path / f"{kind}.png"
     suffix = path.suffix.removeprefix(".").lower()

@@ -129,8 +129,9 @@ def test_a_figure_goes_by_the_rules_that_it_reads() -> None:
     cut = ("s", "a", 1)
     seen[cut] = seen[cut][:3]
     accuracy = dict(zip(seen, rng.random(9), strict=True))
+    tokens = {case: 7.0 * len(losses) for case, losses in seen.items()}
     runs, curves = store_of(
-        seen, status={cut: "failed"}, budget={cut: 6}, task_seconds={cut: 90.0}, test_accuracy=accuracy
+        seen, status={cut: "failed"}, budget={cut: 6}, task_seconds={cut: 90.0}, test_accuracy=accuracy, tokens=tokens
     )
     for kind, names in READS.items():
         plain = _picture(KINDS[kind](runs, curves))
@@ -143,6 +144,7 @@ OTHER = {
     "budget": Rules(budget=2),
     "counting": Rules(counting=Counting.DROP),
     "margin": Rules(margin=0.9),
+    "against": Rules(against="tokens"),
 }
 
 
@@ -177,6 +179,26 @@ def test_a_store_that_cannot_show_a_kind_is_refused_with_what_it_lacks(
         KINDS[kind](pd.DataFrame(), pd.DataFrame())
     with pytest.raises(InputError, match="no style 'poster'; there are: one-column, two-column"):
         KINDS[kind](runs, curves, style="poster")
+
+
+def test_a_curve_against_a_cost_lies_where_the_run_had_spent_that_much() -> None:
+    seen = {("s", name, seed): [4.0, 2.0, 1.0] for name in ("a", "b") for seed in range(2)}
+    tokens = {case: 30.0 if case[1] == "a" else 300.0 for case in seen}
+    runs, curves = store_of(seen, tokens=tokens)
+    figure = KINDS["curve"](runs, curves, rules=Rules(against="tokens"))
+    panel = figure.axes[0]
+    assert panel.get_xlabel() == "tokens"
+    assert "median and quartiles over 2 seeds" in figure.legends[0].get_title().get_text()
+    ends = [(line.get_xdata()[-1], line.get_ydata()[-1]) for line in panel.lines if np.size(line.get_xdata())]
+    assert sorted(ends) == [(30.0, 1.0), (300.0, 1.0)]
+
+
+def test_a_curve_against_a_cost_is_refused_where_the_cost_is_unknown_or_runs_count_by_another_rule() -> None:
+    runs, curves = store_of({("s", "a", 0): [1.0]})
+    with pytest.raises(InputError, match="or none of them knows its tokens"):
+        KINDS["curve"](runs, curves, rules=Rules(against="tokens"))
+    with pytest.raises(InputError, match="leave out --counting"):
+        KINDS["curve"](runs, curves, rules=Rules(against="tokens", counting=Counting.DROP))
 
 
 def test_methods_that_do_not_fit_are_refused_and_not_squeezed() -> None:

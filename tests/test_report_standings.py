@@ -81,11 +81,13 @@ def test_a_store_without_a_score_has_no_table() -> None:
 
 
 def test_rules_are_read_as_users_write_them() -> None:
-    assert parse_rules(None, None, None, None) == Rules()
-    assert parse_rules("test_f1", 9, "drop", 0.0) == Rules("test_f1", 9, Counting.DROP, 0.0)
+    assert parse_rules(None, None, None, None, None) == Rules()
+    assert parse_rules("test_f1", 9, "drop", 0.0, "tokens") == Rules("test_f1", 9, Counting.DROP, 0.0, "tokens")
     with pytest.raises(UnknownNameError, match="no rule of counting named 'wurst'; did you mean worst"):
-        parse_rules(None, None, "wurst", None)
+        parse_rules(None, None, "wurst", None, None)
     with pytest.raises(InputError, match="margin must be a share from 0 to below 1, got 1"):
-        parse_rules(None, None, None, 1.0)
+        parse_rules(None, None, None, 1.0, None)
     with pytest.raises(InputError, match="budget must be at least 1, got 0"):
-        parse_rules(None, 0, None, None)
+        parse_rules(None, 0, None, None, None)
+    with pytest.raises(UnknownNameError, match="no cost named 'token'; did you mean tokens"):
+        parse_rules(None, None, None, None, "token")

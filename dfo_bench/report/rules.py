@@ -4,17 +4,22 @@ from dataclasses import dataclass
 
 from dfo_bench.errors import InputError, UnknownNameError
 from dfo_bench.report.comparisons import MARGIN
+from dfo_bench.report.costs import AXES
 from dfo_bench.report.counting import Counting
 
 
 @dataclass(frozen=True)
 class Rules:
-    """The metric, the budget at which losses are compared (None: the common one), failed runs, and what is a tie."""
+    """The metric, the budget at which losses are compared (None: the common one), failed runs, and what is a tie.
+
+    `against` is the cost that curves are drawn against, one of `costs.AXES`.
+    """
 
     metric: str = "loss"
     budget: int | None = None
     counting: Counting = Counting.LAST
     margin: float = MARGIN
+    against: str = "evaluation"
 
     @property
     def name(self) -> str:
@@ -25,10 +30,14 @@ class Rules:
 STANDARD = Rules()
 
 
-def parse_rules(metric: str | None, budget: int | None, counting: str | None, margin: float | None) -> Rules:
+def parse_rules(
+    metric: str | None, budget: int | None, counting: str | None, margin: float | None, against: str | None
+) -> Rules:
     """Return the rules that a user has written, None for the standard ones; raise InputError for what is none."""
     if counting is not None and counting not in list(Counting):
         raise UnknownNameError("rule of counting", counting, Counting)
+    if against is not None and against not in AXES:
+        raise UnknownNameError("cost", against, AXES)
     if margin is not None and not 0 <= margin < 1:
         raise InputError(f"margin must be a share from 0 to below 1, got {margin:g}")
     if budget is not None and budget < 1:
@@ -38,4 +47,5 @@ def parse_rules(metric: str | None, budget: int | None, counting: str | None, ma
         budget,
         STANDARD.counting if counting is None else Counting(counting),
         STANDARD.margin if margin is None else margin,
+        against or STANDARD.against,
     )

@@ -33,7 +33,7 @@ KINDS: dict[str, Callable[..., Figure]] = {
 """What `dfo-bench plot` offers; each takes runs, curves and the keywords `rules` and `style`."""
 
 READS = {
-    "curve": {"counting"},
+    "curve": {"counting", "against"},
     "ecdf": {"budget", "counting"},
     "profile": {"budget", "counting"},
     "rank": {"counting"},

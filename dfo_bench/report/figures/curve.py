@@ -1,4 +1,4 @@
-"""The incumbent's loss over evaluations."""
+"""The incumbent's loss over evaluations, or against what they cost."""
 
 import matplotlib
 import numpy as np
@@ -6,6 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dfo_bench.errors import InputError
+from dfo_bench.report.costs import AXES, loss_bands, spent
+from dfo_bench.report.counting import Counting
 from dfo_bench.report.figures.canvas import (
     SETTINGS,
     draw_bands,
@@ -26,37 +28,52 @@ from dfo_bench.report.statistics import GROUP, curve_bands, spans_decades
 def draw_curve(
     runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column"
 ) -> Figure:
-    """Draw a panel a task: of each group the median over seeds and its bootstrap bounds.
+    """Draw a panel a task: of each group the median over seeds and its bootstrap bounds, or, against a cost, quartiles.
 
-    Raises InputError for an unknown style, and where no run has a loss: an empty figure says nothing.
+    Raises InputError for an unknown style, and where no run has a loss, or the cost of none is known: an empty figure
+    says nothing.
     """
     size(style)
     members = counted(runs, rules.counting)
-    bands = curve_bands(members, curves, counting=rules.counting)
+    calls = rules.against == STANDARD.against
+    if calls:
+        bands = curve_bands(members, curves, counting=rules.counting)
+    elif rules.counting is Counting.LAST:
+        bands = loss_bands(members, spent(members, curves, curves), rules.against)
+        bands = bands.rename(columns={"lower": "low", "upper": "high"})
+    else:
+        raise InputError("against a cost runs count with their best so far; leave out --counting")
     bands = bands[np.isfinite(bands["median"].astype(float))].replace(np.inf, np.nan)
     if bands.empty:
-        raise InputError(f"nothing to draw: no group of the {len(runs)} runs has a loss in half of its seeds yet")
+        lacking = "" if calls else f", or none of them knows its {AXES[rules.against].name}"
+        raise InputError(
+            f"nothing to draw: no group of the {len(runs)} runs has a loss in half of its seeds yet{lacking}"
+        )
     look = looks(runs)
     bands = bands.assign(method=[look[group].label for group in bands[SERIES].itertuples(index=False, name=None)])
     tasks = sorted(bands["task"].unique())
     methods = {label: one for label, one in methods_of(runs).items() if label in set(bands["method"])}
     with matplotlib.rc_context(SETTINGS):
-        figure, axes = open_figure(len(tasks), style, list(methods.values()), _legend_title(members, methods))
+        figure, axes = open_figure(
+            len(tasks), style, list(methods.values()), _legend_title(members, methods, calls=calls)
+        )
         for panel, task in zip(axes, tasks, strict=True):
             own = bands[bands["task"] == task]
-            draw_bands(panel, own, "evaluation", "median", methods)
+            draw_bands(panel, own, rules.against, "median", methods)
             if spans_decades(own["median"]):
                 panel.set_yscale("log")
             name_panel(panel, task, style, min(size(style)[1], len(tasks)))
             panel.set_ylabel("loss of the incumbent")
-            panel.set_xlabel("evaluations")
+            panel.set_xlabel("evaluations" if calls else AXES[rules.against].name)
     return figure
 
 
-def _legend_title(runs: pd.DataFrame, methods: dict[str, Look]) -> str:
+def _legend_title(runs: pd.DataFrame, methods: dict[str, Look], *, calls: bool) -> str:
     numbers = runs.groupby(GROUP)["seed"].nunique()
     if numbers.max() == 1:
         return "one seed: no bounds"
+    if not calls:
+        return f"median and quartiles over {seeds(numbers)}{where(methods)}"
     level = median_level(int(numbers.min()))
     few = f" ({level:.0%} is what so few reach)" if level < LEVEL and numbers.min() > 1 else ""
     return f"median and its {LEVEL:.0%} bootstrap interval over {seeds(numbers)}{few}{where(methods)}"
