@@ -189,7 +189,8 @@ def test_a_curve_against_a_cost_lies_where_the_run_had_spent_that_much() -> None
     panel = figure.axes[0]
     assert panel.get_xlabel() == "tokens"
     assert "median and quartiles over 2 seeds" in figure.legends[0].get_title().get_text()
-    ends = [(line.get_xdata()[-1], line.get_ydata()[-1]) for line in panel.lines if np.size(line.get_xdata())]
+    drawn = [np.asarray(line.get_xydata()) for line in panel.lines]
+    ends = [tuple(points[-1]) for points in drawn if len(points)]
     assert sorted(ends) == [(30.0, 1.0), (300.0, 1.0)]
 
 
