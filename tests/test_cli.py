@@ -133,7 +133,8 @@ def test_ctrl_c_on_a_watched_report_gives_130_and_a_page_that_rests(home: Path) 
             watched.append('data-refresh="10"' in page.read_text())
         return bool(watched)
 
-    interrupted("report", "--store", "demo", "--watch", cwd=home, ready=written)
+    said = interrupted("report", "--store", "demo", "--watch", cwd=home, ready=written)
+    assert said == "dfo-bench: stopped\n"
     assert watched == [True]
     assert 'data-refresh="0"' in page.read_text()
 

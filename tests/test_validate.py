@@ -251,7 +251,10 @@ def test_without_names_all_that_need_no_parameter_are_run_and_the_others_named(
     )
     (tmp_path / "bound.py").write_text("def bound(*, fixture: str):\n    yield from ()\n")
     monkeypatch.setattr(validate, "__path__", [str(tmp_path)])
-    assert cli.validate() == 0
+    monkeypatch.setattr(sys, "argv", ["dfo-bench", "validate"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
     said = capsys.readouterr()
     assert "half" in said.out
     assert "2 seeds" in said.out

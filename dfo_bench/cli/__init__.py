@@ -1,0 +1,42 @@
+"""The command line. Exit status: 0 done, 1 some runs failed, 2 wrong input, 130 after Ctrl-C."""
+
+import sys
+
+import typer
+
+from dfo_bench.cli import plugins, report, run, store, validate
+from dfo_bench.errors import DfoBenchError, InputError
+
+app = typer.Typer(
+    name="dfo-bench",
+    help="Compare derivative-free optimizers on black-box language models.",
+    epilog="Begin with: dfo-bench sweep quickstart",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for module in (run, report, store, plugins, validate):
+    app.add_typer(module.commands)
+
+_UsageError = typer.BadParameter.__base__
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        # Typer turns Ctrl-C into a status of its own.
+        status = app(prog_name="dfo-bench", standalone_mode=False)
+        if status == 130:
+            raise KeyboardInterrupt
+    except (InputError, _UsageError) as error:  # type: ignore[misc]
+        message = error.format_message() if hasattr(error, "format_message") else str(error)
+        print(f"dfo-bench: {' '.join(message.split())}", file=sys.stderr)
+        status = 2
+    except (DfoBenchError, OSError) as error:
+        print(f"dfo-bench: {error}", file=sys.stderr)
+        status = 1
+    except KeyboardInterrupt:
+        print("dfo-bench: stopped", file=sys.stderr)
+        status = 130
+    sys.exit(status)

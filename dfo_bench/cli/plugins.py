@@ -1,0 +1,114 @@
+"""Commands about plugins: list, check and new."""
+
+import ast
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dfo_bench import registry
+from dfo_bench.cli._options import AsJson
+from dfo_bench.cli._output import print_table, table_of, write
+from dfo_bench.errors import InputError, UnknownNameError
+
+commands = typer.Typer()
+
+
+@commands.command("list", epilog="Example: dfo-bench list optimizers")
+def list_plugins(
+    kind: Annotated[str | None, typer.Argument(help="optimizers, tasks or projections; all where none.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the plugins there are, without importing any."""
+    kinds = [f"{name}s" for name in registry.KINDS]
+    if kind is not None and kind not in kinds:
+        raise UnknownNameError("kind of plugin", kind, kinds)
+    shown = [kind] if kind else kinds
+    found = {name: registry.sources(name.removesuffix("s")) for name in shown}
+    if as_json:
+        print(json.dumps({name: {n: vars(s) for n, s in sources.items()} for name, sources in found.items()}, indent=1))
+        return
+    for name, sources in found.items():
+        table = table_of(name, "what it is" if sources else "none")
+        for plugin, source in sources.items():
+            table.add_row(plugin, _first_line(source))
+        print_table(table)
+
+
+def _first_line(source: registry.Source) -> str:
+    """Return the first line of a plugin file's docstring, read without running the file."""
+    try:
+        return (ast.get_docstring(ast.parse(Path(source.where).read_text())) or "").partition("\n")[0]
+    except (OSError, SyntaxError, ValueError):
+        return source.where
+
+
+@commands.command(
+    epilog="Examples: dfo-bench check optimizer cma:popsize=10; "
+    "dfo-bench check optimizer --all --output docs/optimizers.md"
+)
+def check(
+    kind: Annotated[str, typer.Argument(help="optimizer, task or projection.")],
+    names: Annotated[
+        list[str] | None, typer.Argument(help="The plugins, with parameters where you like.", metavar="[NAME...]")
+    ] = None,
+    every: Annotated[
+        bool,
+        typer.Option("--all", help="Every optimizer, or those named, with every method of a library: a line for each."),
+    ] = False,
+    output: Annotated[Path | None, typer.Option("--output", help="With --all: a Markdown page to write.")] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="With --all: how many side by side.")] = 1,
+) -> int:
+    """Check that a plugin keeps its contract.
+
+    What is reported below the checks is not judged.
+    """
+    from dfo_bench.component import parse
+    from dfo_bench.testing import CHECKS, findings, reports
+
+    if kind not in CHECKS:
+        raise UnknownNameError("kind of plugin", kind, CHECKS)
+    if every:
+        if kind != "optimizer":
+            raise InputError(f"--all is for optimizers, got {kind}; name the {kind}s to check")
+        return _check_all(names or [], output, workers)
+    if not names:
+        raise InputError(f"no {kind} named; name at least one, or all optimizers with --all")
+    kept = True
+    for name in names:
+        table = table_of("check", "kept", "what was found", title=name)
+        for title, problem in findings(kind, parse(name)):
+            kept &= not problem
+            table.add_row(title, "no" if problem else "yes", problem)
+        for title, found in reports(parse(name)) if kind == "optimizer" else ():
+            table.add_row(title, "", found)
+        print_table(table)
+    return 0 if kept else 1
+
+
+def _check_all(names: list[str], output: Path | None, workers: int) -> int:
+    """Print a line for every optimizer, and write the page if one was asked for."""
+    from dfo_bench import matrix
+
+    optimizers = matrix.variants(names or registry.names("optimizer"))
+    found: list[matrix.Row] = []
+    for number, row in enumerate(matrix.rows(optimizers, workers), 1):
+        found.append(row)
+        print(f"[{number}/{len(optimizers)}] {row.optimizer}: {row.verdict}", flush=True)
+    if output:
+        write(output, matrix.page(found, names))
+        print(output)
+    return 0 if not any(row.broken for row in found) else 1
+
+
+@commands.command(epilog="Example: dfo-bench new optimizer my_search")
+def new(
+    kind: Annotated[str, typer.Argument(help="optimizer, task or projection.")],
+    name: Annotated[str, typer.Argument(help="The plugin's name, which is its file's name.")],
+) -> None:
+    """Write a plugin file to start from."""
+    from dfo_bench.scaffold import write_plugin
+
+    path, next_step = write_plugin(kind, name)
+    print(f"{path}\n{next_step}")
