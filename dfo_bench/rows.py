@@ -71,13 +71,18 @@ def improvements(key: str, curve: pa.Table) -> pa.Table:
     return evaluations(key, curve.filter(np.diff(curve["best"].to_numpy(), prepend=np.inf) < 0))
 
 
+def identity(header: dict[str, Any]) -> dict[str, Any]:
+    """Return what names a run in the frame, from the header of its journal."""
+    spec = {"selection": RunSpec.selection, **header["spec"]}
+    settings = {name: spec[name] for name in ("dim", "budget", "seed", "dev_every", "selection")}
+    return {"key": header["key"], **header["shown"], **settings}
+
+
 def row(summary: dict[str, Any]) -> dict[str, Any]:
     """Return a run's row of the frame."""
-    spec, seconds = {"selection": RunSpec.selection, **summary["spec"]}, summary["seconds"]
+    seconds = summary["seconds"]
     found = {
-        "key": summary["key"],
-        **summary["shown"],
-        **{name: spec[name] for name in ("dim", "budget", "seed", "dev_every", "selection")},
+        **identity(summary),
         **{name: summary[name] for name in ("status", "error", "best_loss", "evaluations")},
         "optimum": _number(summary["optimum"]),
     }

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dfo_bench import cache, packs, record, rows
+from dfo_bench import cache, packs, planned, record, rows
 from dfo_bench.cache import Cache
 from dfo_bench.errors import StoreError
 from dfo_bench.journal import FORMAT, Log, refuse_newer
@@ -97,6 +97,16 @@ class Store:
             return pd.DataFrame(columns=["key", *_ORDER, "status", "error", "best_loss", "evaluations"])
         frame: pd.DataFrame = pd.DataFrame(found).sort_values(_ORDER, ignore_index=True)
         return frame
+
+    def planned(self) -> pd.DataFrame:
+        """Return one row a run that the sweep started last has yet to begin: its key, and what names it."""
+        begun = set(self)
+        left = [rows.identity(run) for run in planned.read(self.path) if run["key"] not in begun]
+        return pd.DataFrame(left, columns=["key", *_ORDER]).sort_values(_ORDER, ignore_index=True)
+
+    def under_way(self) -> bool:
+        """Say whether a sweep has yet to end, be it at work or stopped."""
+        return bool(planned.read(self.path)) or bool((self.runs()["status"] == "unfinished").any())
 
     def curves(self, keys: Iterable[str] | None = None, improvements: bool = False) -> pd.DataFrame:
         """Return one row an evaluation (or an improvement): key, evaluation, loss, best, digest and seconds.

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dfo_bench import record, registry
+from dfo_bench import planned, record, registry
 from dfo_bench.assemble import Assembly, assemble
 from dfo_bench.component import Component, component
 from dfo_bench.core import Task
@@ -55,10 +55,12 @@ def sweep(
         tasks, optimizers, projections, dim=dim, budget=budget, seeds=seeds, dev_every=dev_every, selection=selection
     )
     with single_threaded():
-        keys = check(specs, Path(store))
+        runs = check(specs, Path(store))
     opened = Store.create(store)
-    with listener(list(keys)) as listen:
-        run_all(keys, opened.path, workers, listen)
+    planned.write(opened.path, list(runs.values()))
+    with listener(list(runs)) as listen:
+        run_all({spec: run["key"] for spec, run in runs.items()}, opened.path, workers, listen)
+    planned.forget(opened.path, list(runs.values()))
     return opened
 
 
@@ -111,8 +113,8 @@ def _whole(name: str, value: Any) -> int:
         raise InputError(f"{name} must be a whole number, got {value!r}") from None
 
 
-def check(specs: Sequence[RunSpec], store: Path) -> dict[RunSpec, str]:
-    """Build every distinct component once, ask each optimizer once, and return the specs of the runs with their keys.
+def check(specs: Sequence[RunSpec], store: Path) -> dict[RunSpec, dict[str, Any]]:
+    """Build every distinct component once, ask each optimizer once, and return the runs by spec, as planned.
 
     A spec's budget is cut to what its optimizer ever asks for. Whatever is wrong with a plugin, a parameter, a model,
     a data file or a journal that cannot go on is found here, before a store is made. A task is built for every seed:
@@ -121,7 +123,8 @@ def check(specs: Sequence[RunSpec], store: Path) -> dict[RunSpec, str]:
     tasks: dict[Component, Task] = {}
     built: set[tuple[Component, int]] = set()
     assemblies: dict[tuple[Component, Component, Component], Assembly] = {}
-    keys: dict[RunSpec, str] = {}
+    runs: dict[RunSpec, dict[str, Any]] = {}
+    keys: set[str] = set()
     others: list[str] = []
     for spec in specs:
         combination = spec.task, spec.projection, spec.optimizer
@@ -137,8 +140,10 @@ def check(specs: Sequence[RunSpec], store: Path) -> dict[RunSpec, str]:
         # Another seed changes neither what the key rests on nor what a journal must agree with.
         assembly = replace(assemblies[combination], spec=replace(assemblies[combination].spec, seed=spec.seed))
         # Two spellings of one run, "cma" and "cma:sigma=1.0", are one run.
-        if assembly.key not in keys.values():
-            keys[replace(spec, budget=assembly.spec.budget)] = assembly.key
+        if assembly.key not in keys:
+            keys.add(assembly.key)
+            run = {"key": assembly.key, "spec": assembly.spec.to_json(), "shown": assembly.shown()}
+            runs[replace(spec, budget=assembly.spec.budget)] = run
             others += _made_otherwise(assembly, store / assembly.key)
     if others:
         _logger.warning(
@@ -147,7 +152,7 @@ def check(specs: Sequence[RunSpec], store: Path) -> dict[RunSpec, str]:
             len(others),
             others[0],
         )
-    return keys
+    return runs
 
 
 def _made_otherwise(assembly: Assembly, folder: Path) -> list[str]:

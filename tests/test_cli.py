@@ -123,6 +123,17 @@ def test_ctrl_c_gives_130_and_a_store_that_resumes(home: Path) -> None:
     assert (run["evaluations"], run["status"], run["attempts"]) == (500, "finished", 2)
 
 
+def test_status_counts_the_runs_that_wait_for_their_turn(home: Path) -> None:
+    command = half_done(home)
+    (plan,) = home.glob("demo/planned.json")
+    data = json.loads(plan.read_text())
+    plan.write_text(json.dumps({**data, "runs": [*data["runs"], {**data["runs"][0], "key": "f" * 16}]}))
+    assert "demo: 1 unfinished, 1 not begun" in dfo_bench("status", "--store", "demo", cwd=home).stdout
+    rows = json.loads(dfo_bench("status", "--store", "demo", "--json", cwd=home).stdout)
+    assert [row["status"] for row in rows] == ["unfinished", "planned"]
+    assert dfo_bench(*command, cwd=home).returncode == 0
+
+
 def test_ctrl_c_on_a_watched_report_gives_130_and_a_page_that_rests(home: Path) -> None:
     half_done(home)
     page = home / "demo" / "report.html"

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.test_report_page import Frames, Page, numbers, one_task, page_of, run
+from tests.test_report_page import Frames, Page, html_of, numbers, one_task, page_of, run
 
 
 def told(*rows: dict[str, object], measures: pd.DataFrame | None = None) -> Page:
@@ -32,7 +32,18 @@ def whole(page: Page) -> Page:
 def test_no_finished_run() -> None:
     page = told(*(run(optimizer=o, seed=s, budget=9, evaluations=3, status="unfinished") for o in "ab" for s in (0, 1)))
     assert "No run has finished: everything below is preliminary." in page.text
-    assert "12 of 36 evaluations are made, of the runs that have begun" in page.text
+    assert "12 of 36 evaluations are made." in page.text
+
+
+def test_runs_that_have_not_begun() -> None:
+    frames = one_task(run(budget=9, evaluations=9))
+    planned = pd.DataFrame({"key": ["c" * 16, "d" * 16], "budget": [9, 4]})
+    waiting = Page(html_of(*frames, planned=planned))
+    assert "3 runs: 1 finished, 0 failed, 0 unfinished, 2 not begun." in waiting.text
+    assert "9 of 22 evaluations are made." in waiting.text
+    runs, curves, measures = (frame.iloc[:0] for frame in frames)
+    empty = Page(html_of(runs, curves, measures, planned=planned.head(1)))
+    assert "holds no run yet: there is nothing to show; 1 run of its sweep has not begun." in empty.text
 
 
 def test_one_run() -> None:

@@ -138,7 +138,9 @@ def page_of(runs: pd.DataFrame, curves: pd.DataFrame, measures: pd.DataFrame) ->
     return Page(html_of(runs, curves, measures))
 
 
-def html_of(runs: pd.DataFrame, curves: pd.DataFrame, measures: pd.DataFrame) -> str:
+def html_of(
+    runs: pd.DataFrame, curves: pd.DataFrame, measures: pd.DataFrame, planned: pd.DataFrame | None = None
+) -> str:
     return build_page(
         runs,
         curves,
@@ -146,6 +148,7 @@ def html_of(runs: pd.DataFrame, curves: pd.DataFrame, measures: pd.DataFrame) ->
         title="A <b>demo</b>",
         commands=["dfo-bench sweep -t 'a<b>'"],
         provenance={"torch": "2<3"},
+        planned=planned,
     )
 
 

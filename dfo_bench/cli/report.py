@@ -17,7 +17,9 @@ commands = typer.Typer()
 def report(
     store: StoreFrom = Path("results"),
     output: Annotated[Path | None, typer.Option("--output", help="The page. [default: STORE/report.html]")] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Write it anew every 10 s while runs are under way.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Write it anew every 10 s while a sweep is under way.")
+    ] = False,
 ) -> None:
     """Write one HTML page: curves, tables, costs.
 
@@ -28,11 +30,9 @@ def report(
 
     opened = Store(store)
     path = output or opened.path / "report.html"
-    quiet = _PATIENCE - 1
     try:
         while True:
-            quiet = 0 if (opened.runs()["status"] == "unfinished").any() else quiet + 1
-            watched = watch and quiet < _PATIENCE
+            watched = watch and opened.under_way()
             write(path, _page(opened, refresh=_LOOK_EVERY if watched else 0))
             if not watched:
                 break
@@ -45,9 +45,6 @@ def report(
 
 _LOOK_EVERY = 10
 """Seconds between two looks at a store that is watched."""
-
-_PATIENCE = 3
-"""After so many looks without a run under way a sweep has ended: between two runs it only seems so."""
 
 
 def _page(store: Any, refresh: int) -> str:
@@ -62,6 +59,7 @@ def _page(store: Any, refresh: int) -> str:
         title=store.path.resolve().name,
         commands=commands(runs, str(store.path)),
         provenance=provenance(store.made_with()),
+        planned=store.planned(),
         refresh=refresh,
     )
 

@@ -15,15 +15,20 @@ commands = typer.Typer()
 
 @commands.command(epilog="Example: dfo-bench status --store results/demo")
 def status(store: StoreFrom = Path("results"), as_json: AsJson = False) -> None:
-    """Say which runs have finished, failed or are under way."""
+    """Say which runs have finished, failed, are under way, or wait for their turn in the sweep started last."""
+    import pandas as pd
+
     from dfo_bench.store import Store
 
-    runs = Store(store).runs()
+    opened = Store(store)
+    runs, planned = opened.runs(), opened.planned()
     if as_json:
-        print(runs.to_json(orient="records", indent=1))
+        rows = [*runs.to_dict("records"), *planned.assign(status="planned").to_dict("records")]
+        print(pd.DataFrame(rows).to_json(orient="records", indent=1))
         return
-    counts = ", ".join(f"{number} {name}" for name, number in runs["status"].value_counts().items()) or "no runs"
-    print(f"{store}: {counts}")
+    counts = [f"{number} {name}" for name, number in runs["status"].value_counts().items()]
+    counts += [f"{len(planned)} not begun"] if len(planned) else []
+    print(f"{store}: {', '.join(counts) or 'no runs'}")
     left = runs[runs["status"] != "finished"]
     if len(left):
         table = table_of("key", "run", "evaluations", "best", "status")

@@ -65,16 +65,18 @@ def build_page(
     title: str,
     commands: list[str],
     provenance: dict[str, str],
+    planned: pd.DataFrame | None = None,
     refresh: int = 0,
 ) -> str:
     """Return the report of a store's frames as one HTML document; the store may be empty or unfinished.
 
-    `commands` reproduce the runs, `provenance` says with what they were made; both are shown as they are. A page that
-    is watched loads itself again every `refresh` seconds.
+    `commands` reproduce the runs, `provenance` says with what they were made; both are shown as they are. `planned` has
+    a row for each run that is yet to begin. A page that is watched loads itself again every `refresh` seconds.
     """
     return _TEMPLATES.get_template("page.html").render(
         title=title,
         content=Content() if runs.empty else _content(runs, curves, measures),
+        waiting=_waiting(planned),
         commands=commands,
         provenance=provenance,
         axes={name: asdict(axis) for name, axis in AXES.items()},
@@ -143,6 +145,13 @@ def _section(
         legend=[look[group] for group in sorted(set(runs[SERIES].itertuples(index=False, name=None)))],
         panels=drawn,
         tables=[results(groups, look), *judged, costs(groups, look)],
+    )
+
+
+def _waiting(planned: pd.DataFrame | None) -> dict[str, int]:
+    """Count the runs that are yet to begin, and sum their budgets."""
+    return (
+        {"runs": 0, "budget": 0} if planned is None else {"runs": len(planned), "budget": int(planned["budget"].sum())}
     )
 
 

@@ -1,0 +1,45 @@
+"""The runs of the sweep that was started last, kept in its store until it has ended: what has not begun is known, too.
+
+A sweep that is stopped leaves the file, and so does one that is killed. Another sweep into the same store replaces it:
+whoever changes a sweep and starts it again does not wait for what the first would have run.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dfo_bench.errors import StoreError
+from dfo_bench.journal import FORMAT, refuse_newer
+
+FILE = "planned.json"
+
+
+def write(store: Path, runs: Sequence[dict[str, Any]]) -> None:
+    """Put the plan of a sweep in place; each run is the `key`, `spec` and `shown` of its journal's header."""
+    unfinished = store / f"{FILE}.{os.getpid()}.tmp"
+    try:
+        unfinished.write_text(json.dumps({"format": FORMAT, "runs": list(runs)}) + "\n")
+        os.replace(unfinished, store / FILE)
+    except OSError as error:
+        raise StoreError(f"{store / FILE} cannot be written: {error.strerror}; free space and run again") from error
+
+
+def read(store: Path) -> list[dict[str, Any]]:
+    """Return the plan, empty where there is none."""
+    try:
+        data = json.loads((store / FILE).read_text())
+        version, runs = int(data["format"]), list(data["runs"])
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{store / FILE} is damaged; delete it, the runs are not in it") from error
+    refuse_newer(store / FILE, version)
+    return runs
+
+
+def forget(store: Path, runs: Sequence[dict[str, Any]]) -> None:
+    """Remove the plan of a sweep that has ended, where no other has replaced it."""
+    if read(store) == list(runs):
+        (store / FILE).unlink(missing_ok=True)
