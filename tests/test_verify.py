@@ -189,3 +189,9 @@ def test_the_command_says_what_agrees_publishes_only_that_and_checks_what_was_pu
         assert done.returncode == 1
         assert "1 runs do not agree" in done.stdout
     assert (store.path / digests.FILE).read_text() == before
+
+
+@pytest.mark.parametrize("name", ["reference", "reference-masked"])
+def test_a_store_published_here_is_as_it_was_published(name: str) -> None:
+    store = Store(Path(__file__).parent.parent / "results" / name)
+    assert digests.compare(store) == ([], [])
