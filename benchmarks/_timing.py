@@ -1,5 +1,6 @@
 """How every figure here is taken: CPU seconds of one process, variants in turn, several rounds, minimum and median."""
 
+import gc
 import platform
 import statistics
 import time
@@ -12,6 +13,8 @@ def in_turn(variants: Mapping[str, Callable[[], object]], rounds: int) -> dict[s
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for round_ in range(rounds + 1):
         for name, run in variants.items():
+            # What one variant leaves behind is not to be collected at the cost of the next.
+            gc.collect()
             begin = time.process_time()
             run()
             if round_:
