@@ -177,6 +177,17 @@ def test_failures_and_plateaus_are_survived_to_the_end_of_the_budget(name: str, 
     assert np.isfinite(x).all()
 
 
+@pytest.mark.parametrize("loss", [bowl, fail_all, plateau])
+@pytest.mark.parametrize("bound", [None, 1.0])
+@pytest.mark.parametrize("name", [name for name in PLAIN if name != "xnes"])
+def test_a_single_dimension_is_searched_to_the_end_of_the_budget(name: str, bound: float | None, loss: Loss) -> None:
+    space = wide(dim=1, bound=bound)
+    x = np.concatenate(drive(plain(name, space, budget=120), loss, 120))
+    assert x.shape[1] == 1
+    assert np.isfinite(x).all()
+    assert np.array_equal(space.clip(x), x)
+
+
 @pytest.mark.parametrize("name", PLAIN)
 def test_parameters_have_defaults(name: str) -> None:
     for parameter in parameters.parameters("optimizer", registry.load("optimizer", name)).values():
