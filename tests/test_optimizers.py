@@ -315,6 +315,16 @@ def test_the_first_step_of_spsa_is_as_long_as_asked_in_any_unit_of_the_losses(un
     assert pair.mean() == pytest.approx(-0.25 * 4.0)
 
 
+def test_the_perturbation_and_the_steps_of_spsa_fall_as_its_equations_say() -> None:
+    space = Space(1, None, None, Anchor.origin(1), 2.0)
+    _, *pairs = drive(plain("spsa", space, budget=100, c=0.1, step=0.25), lambda x: 3 * x[:, 0], 40)
+    k = np.arange(1, 11)
+    assert [abs(float(pair[0, 0] - pair[1, 0])) / 2 for pair in pairs] == pytest.approx(2.0 * 0.1 / (k + 1) ** 0.101)
+    # A is a tenth of 50 iterations, and a makes the first step 0.25 scales long.
+    steps = -np.diff([0.0, *(pair.mean() for pair in pairs)])
+    assert steps == pytest.approx(2.0 * 0.25 * (6 / (5 + k)) ** 0.602)
+
+
 def test_spsa_stays_near_where_the_loss_grows_faster_than_it_can_follow() -> None:
     x = np.concatenate(drive(plain("spsa", SPACES["free"], step=2.0), lambda x: (x**4).sum(axis=1) ** 2, 400))
     assert np.abs(x).max() < 10
@@ -352,6 +362,18 @@ def test_the_first_step_of_zo_adam_is_the_learning_rate_in_every_coordinate() ->
     assert np.allclose(np.abs(move), 0.25 * 0.5)
     uphill = (first[0] - first[1]) * (bowl(first)[0] - bowl(first)[1])
     assert np.array_equal(np.sign(move), -np.sign(uphill))
+
+
+def test_adam_takes_the_steps_of_torch() -> None:
+    adam = importlib.import_module("dfo_bench.optimizers._adam").Adam(3)
+    theirs = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    reference = torch.optim.Adam([theirs], lr=1.0)
+    ours = np.zeros(3)
+    for gradient in np.random.default_rng(0).standard_normal((20, 3)) * [1e-6, 1.0, 1e6]:
+        theirs.grad = torch.from_numpy(gradient)
+        reference.step()
+        ours -= adam.step(gradient)
+        assert ours == pytest.approx(theirs.detach().numpy(), rel=1e-9)
 
 
 # xnes
@@ -394,6 +416,25 @@ def test_the_trust_region_of_turbo_shrinks_without_success_until_it_begins_anew(
     assert spread[6] < 0.1 * spread[0]
     assert optimizer.events == ["the trust region vanished after 41 evaluations; restarted"]
     assert np.abs(rest[7] - start[0]).max() > spread[0]
+
+
+@pytest.mark.parametrize(("successes", "evaluations"), [(2, 6 + 10 + 7 * 5), (3, 6 + 15 + 8 * 5), (6, 6 + 30 + 8 * 5)])
+def test_the_trust_region_of_turbo_doubles_after_three_successes_in_a_row_up_to_twice_its_first_length(
+    successes: int, evaluations: int
+) -> None:
+    # With a batch above the dimension every failure halves it: 7 times from 0.8 to below 2^-7, 8 times from 1.6.
+    losses = iter([*range(100, 99 - successes, -1), *[1_000] * 20])
+    optimizer = plain("turbo", SPACES["box"], batch=5, points=15)
+    drive(optimizer, lambda x: np.full(len(x), float(next(losses))), evaluations)
+    assert optimizer.events == [f"the trust region vanished after {evaluations} evaluations; restarted"]
+
+
+def test_a_candidate_of_turbo_differs_from_the_incumbent_in_about_twenty_coordinates() -> None:
+    optimizer = plain("turbo", wide(dim=100, start=0.1), budget=40, batch=10, points=40)
+    _, *batches = drive(optimizer, lambda x: np.where((x == 0.1).all(axis=1), 0.0, 1.0), 60)
+    moved = np.concatenate([~np.isclose(batch, 0.1, rtol=0, atol=1e-12) for batch in batches])
+    assert moved.any(axis=1).all()
+    assert moved.sum(axis=1).mean() == pytest.approx(20, abs=4)
 
 
 def test_the_gradient_of_the_likelihood_of_a_process_is_that_of_its_differences() -> None:
