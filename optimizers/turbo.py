@@ -74,7 +74,7 @@ class Turbo(Optimizer):
         lower, upper = np.clip(centre - sides / 2, 0, 1), np.clip(centre + sides / 2, 0, 1)
         count = max(self._batch, min(100 * dim, _CANDIDATES))
         candidates = qmc.Sobol(dim, rng=self.rng).random_base2(count.bit_length())[:count]
-        # A candidate differs from the centre in each coordinate with probability min(1, 20 / d)
+        # Supplement D: a candidate differs from the centre in each coordinate with probability min(1, 20 / d)
         moved = self.rng.random((count, dim)) < min(1.0, 20 / dim)
         still = np.flatnonzero(~moved.any(axis=1))
         moved[still, self.rng.integers(dim, size=len(still))] = True
@@ -92,6 +92,7 @@ class Turbo(Optimizer):
             success = losses.min() < self._losses.min()
             self._successes, self._failures = (self._successes + 1, 0) if success else (0, self._failures + 1)
         self._u, self._losses = np.concatenate([self._u, self._asked]), np.concatenate([self._losses, losses])
+        # Section 2: double L after tau_succ successes in a row, halve it after tau_fail failures, restart below L_min
         if self._successes == _SUCCESSES:
             self._length, self._successes = min(2 * self._length, _MAX), 0
         elif self._failures == self._patience:
