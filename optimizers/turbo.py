@@ -4,7 +4,7 @@ import numpy as np
 from pydantic import PositiveFloat, PositiveInt
 from scipy.stats import qmc
 
-from dfo_bench.core import Array, Optimizer, Space
+from dfo_bench.core import Array, InputError, Optimizer, Space
 
 from ._embedded import BOX
 from ._gp import GaussianProcess
@@ -38,6 +38,8 @@ class Turbo(Optimizer):
     ) -> None:
         """`batch` is the paper's q; `box`, 5 where it is None, is for a space without bounds."""
         super().__init__(space, budget=budget, rng=rng)
+        if space.dim > qmc.Sobol.MAXDIM:
+            raise InputError(f"the candidates of turbo have at most {qmc.Sobol.MAXDIM} dimensions, not {space.dim}")
         if space.lower is not None and space.upper is not None:
             self._corner: float | Array = space.lower
             self._width = space.upper - space.lower

@@ -408,6 +408,12 @@ def test_turbo_spends_at_most_a_quarter_of_the_budget_on_its_start_up() -> None:
     assert len(plain("turbo", space, budget=100, batch=5).ask()) == 25
 
 
+@pytest.mark.parametrize("name", ["sobol", "turbo"])
+def test_more_dimensions_than_a_sobol_sequence_has_are_refused_before_the_first_point(name: str) -> None:
+    with pytest.raises(InputError, match="at most 21201 dimensions, not 21202"):
+        plain(name, wide(dim=21_202))
+
+
 def test_the_trust_region_of_turbo_shrinks_without_success_until_it_begins_anew() -> None:
     optimizer = plain("turbo", SPACES["box"], batch=5, points=15)
     best = SPACES["box"].start.dense()
