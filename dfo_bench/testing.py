@@ -259,20 +259,23 @@ def seeds_differ(plugin: Component) -> str:
 
 def beats_random_search_in_2(plugin: Component) -> str:
     """Random search, d = 2."""
-    return _against_random_search(plugin, 2)
+    return race(plugin, 2)
 
 
 def beats_random_search_in_10(plugin: Component) -> str:
     """Random search, d = 10."""
-    return _against_random_search(plugin, 10)
+    return race(plugin, 10)
 
 
 RACE_SEEDS, RACE_BUDGET, RACE_LEVEL = 6, 100, 0.05
 """Runs and evaluations of the race against random search, and how often it may call equals better or worse."""
 
 
-def _against_random_search(plugin: Component, dim: int) -> str:
-    """Compare the best losses of shifted spheres with those of 60 random searches: Mann & Whitney, two-sided."""
+def race(plugin: Component, dim: int, budget: int = RACE_BUDGET) -> str:
+    """Compare the best losses of shifted spheres with those of 60 random searches: Mann & Whitney, two-sided.
+
+    Return better, equal or worse; `plugin` has all its parameters, as `parameters.resolve` returns it.
+    """
     rng = np.random.default_rng(0)
 
     def shift() -> Array:
@@ -280,10 +283,10 @@ def _against_random_search(plugin: Component, dim: int) -> str:
 
     best: list[float] = []
     for seed in range(RACE_SEEDS):
-        budget = spendable(plugin, RACE_BUDGET)
-        spec = RunSpec(Component("bowl"), plugin, Component("whole"), dim, budget, seed)
+        spent = spendable(plugin, budget)
+        spec = RunSpec(Component("bowl"), plugin, Component("whole"), dim, spent, seed)
         best.append(min(_losses(Assembly(spec, Bowl(shift(), bounded=True), Whole()))))
-    draws = [((rng.uniform(-1, 1, (RACE_BUDGET, dim)) - shift()) ** 2).sum(axis=1).min() for _ in range(60)]
+    draws = [((rng.uniform(-1, 1, (budget, dim)) - shift()) ** 2).sum(axis=1).min() for _ in range(60)]
     if mannwhitneyu(best, draws).pvalue > RACE_LEVEL:
         return "equal"
     return "better" if np.median(best) < np.median(draws) else "worse"

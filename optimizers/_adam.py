@@ -14,8 +14,9 @@ class Adam:
         self._m, self._v, self._t = np.zeros(dim), np.zeros(dim), 0
 
     def step(self, gradient: Array) -> Array:
-        """Return the step, to be subtracted, for a learning rate of 1 (the paper's algorithm 1)."""
+        """Return the step, to be subtracted, for a learning rate of 1."""
         self._t += 1
+        # Algorithm 1, line by line: both moments, their correction for the start at 0, and the step.
         self._m = _BETA1 * self._m + (1 - _BETA1) * gradient
         self._v = _BETA2 * self._v + (1 - _BETA2) * gradient**2
         m, v = self._m / (1 - _BETA1**self._t), self._v / (1 - _BETA2**self._t)

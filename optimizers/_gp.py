@@ -35,7 +35,7 @@ class GaussianProcess:
         self._weights: Array = cho_solve((self._factor, True), y)
 
     def _likelihood(self, logs: Array) -> tuple[float, Array]:
-        """Return the negative log marginal likelihood and its gradient (equations 2.30 and 5.9)."""
+        """Return the negative log marginal likelihood, less its constant, and the gradient (equations 2.30 and 5.9)."""
         lengths, signal, noise = np.exp(logs[:-2]), np.exp(logs[-2]), np.exp(logs[-1])
         scaled = self._x / lengths
         squares = _squares(scaled, scaled)

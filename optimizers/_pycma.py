@@ -50,6 +50,8 @@ class Pycma(Optimizer):
             "randn": self._randn,
             "verbose": -10,  # prints nothing, writes no files, reads no cma_signals.in
         }
+        if self.space.dim == 1:
+            options["maxstd"] = np.inf  # pycma keeps the step below a third of a box, and in one dimension cannot
         if self._variant == "sep":
             options["CMA_diagonal"] = True
         elif self._variant == "vkd":

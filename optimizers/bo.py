@@ -1,4 +1,7 @@
-"""Bayesian optimization: expected improvement on a Gaussian process (Jones et al., 1998), by optuna's GPSampler."""
+"""Bayesian optimization: expected improvement on a Gaussian process (Jones, Schonlau & Welch, 1998), by optuna.
+
+Its GPSampler maximises the logarithm of the improvement, which has the same maximum (Ament et al., NeurIPS 2023).
+"""
 
 import numpy as np
 import optuna
@@ -19,7 +22,7 @@ class Bo(Optimizer):
     """A Gaussian process for the first points, then CMA-ES in the same box from their incumbent.
 
     A process on n points costs O(n^3), so it must end early for 8,000 evaluations to be feasible. Both search
-    u in [-1, 1]^d, which is the space's box, or `box` scales to each side of its start.
+    u in [-1, 1]^d, which is the space's box, or `box` scales to each side of its start; the start itself is not asked.
     """
 
     def __init__(

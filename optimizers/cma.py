@@ -12,7 +12,7 @@ from ._pycma import Pycma, Variant
 
 
 class Cma(Pycma):
-    """CMA-ES with the population of Black-Box Tuning (Sun et al., 2022)."""
+    """CMA-ES with the population and the first step of Black-Box Tuning (Sun et al., ICML 2022)."""
 
     variants: ClassVar[Mapping[str, Sequence[str]]] = {"variant": get_args(Variant)}
 

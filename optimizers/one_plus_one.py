@@ -1,4 +1,7 @@
-"""(1+1)-ES with the 1/5 success rule (Rechenberg, 1973), as in Kern et al., Natural Computing 3, 2004."""
+"""(1+1)-ES with the 1/5 success rule (Rechenberg, 1973), as in Kern et al., Natural Computing 3, 2004.
+
+The damping is that of Hansen, Arnold & Auger, Evolution strategies, 2015, section 3.1.
+"""
 
 import numpy as np
 from pydantic import PositiveFloat
@@ -10,7 +13,10 @@ _RANGE = 1e12
 
 
 class OnePlusOne(Optimizer):
-    """One parent, one child, the better survives; the step grows with success and shrinks without."""
+    """One parent, one child, the better survives; the step grows with success and shrinks without.
+
+    A child as good as its parent is a success, so that a plateau is left in ever larger steps.
+    """
 
     def __init__(self, space: Space, *, budget: int, rng: np.random.Generator, sigma: PositiveFloat = 1.0) -> None:
         """`sigma` is the first step in units of the space's scale."""
@@ -32,7 +38,8 @@ class OnePlusOne(Optimizer):
         if success:
             self._parent, self._loss = x.copy(), losses[0]
         if self._begun:
-            # sigma <- sigma exp((1[success] - 1/5) / (1 - 1/5) / d), d = sqrt(n + 1): at rest with one success in five
+            # Kern et al.: sigma <- sigma a after a success, sigma a^(-1/4) after a failure, at rest with one success in
+            # five; a = exp(1 / d) with the damping d = sqrt(n + 1).
             self._sigma *= np.exp((success - 0.2) / 0.8 / self._damping)
         self._begun = True
         if not self._first / _RANGE < self._sigma < self._first * _RANGE:

@@ -14,7 +14,8 @@ from ._adam import Adam
 class OpenaiEs(Optimizer):
     """Gradient descent on the smoothed loss: antithetic normal perturbations, ranks in place of losses.
 
-    The smoothing is constant, so the search ends about `sigma` scales from an optimum. No weight decay.
+    The smoothing is constant, so the search ends about `sigma` scales from an optimum. No weight decay. The paper's
+    populations are of thousands, for networks; `popsize`, `sigma` and `lr` are ours, for budgets of hundreds.
     """
 
     def __init__(
@@ -47,5 +48,6 @@ class OpenaiEs(Optimizer):
         plus, minus = np.split(shaped, 2)
         # Algorithm 1: g = 1 / (n sigma) sum_i F_i epsilon_i
         gradient = (plus - minus) @ self._epsilon / (self._popsize * self._sigma)
+        # Algorithm 1: theta <- theta + alpha g, downhill here; its program, too, gives g to Adam
         move = self._adam.step(gradient) if self._adam else gradient
         self._theta = self.space.clip(self._theta - self._lr * self.space.scale * move)

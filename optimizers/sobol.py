@@ -1,4 +1,7 @@
-"""Sobol' sequence, scrambled (Sobol', 1967; Owen, 1998), by SciPy: random search that leaves no holes."""
+"""Sobol' sequence by SciPy: random search that leaves no holes (Sobol', 1967).
+
+Scrambled by a random linear matrix and a shift (Matousek, J. of Complexity 14, 1998).
+"""
 
 import numpy as np
 from scipy.stats import norm, qmc
@@ -19,7 +22,7 @@ class Sobol(Optimizer):
         self._sequence = qmc.Sobol(space.dim, bits=_BITS, rng=rng)
 
     def ask(self) -> Array:
-        """Return the next 16 points: any 2^m in a row are balanced."""
+        """Return the next 16 points: as a power of two in a row they are balanced."""
         u = self._sequence.random(16)
         if self.space.lower is not None and self.space.upper is not None:
             return self.space.lower + (self.space.upper - self.space.lower) * u

@@ -4,7 +4,7 @@ import numpy as np
 from pydantic import PositiveFloat, PositiveInt
 from scipy.stats import qmc
 
-from dfo_bench.core import Array, Optimizer, Space
+from dfo_bench.core import Array, InputError, Optimizer, Space
 
 from ._embedded import BOX
 from ._gp import GaussianProcess
@@ -38,6 +38,8 @@ class Turbo(Optimizer):
     ) -> None:
         """`batch` is the paper's q; `box`, 5 where it is None, is for a space without bounds."""
         super().__init__(space, budget=budget, rng=rng)
+        if space.dim > qmc.Sobol.MAXDIM:
+            raise InputError(f"the candidates of turbo have at most {qmc.Sobol.MAXDIM} dimensions, not {space.dim}")
         if space.lower is not None and space.upper is not None:
             self._corner: float | Array = space.lower
             self._width = space.upper - space.lower
@@ -74,7 +76,7 @@ class Turbo(Optimizer):
         lower, upper = np.clip(centre - sides / 2, 0, 1), np.clip(centre + sides / 2, 0, 1)
         count = max(self._batch, min(100 * dim, _CANDIDATES))
         candidates = qmc.Sobol(dim, rng=self.rng).random_base2(count.bit_length())[:count]
-        # A candidate differs from the centre in each coordinate with probability min(1, 20 / d)
+        # Supplement D: a candidate differs from the centre in each coordinate with probability min(1, 20 / d)
         moved = self.rng.random((count, dim)) < min(1.0, 20 / dim)
         still = np.flatnonzero(~moved.any(axis=1))
         moved[still, self.rng.integers(dim, size=len(still))] = True
@@ -92,6 +94,7 @@ class Turbo(Optimizer):
             success = losses.min() < self._losses.min()
             self._successes, self._failures = (self._successes + 1, 0) if success else (0, self._failures + 1)
         self._u, self._losses = np.concatenate([self._u, self._asked]), np.concatenate([self._losses, losses])
+        # Section 2: double L after tau_succ successes in a row, halve it after tau_fail failures, restart below L_min
         if self._successes == _SUCCESSES:
             self._length, self._successes = min(2 * self._length, _MAX), 0
         elif self._failures == self._patience:

@@ -12,7 +12,10 @@ from ._ranks import rankable
 
 
 class Xnes(Optimizer):
-    """Natural gradient descent on a full normal distribution; restarted from the incumbent where cmaes stops."""
+    """Natural gradient descent on a full normal distribution; restarted from the incumbent where cmaes stops.
+
+    The learning rates are the paper's. Its population is 4 + floor(3 ln d); 20 is that of `cma`.
+    """
 
     def __init__(
         self,

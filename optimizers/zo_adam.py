@@ -11,7 +11,7 @@ from ._adam import Adam
 class ZoAdam(Optimizer):
     """Adam on gradients from two evaluations along one normal direction, which is made again from its seed.
 
-    That is the paper's way to hold no second copy of the parameters between evaluation and update.
+    That is the paper's way (algorithm 1) to hold no second copy of the parameters between evaluation and update.
     """
 
     def __init__(
@@ -25,7 +25,8 @@ class ZoAdam(Optimizer):
     ) -> None:
         """`eps`, the perturbation, and `lr`, the learning rate, are in units of the space's scale.
 
-        The paper's eps is 0.001 for weights; prompts need steps that rise above the rounding of float32 losses.
+        The paper's eps is 0.001 for weights; prompts need steps that rise above the rounding of float32 losses. `lr`
+        is ours: the paper's are for fine-tuning weights in tens of thousands of steps.
         """
         super().__init__(space, budget=budget, rng=rng)
         self._eps, self._lr = eps, lr

@@ -1,4 +1,7 @@
-"""Entries N(0, 1/d): Wang et al., REMBO (JAIR 2016); Black-Box Tuning v2 with its scale from the model."""
+"""Entries N(0, 1/d): REMBO (Wang et al., JAIR 55, 2016), and BBTv2 (Sun et al., EMNLP 2022).
+
+BBTv2 takes the scale from the model, as text tasks do; REMBO's entries are N(0, 1), and its box here is wider instead.
+"""
 
 from scipy.special import ndtri
 

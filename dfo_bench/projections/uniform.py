@@ -1,4 +1,7 @@
-"""Entries U(-sqrt(3/d), sqrt(3/d)); the original Black-Box Tuning's is `uniform:scale=1,alpha=0.577`."""
+"""Entries U(-sqrt(3/d), sqrt(3/d)), as in Black-Box Tuning (Sun et al., ICML 2022) but for their size.
+
+Its U(-1/sqrt(d), 1/sqrt(d)) is `uniform:scale=1,alpha=0.577`, alpha = 1/sqrt(3).
+"""
 
 from dfo_bench.core import Array, Embedding, Projection, RandomEmbedding, Space
 
