@@ -1,11 +1,14 @@
 """A manual prompt and in-context learning stand where the searches are that they are baselines of."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from dfo_bench.cli import app
 from dfo_bench.report.baselines import placed, pooled
 from dfo_bench.report.costs import AXES
 from dfo_bench.report.figures import BY_TASK, KINDS
@@ -15,6 +18,7 @@ from dfo_bench.report.rules import Rules
 from dfo_bench.report.standings import standings
 from tests.frames import Case, store_of
 from tests.test_report_page import Page, html_of, numbers
+from tests.tiny_lm import Zoo, reviews, write
 
 SEARCHED = "desk:prompt_tokens=5"
 MANUAL, SHOWN = "desk:prompt_tokens=0", "desk:demonstrations=2,prompt_tokens=0"
@@ -188,3 +192,24 @@ def test_every_figure_can_be_drawn_of_what_it_reads() -> None:
     curves = pd.concat([curves, copied[copied["key"].isin(more["key"])]], ignore_index=True)
     for kind, draw in KINDS.items():
         assert draw((placed if kind in BY_TASK else pooled)(runs), curves).axes, kind
+
+
+def test_two_sweeps_into_one_store_show_what_the_search_added(in_tmp: Path, zoo: Zoo) -> None:
+    write(in_tmp / "train.jsonl", reviews(6))
+    words = '{"negative":"bad","positive":"good"}'
+    task = f"text:train=train.jsonl,words={words},head=masked,shots=3,model={zoo.folder()}"
+    to = ["-s", "0-1", "--store", "demo"]
+    bare = ["-t", f"{task},prompt_tokens=0", "-t", f"{task},prompt_tokens=0,demonstrations=1", "-o", "start"]
+    search = ["-t", f"{task},prompt_tokens=3", "-o", "random", "-d", "4", "-b", "6"]
+    runner = CliRunner()
+    alone, printed = (runner.invoke(app, ["sweep", *what, *to], env={"COLUMNS": "200"}) for what in (bare, search))
+    assert alone.stdout.count("start · normal") == 2
+    names = ["random · normal", "start · demonstrations=1,prompt_tokens=0", "start · prompt_tokens=0"]
+    assert [printed.stdout.count(name) for name in [*names, "results: mean"]] == [1, 1, 1, 1]
+
+    assert runner.invoke(app, ["plot", "table", "--store", "demo", "--output", "table.csv"]).exit_code == 0
+    assert sorted(pd.read_csv("table.csv")["method"]) == names
+    refused = runner.invoke(app, ["plot", "wins", "--store", "demo"])
+    assert "wins need two methods, there is only random · normal" in str(refused.exception)
+    assert runner.invoke(app, ["report", "--store", "demo"]).exit_code == 0
+    assert Path("demo/report.html").read_text().count("<section data-task") == 1
