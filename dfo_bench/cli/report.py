@@ -116,7 +116,8 @@ def plot(
     often each method beats each other. box: single runs. table: means and what is not told from the best. heatmap:
     scores normalised by random search. overhead: the optimizer's seconds beside the task's.
     """
-    from dfo_bench.report.figures import FORMATS, KINDS, READS, save
+    from dfo_bench.report.baselines import placed, pooled
+    from dfo_bench.report.figures import BY_TASK, FORMATS, KINDS, READS, save
     from dfo_bench.report.rules import parse_rules
     from dfo_bench.report.standings import WRITERS, standings
     from dfo_bench.store import Store
@@ -135,7 +136,7 @@ def plot(
     formats = [*FORMATS, *(WRITERS if kind == "table" else ())]
     if suffix not in formats:
         raise InputError(f"cannot write {str(path)!r}; the name must end in {', '.join('.' + f for f in formats)}")
-    runs, curves = opened.runs(), opened.curves(improvements=True)
+    runs, curves = (placed if kind in BY_TASK else pooled)(opened.runs()), opened.curves(improvements=True)
     if suffix in WRITERS:
         write(path, WRITERS[suffix](standings(runs, curves, rules), rules))
     else:

@@ -131,11 +131,12 @@ def _sweep(given: dict[str, Any]) -> int:
 
 def _print_results(store: Any) -> None:
     """Print the report's table of each task."""
+    from dfo_bench.report.baselines import placed
     from dfo_bench.report.looks import looks
     from dfo_bench.report.statistics import summary
     from dfo_bench.report.tables import results
 
-    runs = store.runs()
+    runs = placed(store.runs())
     groups = summary(runs)
     for task in groups.index.unique("task"):
         content = results(groups.loc[groups.index.get_level_values("task") == task], looks(runs))

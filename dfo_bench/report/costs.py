@@ -51,7 +51,8 @@ _ROUNDING = 1e-9
 
 def totals(runs: pd.DataFrame) -> pd.DataFrame:
     """Return what each run has spent, key by AXES; nan where that is not known."""
-    known = runs.set_index("key").reindex(columns=[*PER_CALL, "evaluations", "task_seconds", "optimizer_seconds"])
+    known = runs.drop_duplicates("key").set_index("key")  # a baseline may stand with several tasks
+    known = known.reindex(columns=[*PER_CALL, "evaluations", "task_seconds", "optimizer_seconds"])
     known = known.astype(float).rename(columns={"evaluations": "evaluation"})
     return known.assign(total_seconds=known["task_seconds"] + known["optimizer_seconds"])[list(AXES)]
 
@@ -124,7 +125,7 @@ def _steps(rows: pd.DataFrame, at: str, value: str) -> dict[str, tuple[Array, Ar
 def _bands(
     counted: pd.DataFrame, steps: dict[str, tuple[Array, Array]], axis: str, by: Sequence[str], *, from_first: bool
 ) -> pd.DataFrame:
-    counted = counted.assign(spent=totals(counted)[axis].to_numpy())
+    counted = counted.assign(spent=counted["key"].map(totals(counted)[axis]))
     longest = counted.groupby("task")["spent"].max()
     frames = []
     for name, members in counted.groupby(list(by), sort=True):

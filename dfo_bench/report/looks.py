@@ -1,4 +1,4 @@
-"""How groups are named and told apart: a colour and marker an optimizer, a dash a projection or a baseline.
+"""How groups are named and told apart: a colour and marker an optimizer or a baseline, a dash a projection.
 
 The marker and the dash alone tell groups apart in black and white; the colours are those of Okabe and Ito
 (2008), which the colour-blind can tell apart, without the yellow that white paper swallows.
@@ -43,7 +43,8 @@ Looks = dict[tuple[object, ...], Look]
 def looks(runs: pd.DataFrame) -> Looks:
     """Give every value of the columns SERIES a look.
 
-    Settings are part of the name only where groups of one task differ in nothing else.
+    Settings are part of the name only where groups of one task differ in nothing else. Baselines, all of one dash, come
+    last: the others look the same without them.
     """
     groups = runs[["task", *SERIES]].drop_duplicates()
     several = {
@@ -54,16 +55,19 @@ def looks(runs: pd.DataFrame) -> Looks:
     variants: list[str] = []
     named: Looks = {}
     ordered = groups[SERIES].drop_duplicates().sort_values(SERIES)
+    ordered = ordered.sort_values("budget", key=lambda budget: budget == 1, kind="stable")
     for optimizer, projection, *settings in ordered.itertuples(index=False):
         values = dict(zip(SETTINGS, settings, strict=True))
         extra = [f"{word}={values[column]}" for column, word in SETTINGS.items() if several[column]]
         variant = " · ".join([projection, *extra])
-        colour = _index(optimizers, optimizer)
+        label = f"{optimizer} · {variant}"
+        single = values["budget"] == 1
+        colour = _index(optimizers, label if single else optimizer)
         look = Look(
-            label=f"{optimizer} · {variant}",
+            label=label,
             colour=COLOURS[colour % len(COLOURS)],
             marker=MARKERS[colour % len(MARKERS)],
-            dash=BASELINE_DASH if values["budget"] == 1 else DASHES[_index(variants, variant) % len(DASHES)],
+            dash=BASELINE_DASH if single else DASHES[_index(variants, variant) % len(DASHES)],
         )
         named[optimizer, projection, *settings] = look
     return named

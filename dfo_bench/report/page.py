@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from dfo_bench.errors import InputError
 from dfo_bench.report.across import Across, across
+from dfo_bench.report.baselines import placed, pooled
 from dfo_bench.report.cautions import cautions
 from dfo_bench.report.costs import AXES
 from dfo_bench.report.judged import verdicts
@@ -86,24 +87,29 @@ def build_page(
 
 
 def _content(runs: pd.DataFrame, curves: pd.DataFrame, measures: pd.DataFrame) -> Content:
-    look = looks(runs)
-    groups = summary(runs)
-    scored = _scored(runs, curves)
+    shown, compared = placed(runs), pooled(runs)
+    look = looks(shown)
+    legend = _legend(compared, look)
+    groups = summary(shown)
+    scored = _scored(shown, curves)
     named = {metric: metric.replace("_", " ") for metric in scored} | {"loss": "loss"}
     sections = []
-    for task, members in runs.groupby("task", sort=True):
+    for task, members in shown.groupby("task", sort=True):
         drawn = panels(members, curves, measures, look)
         judged = verdicts({m: frame[frame["task"] == task] for m, frame in scored.items()}, named)
         sections.append(_section(str(task), members, groups.loc[[task]].droplevel("task"), drawn, judged, look))
+    methods = [one.label for one in legend]
+    over_tasks = {metric: frame[frame["method"].isin(methods)] for metric, frame in scored.items()}
+    over_tasks = {metric: frame for metric, frame in over_tasks.items() if not frame.empty}
     return Content(
         counts=_counts(runs),
-        cautions=cautions(runs, look),
-        filters=_filters(runs, sections),
+        cautions=cautions(shown, look),
+        filters=_filters(shown, compared, sections),
         groups={own.label: _known(group, own) for group, own in look.items()},
         sections=sections,
-        legend=list(dict.fromkeys(look.values())),
-        across=across(runs, curves, scored, named) if scored else None,
-        troubles=troubles(runs, look),
+        legend=legend,
+        across=across(compared, curves, over_tasks, named) if over_tasks else None,
+        troubles=troubles(runs, looks(runs)),
     )
 
 
@@ -117,9 +123,15 @@ def _scored(runs: pd.DataFrame, curves: pd.DataFrame) -> dict[str, pd.DataFrame]
     return found
 
 
-def _filters(runs: pd.DataFrame, sections: list[Section]) -> dict[str, list[str]]:
+def _legend(runs: pd.DataFrame, look: Looks) -> list[Look]:
+    """Return the looks of these runs, each once."""
+    return list(dict.fromkeys(look[group] for group in sorted(set(runs[SERIES].itertuples(index=False, name=None)))))
+
+
+def _filters(shown: pd.DataFrame, compared: pd.DataFrame, sections: list[Section]) -> dict[str, list[str]]:
     """Return what there are several of: a menu of one entry hides nothing but everything."""
-    kinds = {kind: sorted(runs[kind].unique()) for kind in ("task", "optimizer", "projection")}
+    frames = {"task": shown, "optimizer": shown, "projection": compared}
+    kinds = {kind: sorted(runs[kind].unique()) for kind, runs in frames.items()}
     kinds["value"] = list(dict.fromkeys(panel.value for section in sections for panel in section.panels))
     return {kind: names for kind, names in kinds.items() if len(names) > 1}
 
@@ -142,7 +154,7 @@ def _section(
     return Section(
         task=task,
         facts=_facts(runs),
-        legend=[look[group] for group in sorted(set(runs[SERIES].itertuples(index=False, name=None)))],
+        legend=_legend(runs, look),
         panels=drawn,
         tables=[results(groups, look), *judged, costs(groups, look)],
     )

@@ -16,7 +16,7 @@ from dfo_bench.report.figures.rank import draw_rank
 from dfo_bench.report.figures.table import draw_table
 from dfo_bench.report.figures.wins import draw_wins
 
-__all__ = ["FORMATS", "KINDS", "READS", "save"]
+__all__ = ["BY_TASK", "FORMATS", "KINDS", "READS", "save"]
 
 KINDS: dict[str, Callable[..., Figure]] = {
     "curve": draw_curve,
@@ -31,6 +31,9 @@ KINDS: dict[str, Callable[..., Figure]] = {
     "overhead": draw_overhead,
 }
 """What `dfo-bench plot` offers; each takes runs, curves and the keywords `rules` and `style`."""
+
+BY_TASK = {"curve", "box", "table"}
+"""The kinds that say something of each task, so of its baselines, too, see `baselines`; the others pool over tasks."""
 
 READS = {
     "curve": {"counting", "against"},

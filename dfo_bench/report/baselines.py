@@ -1,0 +1,66 @@
+"""Where the runs of bare tasks stand: beside the searches that they are baselines of.
+
+A task without dimensions is *bare*: it has nothing to search, and one evaluation says all, as of a manual prompt, or of
+solved examples in it. It is a baseline of every searched task that differs from it in its prompt alone.
+
+Runs of a seed share the data split, so baselines are in all that is said of one task: its curves, tables and verdicts.
+They are in nothing that is said over tasks (ranks, wins, Friedman's test, targets, scores on one scale): they ran in no
+space of a task that is pooled there, and where only some tasks have them, no block would be whole.
+"""
+
+import pandas as pd
+
+from dfo_bench.component import Component, parse
+from dfo_bench.errors import InputError
+from dfo_bench.report.statistics import baseline
+
+PROMPT = {"prompt_tokens", "mode", "template", "demonstrations"}
+"""The parameters of a task that say what its prompt is; by all others (model, data, loss...) losses are comparable."""
+
+
+def placed(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs as the sections of tasks show them; `runs` may be empty.
+
+    Runs of a bare task have the name of each searched task that they are a baseline of, once for each, and in place of
+    their projection what their prompt is, as in "prompt_tokens=0". Those without a searched task stay as they are.
+    """
+    homes = _homes(runs)
+    frames = [_elsewhere(runs, homes)]
+    for bare, tasks in homes.items():
+        # A point without dimensions is the same in every projection, whenever dev scores it: one run a seed says all.
+        members = runs[runs["task"] == bare].sort_values("status", key=lambda s: s != "finished", kind="stable")
+        same = {name: members[name].iloc[0] for name in ("dev_every", "selection")}
+        members = members.drop_duplicates(["optimizer", "seed"]).assign(projection=_split(bare)[1] or bare, **same)
+        frames += [members.assign(task=task) for task in tasks]
+    return pd.concat(frames, ignore_index=True)
+
+
+def pooled(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs that are compared over tasks: all but those that `placed` shows with another task."""
+    return _elsewhere(runs, _homes(runs))
+
+
+def _elsewhere(runs: pd.DataFrame, homes: dict[str, list[str]]) -> pd.DataFrame:
+    return runs[~runs["task"].isin(list(homes))] if homes else runs
+
+
+def _homes(runs: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the searched tasks of each bare task that has any."""
+    if runs.empty:
+        return {}
+    bare, searched = (
+        runs["task"][rows].drop_duplicates().sort_values() for rows in (runs["dim"] == 0, ~baseline(runs))
+    )
+    homes = {task: [other for other in searched if _split(other)[0] == _split(task)[0]] for task in bare}
+    return {task: tasks for task, tasks in homes.items() if tasks}
+
+
+def _split(task: str) -> tuple[str, str]:
+    """Return a task without its prompt, and the parameters that say what that is; an imported task has any name."""
+    try:
+        read = parse(task)
+    except InputError:
+        return task, ""
+    inside = {name: value for name, value in read.params.items() if name in PROMPT}
+    outside = {name: value for name, value in read.params.items() if name not in PROMPT}
+    return str(Component(read.name, outside)), str(Component(read.name, inside)).partition(":")[2]
