@@ -1,11 +1,13 @@
 """Stores that allow few conclusions or none: the page says which, divides by nothing and draws no empty figure."""
 
+import re
 import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from dfo_bench.report.counting import Counting
 from tests.test_report_page import Frames, Page, html_of, numbers, one_task, page_of, run
 
 
@@ -87,6 +89,19 @@ def test_tasks_whose_losses_differ_by_orders_of_magnitude() -> None:
     assert "Loss on one scale" in page.text
     assert page.text.count("1.250e+11 ± 0.000e+00") == 1
     assert page.text.count("1.250e-13 ± 0.000e+00") == 1
+
+
+@pytest.mark.parametrize(("counting", "ranks"), [("last", "1.00 2.00"), ("worst", "3.00 1.00"), ("drop", "")])
+def test_failed_runs_count_by_the_rule_that_was_chosen(counting: str, ranks: str) -> None:
+    failed = {"status": "failed", "error": "ValueError: no", "best_loss": 1.0}
+    rows = [run(optimizer=o, seed=s, budget=9, evaluations=5 if o == "cma" else 9, **({"best_loss": 2.0} | more))
+            for o, more in (("cma", failed), ("random", {}), ("sre", {"best_loss": 3.0})) for s in (0, 1)]  # fmt: skip
+    text = Page(html_of(*one_task(*rows), counting=Counting(counting))).text
+    assert Counting(counting).words in text
+    found = dict(
+        re.findall(r"(cma|random) · normal\s+(\d\.\d\d)\s", text.partition("Mean ranks")[2].partition("Wins")[0])
+    )
+    assert " ".join(found[name] for name in ("cma", "random") if found) == ranks
 
 
 @pytest.mark.parametrize("evaluations", [0, 2])

@@ -15,6 +15,7 @@ import pytest
 
 from dfo_bench.core import Array
 from dfo_bench.errors import InputError
+from dfo_bench.report.counting import Counting
 from dfo_bench.report.figures import KINDS, save
 from dfo_bench.report.figures.curve import draw_curve
 from dfo_bench.report.looks import looks
@@ -139,7 +140,11 @@ def page_of(runs: pd.DataFrame, curves: pd.DataFrame, measures: pd.DataFrame) ->
 
 
 def html_of(
-    runs: pd.DataFrame, curves: pd.DataFrame, measures: pd.DataFrame, planned: pd.DataFrame | None = None
+    runs: pd.DataFrame,
+    curves: pd.DataFrame,
+    measures: pd.DataFrame,
+    planned: pd.DataFrame | None = None,
+    counting: Counting = Counting.LAST,
 ) -> str:
     return build_page(
         runs,
@@ -149,6 +154,7 @@ def html_of(
         commands=["dfo-bench sweep -t 'a<b>'"],
         provenance={"torch": "2<3"},
         planned=planned,
+        counting=counting,
     )
 
 

@@ -81,13 +81,15 @@ def test_a_store_without_a_score_has_no_table() -> None:
 
 
 def test_rules_are_read_as_users_write_them() -> None:
-    assert parse_rules(None, None, None, None, None) == Rules()
-    assert parse_rules("test_f1", 9, "drop", 0.0, "tokens") == Rules("test_f1", 9, Counting.DROP, 0.0, "tokens")
+    assert parse_rules() == Rules()
+    assert parse_rules(metric="test_f1", budget=9, counting="drop", margin=0.0, against="tokens") == Rules(
+        "test_f1", 9, Counting.DROP, 0.0, "tokens"
+    )
     with pytest.raises(UnknownNameError, match="no rule of counting named 'wurst'; did you mean worst"):
-        parse_rules(None, None, "wurst", None, None)
+        parse_rules(counting="wurst")
     with pytest.raises(InputError, match="margin must be a share from 0 to below 1, got 1"):
-        parse_rules(None, None, None, 1.0, None)
+        parse_rules(margin=1.0)
     with pytest.raises(InputError, match="budget must be at least 1, got 0"):
-        parse_rules(None, 0, None, None, None)
+        parse_rules(budget=0)
     with pytest.raises(UnknownNameError, match="no cost named 'token'; did you mean tokens"):
-        parse_rules(None, None, None, None, "token")
+        parse_rules(against="token")

@@ -12,6 +12,15 @@ from dfo_bench.errors import InputError, UnknownNameError
 
 commands = typer.Typer()
 
+Counted = Annotated[
+    str | None,
+    typer.Option(
+        "--counting",
+        help="Failed and unfinished runs count with their best so far (last), as the worst (worst), or not (drop). "
+        "[default: last]",
+    ),
+]
+
 
 @commands.command(epilog="Example: dfo-bench report --store results/demo --output demo.html")
 def report(
@@ -20,25 +29,28 @@ def report(
     watch: Annotated[
         bool, typer.Option("--watch", help="Write it anew every 10 s while a sweep is under way.")
     ] = False,
+    counting: Counted = None,
 ) -> None:
     """Write one HTML page: curves, tables, costs.
 
     It holds all it needs and opens without a network. Watched, it loads itself again in the browser, and what was
     chosen on it stays.
     """
+    from dfo_bench.report.rules import parse_rules
     from dfo_bench.store import Store
 
+    rule = parse_rules(counting=counting).counting
     opened = Store(store)
     path = output or opened.path / "report.html"
     try:
         while True:
             watched = watch and opened.under_way()
-            write(path, _page(opened, refresh=_LOOK_EVERY if watched else 0))
+            write(path, _page(opened, rule, refresh=_LOOK_EVERY if watched else 0))
             if not watched:
                 break
             time.sleep(_LOOK_EVERY)
     except KeyboardInterrupt:
-        write(path, _page(opened, refresh=0))
+        write(path, _page(opened, rule, refresh=0))
         raise
     print(path)
 
@@ -47,9 +59,9 @@ _LOOK_EVERY = 10
 """Seconds between two looks at a store that is watched."""
 
 
-def _page(store: Any, refresh: int) -> str:
+def _page(store: Any, counting: Any, refresh: int) -> str:
+    from dfo_bench.report import reproduce
     from dfo_bench.report.page import build_page
-    from dfo_bench.report.reproduce import commands, provenance
 
     runs = store.runs()
     return build_page(
@@ -57,9 +69,10 @@ def _page(store: Any, refresh: int) -> str:
         store.curves(improvements=True),
         store.measures(),
         title=store.path.resolve().name,
-        commands=commands(runs, str(store.path)),
-        provenance=provenance(store.made_with()),
+        commands=reproduce.commands(runs, str(store.path)),
+        provenance=reproduce.provenance(store.made_with()),
         planned=store.planned(),
+        counting=counting,
         refresh=refresh,
     )
 
@@ -88,14 +101,7 @@ def plot(
             "--budget", help="Evaluations after which losses are compared. [default: each task's smallest budget]"
         ),
     ] = None,
-    counting: Annotated[
-        str | None,
-        typer.Option(
-            "--counting",
-            help="Failed and unfinished runs count with their best so far (last), as the worst (worst), or not (drop). "
-            "[default: last]",
-        ),
-    ] = None,
+    counting: Counted = None,
     margin: Annotated[
         float | None,
         typer.Option("--margin", help="Scores tie within this share of the larger. [default: 0.01]"),
@@ -129,7 +135,7 @@ def plot(
         if value is not None and name not in READS[kind]:
             takers = ", ".join(one for one in KINDS if name in READS[one])
             raise InputError(f"--{name} changes nothing in {kind}; it is for {takers}")
-    rules = parse_rules(metric, budget, counting, margin, against)
+    rules = parse_rules(metric=metric, budget=budget, counting=counting, margin=margin, against=against)
     opened = Store(store)
     path = output or opened.path / f"{kind}.png"
     suffix = path.suffix.removeprefix(".").lower()

@@ -13,6 +13,7 @@ import pandas as pd
 from dfo_bench.errors import InputError
 from dfo_bench.report.anytime import normalised
 from dfo_bench.report.comparisons import MARGIN, win_matrix
+from dfo_bench.report.counting import Counting
 from dfo_bench.report.panels import Panel, packed
 from dfo_bench.report.ranks import Friedman, friedman, ranks_over_budget
 from dfo_bench.report.statistics import baseline
@@ -34,7 +35,13 @@ class Across:
     missing: list[str] = field(default_factory=list)
 
 
-def across(runs: pd.DataFrame, curves: pd.DataFrame, scored: dict[str, pd.DataFrame], names: dict[str, str]) -> Across:
+def across(
+    runs: pd.DataFrame,
+    curves: pd.DataFrame,
+    scored: dict[str, pd.DataFrame],
+    names: dict[str, str],
+    counting: Counting = Counting.LAST,
+) -> Across:
     """Compare the methods over all tasks; `scored` maps metrics to their scores, `names` to what the page calls them.
 
     Never raises: what cannot be computed is named in `missing`, with the reason.
@@ -52,11 +59,11 @@ def across(runs: pd.DataFrame, curves: pd.DataFrame, scored: dict[str, pd.DataFr
         attempt(f"Ranks in {names[metric]}", _test, frame, metric, names[metric], tests)
     if tests:
         found.tables.append(_rank_table(tests))
-    attempt("Ranks over the budget", _rank_panel, runs, curves)
-    attempt("Targets hit", _target_panel, runs, curves)
+    attempt("Ranks over the budget", _rank_panel, runs, curves, counting)
+    attempt("Targets hit", _target_panel, runs, curves, counting)
     for metric, frame in scored.items():
         attempt(f"Wins in {names[metric]}", _wins, frame, metric, names[metric])
-    attempt("One scale", _one_scale, runs, curves)
+    attempt("One scale", _one_scale, runs, curves, counting)
     if "loss" in scored:
         attempt("Where the scatter comes from", _scatter, scored["loss"], runs)
     return found
@@ -92,16 +99,16 @@ def _letter(index: int) -> str:
     return chr(ord("a") + index) if index < 26 else f"({index + 1})"
 
 
-def _rank_panel(found: Across, runs: pd.DataFrame, curves: pd.DataFrame) -> None:
-    ranks = ranks_over_budget(runs, curves).rename(columns={"rank": "middle"})
+def _rank_panel(found: Across, runs: pd.DataFrame, curves: pd.DataFrame, counting: Counting) -> None:
+    ranks = ranks_over_budget(runs, curves, counting=counting).rename(columns={"rank": "middle"})
     axis = {"name": "share of the budget", "unit": "%"}
     data = _lines(ranks, 100 * ranks["share"], "mean rank", axis, "mean over {n} blocks")
     title = "Rank in loss over the budget, 1 is best"
     found.panels.append(Panel(title, "mean rank", {**data, "reversed": True}))
 
 
-def _target_panel(found: Across, runs: pd.DataFrame, curves: pd.DataFrame) -> None:
-    shares = run_time_ecdf(hits(runs, curves)).rename(columns={"share": "middle"})
+def _target_panel(found: Across, runs: pd.DataFrame, curves: pd.DataFrame, counting: Counting) -> None:
+    shares = run_time_ecdf(hits(runs, curves, counting=counting)).rename(columns={"share": "middle"})
     axis = {"name": "calls", "unit": "calls"}
     data = _lines(shares, shares["evaluations"], "share of targets", axis, "mean over {n} runs")
     found.panels.append(Panel("Targets hit by then, of all tasks", "share of targets", data))
@@ -142,8 +149,8 @@ def _win(share: float, low: float, high: float) -> Cell:
     return Cell(f"{100 * share:.0f} %{sure}", float(share), share=float(share))
 
 
-def _one_scale(found: Across, runs: pd.DataFrame, curves: pd.DataFrame) -> None:
-    scored = normalised(runs, curves)
+def _one_scale(found: Across, runs: pd.DataFrame, curves: pd.DataFrame, counting: Counting) -> None:
+    scored = normalised(runs, curves, counting=counting)
     table = scored.groupby(["method", "task"])["score"].mean().unstack("task")
     table = table.replace([np.inf, -np.inf], np.nan)
     table.insert(0, "mean over tasks", table.mean(axis="columns").where(table.notna().all(axis="columns")))

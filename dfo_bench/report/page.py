@@ -14,6 +14,7 @@ from dfo_bench.report.across import Across, across
 from dfo_bench.report.baselines import placed, pooled
 from dfo_bench.report.cautions import cautions
 from dfo_bench.report.costs import AXES
+from dfo_bench.report.counting import Counting
 from dfo_bench.report.judged import verdicts
 from dfo_bench.report.looks import SERIES, Look, Looks, looks
 from dfo_bench.report.outcomes import scores
@@ -67,17 +68,21 @@ def build_page(
     commands: list[str],
     provenance: dict[str, str],
     planned: pd.DataFrame | None = None,
+    counting: Counting = Counting.LAST,
     refresh: int = 0,
 ) -> str:
     """Return the report of a store's frames as one HTML document; the store may be empty or unfinished.
 
     `commands` reproduce the runs, `provenance` says with what they were made; both are shown as they are. `planned` has
-    a row for each run that is yet to begin. A page that is watched loads itself again every `refresh` seconds.
+    a row for each run that is yet to begin. Comparisons count failed and unfinished runs by the rule `counting`; curves
+    and the tables of results and costs show what was measured. A page that is watched loads itself again every
+    `refresh` seconds.
     """
     return _TEMPLATES.get_template("page.html").render(
         title=title,
-        content=Content() if runs.empty else _content(runs, curves, measures),
+        content=Content() if runs.empty else _content(runs, curves, measures, counting),
         waiting=_waiting(planned),
+        counting=counting.words,
         commands=commands,
         provenance=provenance,
         axes={name: asdict(axis) for name, axis in AXES.items()},
@@ -86,12 +91,12 @@ def build_page(
     )
 
 
-def _content(runs: pd.DataFrame, curves: pd.DataFrame, measures: pd.DataFrame) -> Content:
+def _content(runs: pd.DataFrame, curves: pd.DataFrame, measures: pd.DataFrame, counting: Counting) -> Content:
     shown, compared = placed(runs), pooled(runs)
     look = looks(shown)
     legend = _legend(compared, look)
     groups = summary(shown)
-    scored = _scored(shown, curves)
+    scored = _scored(shown, curves, counting)
     named = {metric: metric.replace("_", " ") for metric in scored} | {"loss": "loss"}
     sections = []
     for task, members in shown.groupby("task", sort=True):
@@ -108,18 +113,18 @@ def _content(runs: pd.DataFrame, curves: pd.DataFrame, measures: pd.DataFrame) -
         groups={own.label: _known(group, own) for group, own in look.items()},
         sections=sections,
         legend=legend,
-        across=across(compared, curves, over_tasks, named) if over_tasks else None,
+        across=across(compared, curves, over_tasks, named, counting) if over_tasks else None,
         troubles=troubles(runs, looks(runs)),
     )
 
 
-def _scored(runs: pd.DataFrame, curves: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def _scored(runs: pd.DataFrame, curves: pd.DataFrame, counting: Counting) -> dict[str, pd.DataFrame]:
     """Return the scores by which methods are compared: the loss, and what test measured beside it."""
     tested = [c for c in runs.columns if c.startswith("test_") and c != "test_loss" and runs[c].notna().any()]
     found = {}
     for metric in ["loss", *tested]:
         with suppress(InputError):  # no run counts: there is nothing to compare
-            found[metric] = scores(runs, curves, metric=metric)
+            found[metric] = scores(runs, curves, metric=metric, counting=counting)
     return found
 
 
@@ -162,9 +167,9 @@ def _section(
 
 def _waiting(planned: pd.DataFrame | None) -> dict[str, int]:
     """Count the runs that are yet to begin, and sum their budgets."""
-    return (
-        {"runs": 0, "budget": 0} if planned is None else {"runs": len(planned), "budget": int(planned["budget"].sum())}
-    )
+    if planned is None:
+        return {"runs": 0, "budget": 0}
+    return {"runs": len(planned), "budget": int(planned["budget"].sum())}
 
 
 def _counts(runs: pd.DataFrame) -> dict[str, int]:

@@ -31,7 +31,12 @@ STANDARD = Rules()
 
 
 def parse_rules(
-    metric: str | None, budget: int | None, counting: str | None, margin: float | None, against: str | None
+    *,
+    metric: str | None = None,
+    budget: int | None = None,
+    counting: str | None = None,
+    margin: float | None = None,
+    against: str | None = None,
 ) -> Rules:
     """Return the rules that a user has written, None for the standard ones; raise InputError for what is none."""
     if counting is not None and counting not in list(Counting):
