@@ -26,6 +26,7 @@ format: .venv/installed-dev
 install: .venv/installed
 
 .venv/installed: setup.cfg constraints.txt
+	@echo "installing into .venv, about 2 GB; it takes some minutes"
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet $(TORCH)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
@@ -48,6 +49,34 @@ def parameters(kind: str, cls: type) -> dict[str, Parameter]:
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature):
             break
     return found
+
+
+def described(kind: str, name: str) -> dict[str, tuple[str, str]]:
+    """Return of each parameter of a plugin, in words, what it may be and its default, "required" where it has none."""
+    found = {}
+    for key, parameter in parameters(kind, registry.load(kind, name)).items():
+        written = str(Component(name, {key: None if parameter.required else parameter.default})).partition("=")[2]
+        default = "required" if parameter.required else written or '""'
+        # A component among the values is an optimizer.
+        schema = {} if parameter.type is Component else TypeAdapter(parameter.type).json_schema()
+        found[key] = _words(schema) or "optimizer", default
+    return found
+
+
+_TYPES = {"integer": "whole number", "string": "text", "boolean": "true or false", "array": "list", "object": "mapping"}
+
+_BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
+
+
+def _words(schema: Mapping[str, Any]) -> str:
+    """Say in words what a JSON schema allows."""
+    if "enum" in schema:
+        return ", ".join(map(str, schema["enum"]))
+    if "anyOf" in schema:
+        return " or ".join(map(_words, schema["anyOf"]))
+    type_ = str(schema.get("type", ""))
+    bounds = [f"{words} {schema[bound]:g}" for bound, words in _BOUNDS.items() if bound in schema]
+    return " ".join([_TYPES.get(type_, type_), *bounds])
 
 
 def resolve(kind: str, component: Component) -> Component:

@@ -71,6 +71,8 @@ def outcome(event: Ended) -> str:
     if summary["events"]:
         more = len(summary["events"]) - 1
         words.append(summary["events"][0] + (f" (and {more} more events)" if more else ""))
-    if summary["repaid"] or summary["discarded"]:
-        words.append(f"{summary['repaid']} repaid, {summary['discarded']} discarded")
+    if summary["repaid"]:
+        words.append(f"{summary['repaid']} evaluations paid twice after interruptions")
+    if summary["discarded"]:
+        words.append(f"{summary['discarded']} discarded")
     return ", ".join(words)

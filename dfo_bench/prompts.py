@@ -61,7 +61,7 @@ def export_peft(store: Store, out: Path) -> list[str]:
     if not fitting:
         raise InputError(
             f"{store.path} has no finished run of mode=inputs_embeds, where PEFT puts its prompts; make one with: "
-            f"dfo-bench run -t helpdesk:mode=inputs_embeds -o cma --store {store.path}"
+            f"dfo-bench run -t helpdesk:mode=inputs_embeds -o cma -b 300 --store {store.path}"
         )
     files: dict[Path, bytes] = {}
     for prompt in fitting:
@@ -110,7 +110,7 @@ def found(store: Store) -> tuple[list[Prompt], list[str]]:
     if not prompts:
         raise InputError(
             f"{store.path} has no finished run with a prompt; make one with: "
-            f"dfo-bench run -t helpdesk -o cma --store {store.path}"
+            f"dfo-bench run -t helpdesk -o cma -b 300 --store {store.path}"
         )
     return prompts, notes
 

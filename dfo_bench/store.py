@@ -55,12 +55,11 @@ class Store:
 
     @classmethod
     def create(cls, path: str | Path) -> "Store":
-        """Open a store, made now if the folder is new or empty; raise StoreError where it cannot be."""
+        """Open a store, made now if the folder is new, empty or full of stores; raise StoreError where it cannot be."""
         path = Path(path)
+        cls.refuse(path)
         try:
             if not (path / MARKER).exists():
-                if path.exists() and (not path.is_dir() or any(path.iterdir())):
-                    raise StoreError(f"{path} exists and is not a dfo-bench store; name a new or an empty folder")
                 path.mkdir(parents=True, exist_ok=True)
                 (path / MARKER).write_text(json.dumps({"format": FORMAT}) + "\n")
             probe = path / f".{MARKER}.{os.getpid()}"
@@ -69,6 +68,17 @@ class Store:
         except OSError as error:
             raise StoreError(f"{path} cannot be written: {error.strerror}; name another folder") from error
         return cls(path)
+
+    @staticmethod
+    def refuse(path: Path) -> None:
+        """Raise StoreError where a folder holds anything but runs, or stores of its own."""
+        try:
+            if (path / MARKER).exists() or not path.exists():
+                return
+            if not path.is_dir() or not all((child / MARKER).exists() for child in path.iterdir()):
+                raise StoreError(f"{path} exists and is not a dfo-bench store; name a new or an empty folder")
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read: {error.strerror}; name another folder") from error
 
     def __repr__(self) -> str:
         """Show the folder."""

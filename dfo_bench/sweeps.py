@@ -54,6 +54,7 @@ def sweep(
     specs = plan(
         tasks, optimizers, projections, dim=dim, budget=budget, seeds=seeds, dev_every=dev_every, selection=selection
     )
+    Store.refuse(Path(store))
     with single_threaded():
         runs = check(specs, Path(store))
     opened = Store.create(store)

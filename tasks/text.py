@@ -30,10 +30,11 @@ class Text(TextTask):
         files = {"train": train} | ({} if test is None else {"test": test})
         self._read = {split: read_file(Path(file)) for split, file in files.items()}
         rows = self._read["train"]
-        if words is not None and (other := {row.label for row in rows} ^ set(words)):
-            raise InputError(
-                f"words must name the labels of {train}, one word each; it differs in: {', '.join(sorted(other))}"
-            )
+        labels = {row.label for row in rows}
+        if words is not None and labels != set(words):
+            wrong = {"it lacks": labels - set(words), "not there are": set(words) - labels}
+            said = "; ".join(f"{what} {', '.join(sorted(names))}" for what, names in wrong.items() if names)
+            raise InputError(f"words must name the labels of {train}, one word each; {said}")
         words = dict(sorted(({row.label: row.label for row in rows} if words is None else words).items()))
         if len(words) < 2:
             raise InputError(f"a task needs examples of two labels or more, {train} has only: {', '.join(words)}")

@@ -25,6 +25,12 @@ def test_an_undecided_comparison_says_how_many_more_seeds_would_settle_it() -> N
     # Effect size 2 needs 5 pairs at power 0.8 (G*Power: 0.93 at 5, 0.75 at 4), three of which are there.
     assert words(1, 2, 3) == "undecided: about 2 more seeds would settle it"
     assert seeds_needed(2.0, 1.0, 0.0) == 5
+    assert words(-1.5, 0.5, 1.9, margin=1.0).endswith("would settle it as a tie")
+
+
+def test_two_seeds_show_too_little_of_the_spread_to_ask_for_more() -> None:
+    assert words(1, 2).startswith("undecided: 2 seeds show too little of the spread")
+    assert judge(np.array([1.0, 2.0]), 0.0).more is None
 
 
 @pytest.mark.parametrize(("effect", "n"), [(1.0, 10), (0.5, 34), (0.8, 15), (0.2, 199)])

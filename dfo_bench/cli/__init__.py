@@ -1,9 +1,13 @@
-"""The command line. Exit status: 0 done, 1 some runs failed, 2 wrong input, 130 after Ctrl-C."""
+"""The command line. Exit status: 0 done, 1 some runs failed, 2 wrong input, 130 after Ctrl-C or SIGTERM."""
 
+import signal
 import sys
+from types import FrameType
+from typing import Annotated
 
 import typer
 
+import dfo_bench
 from dfo_bench.cli import plugins, report, run, store, validate
 from dfo_bench.errors import DfoBenchError, InputError
 
@@ -11,7 +15,6 @@ app = typer.Typer(
     name="dfo-bench",
     help="Compare derivative-free optimizers on black-box language models.",
     epilog="Begin with: dfo-bench sweep quickstart",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -22,11 +25,24 @@ for module in (run, report, store, plugins, validate):
 _UsageError = typer.BadParameter.__base__
 
 
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        print(f"dfo-bench {dfo_bench.__version__}")
+        raise typer.Exit
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Run the command line and exit."""
+    # What a scheduler sends before it kills is as good as Ctrl-C.
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         # Typer turns Ctrl-C into a status of its own.
-        status = app(prog_name="dfo-bench", standalone_mode=False)
+        status = app(sys.argv[1:] or ["--help"], prog_name="dfo-bench", standalone_mode=False)
         if status == 130:
             raise KeyboardInterrupt
     except (InputError, _UsageError) as error:  # type: ignore[misc]

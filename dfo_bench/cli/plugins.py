@@ -1,6 +1,7 @@
 """Commands about plugins: list, check and new."""
 
 import ast
+import inspect
 import json
 from pathlib import Path
 from typing import Annotated
@@ -15,15 +16,19 @@ from dfo_bench.errors import InputError, UnknownNameError
 commands = typer.Typer()
 
 
-@commands.command("list", epilog="Example: dfo-bench list optimizers")
+@commands.command("list", epilog="Examples: dfo-bench list optimizers; dfo-bench list tasks text")
 def list_plugins(
     kind: Annotated[str | None, typer.Argument(help="optimizers, tasks or projections; all where none.")] = None,
+    name: Annotated[str | None, typer.Argument(help="One of them, to be shown with its parameters.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the plugins there are, without importing any."""
+    """List the plugins there are, or what one of them takes."""
     kinds = [f"{name}s" for name in registry.KINDS]
     if kind is not None and kind not in kinds:
         raise UnknownNameError("kind of plugin", kind, kinds)
+    if kind and name:
+        _show(kind.removesuffix("s"), name, as_json)
+        return
     shown = [kind] if kind else kinds
     found = {name: registry.sources(name.removesuffix("s")) for name in shown}
     if as_json:
@@ -34,6 +39,23 @@ def list_plugins(
         for plugin, source in sources.items():
             table.add_row(plugin, _first_line(source))
         print_table(table)
+
+
+def _show(kind: str, name: str, as_json: bool) -> None:
+    """Print what a plugin is and the parameters it takes."""
+    from dfo_bench.parameters import described
+
+    cls = registry.load(kind, name)
+    found = described(kind, name)
+    if as_json:
+        print(json.dumps(found, indent=1))
+        return
+    for text in dict.fromkeys([cls.__doc__, vars(cls).get("__init__", cls).__doc__]):
+        print(f"{inspect.cleandoc(text)}\n" if text else "", end="")
+    table = table_of("parameter", "what it may be", "default") if found else table_of("no parameters")
+    for parameter, (type_, default) in found.items():
+        table.add_row(parameter, type_, default)
+    print_table(table)
 
 
 def _first_line(source: registry.Source) -> str:
@@ -62,7 +84,8 @@ def check(
 ) -> int:
     """Check that a plugin keeps its contract.
 
-    What is reported below the checks is not judged.
+    What is reported is not judged. Random search is compared with at the end of 100 evaluations: better, equal or
+    worse, see docs/optimizers.md.
     """
     from dfo_bench.component import parse
     from dfo_bench.testing import CHECKS, findings, reports
@@ -77,13 +100,16 @@ def check(
         raise InputError(f"no {kind} named; name at least one, or all optimizers with --all")
     kept = True
     for name in names:
-        table = table_of("check", "kept", "what was found", title=name)
+        table = table_of("check", "kept", "what is wrong", title=name)
         for title, problem in findings(kind, parse(name)):
             kept &= not problem
             table.add_row(title, "no" if problem else "yes", problem)
-        for title, found in reports(parse(name)) if kind == "optimizer" else ():
-            table.add_row(title, "", found)
         print_table(table)
+        if kind == "optimizer":
+            reported = table_of("reported, not judged", "what was found")
+            for title, found in reports(parse(name)):
+                reported.add_row(title, found)
+            print_table(reported)
     return 0 if kept else 1
 
 

@@ -32,14 +32,19 @@ def run(
     projection: Projection = "normal",
     dim: Dim = None,
     budget: Budget = None,
-    seed: Annotated[int, typer.Option("-s", "--seed", help="Seed.")] = 0,
+    seed: Annotated[str, typer.Option("-s", "--seed", help="Seed.")] = "0",
     store: StoreTo = None,
 ) -> int:
     """Run one optimizer on one task.
 
     What has run before is not run again, and what was interrupted goes on.
     """
-    given = {"tasks": [task], "optimizers": [optimizer], "projections": [projection], "seeds": [seed]}
+    from dfo_bench.config import parse_seeds
+
+    seeds = parse_seeds([seed])
+    if len(seeds) > 1:
+        raise InputError(f"a run has one seed, got {seed}; run several with: dfo-bench sweep -s {seed} ...")
+    given = {"tasks": [task], "optimizers": [optimizer], "projections": [projection], "seeds": seeds}
     return _sweep({**given, "dim": dim, "budget": budget, "store": store})
 
 

@@ -1,5 +1,6 @@
 """Commands on what a store holds: status, compact, verify, sql, export and import."""
 
+import math
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -15,10 +16,13 @@ commands = typer.Typer()
 
 @commands.command(epilog="Example: dfo-bench status --store results/demo")
 def status(store: StoreFrom = Path("results"), as_json: AsJson = False) -> None:
-    """Say which runs have finished, failed, are under way, or wait for their turn in the sweep started last."""
+    """Say which runs have finished, failed, or are under way.
+
+    Of the sweep that was started last also how many wait for their turn.
+    """
     import pandas as pd
 
-    from dfo_bench.store import Store
+    from dfo_bench.store import MARKER, Store
 
     opened = Store(store)
     runs, planned = opened.runs(), opened.planned()
@@ -29,13 +33,16 @@ def status(store: StoreFrom = Path("results"), as_json: AsJson = False) -> None:
     counts = [f"{number} {name}" for name, number in runs["status"].value_counts().items()]
     counts += [f"{len(planned)} not begun"] if len(planned) else []
     print(f"{store}: {', '.join(counts) or 'no runs'}")
+    if not counts and (below := sorted(str(marker.parent) for marker in store.glob(f"*/{MARKER}"))):
+        print(f"stores in it: {', '.join(below)}")
     left = runs[runs["status"] != "finished"]
     if len(left):
         table = table_of("key", "run", "evaluations", "best", "status")
         for one in left.itertuples():
             words = f"{one.optimizer} on {one.task}, {one.projection}, seed {one.seed}"
             state = f"{one.status} {one.error}".strip()
-            table.add_row(str(one.key), words, f"{one.evaluations}/{one.budget}", f"{one.best_loss:.4g}", state)
+            best = "-" if one.best_loss == math.inf else f"{one.best_loss:.4g}"
+            table.add_row(str(one.key), words, f"{one.evaluations}/{one.budget}", best, state)
         print_table(table)
 
 

@@ -101,7 +101,7 @@ def _letter(index: int) -> str:
 
 def _rank_panel(found: Across, runs: pd.DataFrame, curves: pd.DataFrame, counting: Counting) -> None:
     ranks = ranks_over_budget(runs, curves, counting=counting).rename(columns={"rank": "middle"})
-    axis = {"name": "share of the budget", "unit": "%"}
+    axis = {"name": "share of the budget, %", "unit": "%"}
     data = _lines(ranks, 100 * ranks["share"], "mean rank", axis, "mean over {n} blocks")
     title = "Rank in loss over the budget, 1 is best"
     found.panels.append(Panel(title, "mean rank", {**data, "reversed": True}))
@@ -153,8 +153,10 @@ def _one_scale(found: Across, runs: pd.DataFrame, curves: pd.DataFrame, counting
     scored = normalised(runs, curves, counting=counting)
     table = scored.groupby(["method", "task"])["score"].mean().unstack("task")
     table = table.replace([np.inf, -np.inf], np.nan)
-    table.insert(0, "mean over tasks", table.mean(axis="columns").where(table.notna().all(axis="columns")))
-    table = table.sort_values("mean over tasks", ascending=False, kind="stable")
+    mean = table.mean(axis="columns").where(table.notna().all(axis="columns"))
+    if len(table.columns) > 1:
+        table.insert(0, "mean over tasks", mean)
+    table = table.loc[mean.sort_values(ascending=False, kind="stable").index]
     rows = [
         [Cell(str(method)), *(Cell(f"{v:z.2f}" if np.isfinite(v) else MISSING, v) for v in values)]
         for method, values in zip(table.index, table.to_numpy(dtype=float), strict=True)

@@ -26,7 +26,8 @@ def standings(runs: pd.DataFrame, curves: pd.DataFrame, rules: Rules = STANDARD)
 
     `n` of the `of` runs that count have a score; mean and deviation are over them. `best` is the method of the best
     mean among those whose runs all have one; `open` are the others that the verdict of paired differences does not
-    call worse than it, see `verdicts.judge`. Raises InputError where no run has a score.
+    call worse than it, see `verdicts.judge`. A task's rows are sorted, the best first. Raises InputError where no run
+    has a score.
     """
     scored = scores(runs, curves, metric=rules.metric, budget=rules.budget, counting=rules.counting)
     finite = scored["score"].where(np.isfinite(scored["score"]))
@@ -43,10 +44,14 @@ def _marked(table: pd.DataFrame, scored: pd.DataFrame, rules: Rules) -> pd.DataF
     """Say of a task's methods which is the best, and which are open."""
     whole = table.loc[(table["n"] == table["of"]) & (table["n"] > 0)].set_index("method")["mean"]
     if whole.empty:
-        return table.assign(best=False, open=False)
+        return _ranked(table.assign(best=False, open=False), rules)
     best = str(whole.idxmax() if higher_is_better(rules.metric) else whole.idxmin())
     own = scored[scored["task"] == table["task"].iloc[0]]
-    return table.assign(best=table["method"] == best, open=_open(own, best, table["method"], rules))
+    return _ranked(table.assign(best=table["method"] == best, open=_open(own, best, table["method"], rules)), rules)
+
+
+def _ranked(table: pd.DataFrame, rules: Rules) -> pd.DataFrame:
+    return table.sort_values(["best", "mean"], ascending=[False, not higher_is_better(rules.metric)], kind="stable")
 
 
 def _open(scored: pd.DataFrame, best: str, methods: pd.Series, rules: Rules) -> list[bool]:
@@ -65,7 +70,7 @@ def note(rules: Rules, table: pd.DataFrame) -> str:
     at = f" within {rules.budget:,} evaluations" if rules.budget else ""
     return (
         f"{rules.name}{at}, mean ± standard deviation over {_runs(table)}; in bold the best, {OPEN} what the paired "
-        f"95% interval does not tell from it or shows within {rules.margin:.3g} of it; {rules.counting.words}"
+        f"95% interval does not tell from it or shows within {100 * rules.margin:.3g}% of it; {rules.counting.words}"
     )
 
 
@@ -80,9 +85,9 @@ def cells(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def order(table: pd.DataFrame) -> list[str]:
-    """Return the methods, those that are best, then near the best, on most tasks first."""
-    place = table.assign(place=table["best"] * 2 + table["open"]).groupby("method")["place"].sum()
-    return list(place.sort_values(ascending=False, kind="stable").index)
+    """Return the methods, those of the best mean rank over tasks first."""
+    rank = table.assign(rank=table.groupby("task").cumcount()).groupby("method")["rank"].mean()
+    return list(rank.sort_values(kind="stable").index)
 
 
 def to_markdown(table: pd.DataFrame, rules: Rules) -> str:

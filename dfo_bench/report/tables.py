@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
@@ -71,7 +71,8 @@ def results(groups: pd.DataFrame, look: Looks) -> Table:
     finished = zip(groups["runs", "finished"], totals, strict=True)
     columns["finished"] = [Cell(f"{n} of {total}", n) for n, total in finished]
     columns["failed"] = [Cell(str(n), n) for n in groups["runs", "failed"]]
-    return _table("Results: mean ± sd over seeds", groups, look, columns)
+    gap = "The gap is dev minus test." if any(name.startswith("gap in") for name in columns) else ""
+    return replace(_table("Results: mean ± sd over seeds", groups, look, columns), note=gap)
 
 
 def costs(groups: pd.DataFrame, look: Looks) -> Table:

@@ -12,6 +12,9 @@ from dfo_bench.report.intervals import LEVEL, mean_interval, share_interval
 POWER = 0.8
 """With this probability the number of seeds that is asked for settles it."""
 
+FEWEST = 3
+"""Below this number of seeds a standard deviation says too little: that of two is 0.03 to 2.2 times the true one."""
+
 MOST = 1000
 """Above this number of seeds nobody would try."""
 
@@ -24,7 +27,8 @@ class Verdict:
 
     `advantage` is by how much the first is better on average, between `low` and `high`, in the metric's units,
     over the pairs of which both runs have a loss; `lossless` counts the others. `more` is the number of further
-    seeds that would settle it where it is undecided; None where no number below MOST would, or no spread is known.
+    seeds that would settle it where it is undecided; None where no number below MOST would, or the spread of fewer than
+    FEWEST seeds says too little.
     """
 
     outcome: Outcome
@@ -48,9 +52,12 @@ class Verdict:
             return "undecided: runs without a loss allow no mean, and the wins alone do not settle it"
         if self.n == 1:
             return "undecided: one seed shows no spread"
+        if self.n < FEWEST:
+            return f"undecided: {self.n} seeds show too little of the spread to say how many more would settle it"
         if self.more is None:
             return f"undecided: not even {MOST:,} seeds would settle a difference this small"
-        return f"undecided: about {self.more} more seed{'s' * (self.more > 1)} would settle it"
+        tie = " as a tie" if abs(self.advantage) < self.margin else ""
+        return f"undecided: about {self.more} more seed{'s' * (self.more > 1)} would settle it{tie}"
 
 
 def judge(better: Array, margin: float, level: float = LEVEL) -> Verdict:
@@ -76,7 +83,7 @@ def judge(better: Array, margin: float, level: float = LEVEL) -> Verdict:
         outcome = "tie"
     elif low > 0 or high < 0:
         outcome = "first" if low > 0 else "second"
-    elif len(finite) > 1:
+    elif len(finite) >= FEWEST:
         needed = seeds_needed(advantage, float(finite.std(ddof=1)), margin, level)
         more = max(1, needed - len(finite)) if needed else None
     return Verdict(outcome, advantage, low, high, len(better), lossless, margin, more)
