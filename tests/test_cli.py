@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dfo_bench import registry
+from dfo_bench import __version__, registry
 from dfo_bench.config import presets
+from dfo_bench.store import MARKER
 
 Done = subprocess.CompletedProcess[str]
 
@@ -85,8 +86,8 @@ def test_brackets_in_names_and_errors_are_no_markup(home: Path, toys: Path) -> N
     assert "lost [/my] [bold]way" in dfo_bench("status", "--store", "demo", cwd=home).stdout
 
 
-def interrupted(*command: str, cwd: Path, ready: Callable[[], bool]) -> str:
-    """Start a command, send it Ctrl-C when it is ready, and return what it said; it must end with 130."""
+def interrupted(*command: str, cwd: Path, ready: Callable[[], bool], by: signal.Signals = signal.SIGINT) -> str:
+    """Start a command, interrupt it when it is ready, and return what it said; it must end with 130."""
     process = subprocess.Popen(
         [sys.executable, "-m", "dfo_bench.cli", *command],
         cwd=cwd,
@@ -97,26 +98,27 @@ def interrupted(*command: str, cwd: Path, ready: Callable[[], bool]) -> str:
     )
     while process.poll() is None and not ready():
         os.sched_yield()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(by)
     _, stderr = process.communicate()
     assert process.returncode == 130
     assert "Traceback" not in stderr
     return stderr
 
 
-def half_done(home: Path) -> list[str]:
+def half_done(home: Path, by: signal.Signals = signal.SIGINT) -> list[str]:
     """Interrupt a run in its middle, and return the command that goes on with it."""
     command = ["run", "-t", "toy:pause=0.02", "-o", "odd", "-d", "3", "-b", "500", "--store", "demo"]
 
     def under_way() -> bool:
         return any(p.read_bytes().count(b"\n") > 4 for p in home.glob("demo/*/journal.jsonl"))
 
-    assert "the same command goes on from here" in interrupted(*command, cwd=home, ready=under_way)
+    assert "the same command goes on from here" in interrupted(*command, cwd=home, ready=under_way, by=by)
     return command
 
 
-def test_ctrl_c_gives_130_and_a_store_that_resumes(home: Path) -> None:
-    command = half_done(home)
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_gives_130_and_a_store_that_resumes(home: Path, by: signal.Signals) -> None:
+    command = half_done(home, by)
     done = dfo_bench(*command, cwd=home)
     assert done.returncode == 0, done.stderr
     (run,) = json.loads(dfo_bench("status", "--store", "demo", "--json", cwd=home).stdout)
@@ -157,6 +159,10 @@ def test_ctrl_c_on_a_watched_report_gives_130_and_a_page_that_rests(home: Path) 
         (["run", "-t", "toy", "-o", "cma", "-b", "0"], "budget must be at least 1, got 0"),
         (["run", "-t", "toy", "-o", "cma", "-d", "99"], "dim 99 is above the 12 of task toy"),
         (["run", "-t", "toy"], "Missing option"),
+        (
+            ["run", "-t", "toy", "-o", "cma", "-s", "0-4"],
+            "a run has one seed, got 0-4; run several with: dfo-bench sweep",
+        ),
         (["sweep"], "no tasks; name at least one with -t"),
         (["sweep", "quickstrt"], "did you mean quickstart"),
         (["sweep", "-t", "toy", "-o", "cma", "--selection", "best"], "no selection named 'best'"),
@@ -218,6 +224,40 @@ def test_list_names_every_plugin(home: Path, kind: str) -> None:
     assert set(registry.names(kind)) == set(listed)
     text = dfo_bench("list", f"{kind}s", cwd=home).stdout
     assert all(name in text for name in listed)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "rows"),
+    [
+        ("optimizers", "cma", {"popsize": "whole number at least 2 20", "variant": "full, sep, vkd full"}),
+        ("optimizers", "rembo", {"inner": "optimizer (bo)", "box": "number above 0 or null null"}),
+        ("projections", "pretrained", {"prompts": "text required"}),
+        ("tasks", "text", {"train": "text required", "words": "mapping or null null"}),
+    ],
+)
+def test_list_shows_what_a_plugin_takes(home: Path, kind: str, name: str, rows: dict[str, str]) -> None:
+    text = dfo_bench("list", kind, name, cwd=home).stdout
+    shown = {words[0]: " ".join(words[1:]) for line in text.splitlines() if (words := line.split())}
+    assert rows.items() <= shown.items()
+    listed = json.loads(dfo_bench("list", kind, name, "--json", cwd=home).stdout)
+    assert {key: " ".join(listed[key]) for key in rows} == rows
+
+
+def test_without_arguments_the_help_is_shown_and_the_version_is_told(home: Path) -> None:
+    alone = dfo_bench(cwd=home)
+    assert (alone.returncode, alone.stderr) == (0, "")
+    assert alone.stdout == dfo_bench("--help", cwd=home).stdout
+    assert dfo_bench("--version", cwd=home).stdout == f"dfo-bench {__version__}\n"
+
+
+def test_the_default_store_is_made_beside_stores_and_says_which_there_are(home: Path) -> None:
+    command = ["run", "-t", "toy", "-o", "random", "-b", "20", "-d", "3"]
+    assert dfo_bench(*command, "--store", "results/mine", cwd=home).returncode == 0
+    (home / "results" / MARKER).write_text(json.dumps({"format": 1}))
+    assert dfo_bench("status", cwd=home).stdout == "results: no runs\nstores in it: results/mine\n"
+    (home / "results" / MARKER).unlink()
+    assert dfo_bench(*command, cwd=home).returncode == 0
+    assert dfo_bench("status", cwd=home).stdout == "results: 1 finished\n"
 
 
 def test_check_exits_by_what_it_finds(home: Path) -> None:

@@ -375,7 +375,9 @@ def test_bad_texts_are_refused_with_a_remedy(tmp_path: Path, zoo: Zoo) -> None:
     with pytest.raises(InputError, match=r"needs examples of two labels or more, .* has only: a"):
         make("text", train=str(one), model=model, shots=1)
     two = write(tmp_path / "two.jsonl", [{"text": "x", "label": label} for label in "abab"])
-    with pytest.raises(InputError, match=r"words must name the labels of .*two\.jsonl, .*; it differs in: a, c"):
+    with pytest.raises(
+        InputError, match=r"words must name the labels of .*two\.jsonl, .*; it lacks a; not there are c"
+    ):
         make("text", train=str(two), words={"b": "b", "c": "c"}, model=model, shots=1)
     other = write(tmp_path / "other.jsonl", [{"text": "x", "label": "z"}])
     with pytest.raises(InputError, match=r"other\.jsonl:1: unknown label 'z'"):

@@ -46,6 +46,7 @@ def test_a_parameter_without_default_must_be_given() -> None:
 def test_every_parameter_of_every_plugin_has_a_type(kind: str, name: str) -> None:
     for parameter in parameters.parameters(kind, registry.load(kind, name)).values():
         assert parameter.type is not None
+    assert all(words and default for words, default in parameters.described(kind, name).values())
 
 
 class Base:
