@@ -7,6 +7,7 @@ whoever changes a sweep and starts it again does not wait for what the first wou
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ def write(store: Path, runs: Sequence[dict[str, Any]]) -> None:
     except OSError as error:
         raise StoreError(f"{store / FILE} cannot be written: {error.strerror}; free space and run again") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()
 
 
 def read(store: Path) -> list[dict[str, Any]]:
