@@ -33,6 +33,16 @@ class SweepFile(BaseModel):
     workers: int | None = None
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is given twice, of which YAML's own loader would take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise yaml.constructor.ConstructorError(None, None, f"{twice[0]!r} is given twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def presets() -> list[str]:
     """Return the names of the sweeps that come with dfo-bench."""
     return sorted(
@@ -52,7 +62,7 @@ def read_sweep(name: str) -> dict[str, Any]:
     else:
         raise UnknownNameError("preset (a file's name ends in .yaml)", name, presets())
     try:
-        plain = yaml.safe_load(text)
+        plain = yaml.load(text, _Loader)
     except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"{name} is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(plain, dict):

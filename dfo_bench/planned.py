@@ -7,11 +7,14 @@ whoever changes a sweep and starts it again does not wait for what the first wou
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from dfo_bench.errors import StoreError
 from dfo_bench.journal import FORMAT, refuse_newer
+from dfo_bench.registry import KINDS
+from dfo_bench.spec import RunSpec
 
 FILE = "planned.json"
 
@@ -24,19 +27,27 @@ def write(store: Path, runs: Sequence[dict[str, Any]]) -> None:
         os.replace(unfinished, store / FILE)
     except OSError as error:
         raise StoreError(f"{store / FILE} cannot be written: {error.strerror}; free space and run again") from error
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()
 
 
 def read(store: Path) -> list[dict[str, Any]]:
     """Return the plan, empty where there is none."""
     try:
         data = json.loads((store / FILE).read_text())
-        version, runs = int(data["format"]), list(data["runs"])
+        refuse_newer(store / FILE, int(data["format"]))
+        for run in data["runs"]:
+            RunSpec.from_json(run["spec"])
+            if not isinstance(run["key"], str) or run["shown"].keys() != KINDS.keys():
+                raise ValueError(run)
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except StoreError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{store / FILE} is damaged; delete it, the runs are not in it") from error
-    refuse_newer(store / FILE, version)
-    return runs
+    return list(data["runs"])
 
 
 def forget(store: Path, runs: Sequence[dict[str, Any]]) -> None:

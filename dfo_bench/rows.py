@@ -68,7 +68,8 @@ def evaluations(key: str, curve: pa.Table) -> pa.Table:
 
 def improvements(key: str, curve: pa.Table) -> pa.Table:
     """Return the rows of a curve at which the best falls."""
-    return evaluations(key, curve.filter(np.diff(curve["best"].to_numpy(), prepend=np.inf) < 0))
+    best = curve["best"].to_numpy()
+    return evaluations(key, curve.filter(best < np.concatenate([[np.inf], best[:-1]])))
 
 
 def identity(header: dict[str, Any]) -> dict[str, Any]:

@@ -218,6 +218,15 @@ def test_a_store_that_cannot_be_written_is_refused(home: Path) -> None:
     assert "file/below cannot be written" in done.stderr
 
 
+@pytest.mark.parametrize("output", ["store", "store/dfo-bench.json/page.html"])
+def test_a_page_that_cannot_be_written_is_refused_and_leaves_nothing(home: Path, output: str) -> None:
+    dfo_bench("run", "-t", "toy", "-o", "start", "--store", "store", cwd=home)
+    done = dfo_bench("report", "--store", "store", "--output", output, cwd=home)
+    assert done.returncode == 2
+    assert f"{output} cannot be written" in done.stderr
+    assert [path.name for path in home.iterdir()] == ["store"]
+
+
 @pytest.mark.parametrize("kind", registry.KINDS)
 def test_list_names_every_plugin(home: Path, kind: str) -> None:
     listed = json.loads(dfo_bench("list", f"{kind}s", "--json", cwd=home).stdout)[f"{kind}s"]

@@ -57,3 +57,10 @@ def test_keys_of_a_sweep_file_are_those_of_the_function(tmp_path: Path) -> None:
     path.write_text("optimisers: [cma]\n")
     with pytest.raises(UnknownNameError, match="did you mean optimizers"):
         read_sweep(str(path))
+
+
+@pytest.mark.parametrize("text", ["dim: 3\ndim: 4\n", "tasks: [{name: sphere, dim: 20, dim: 30}]\n"])
+def test_a_key_given_twice_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "twice.yaml").write_text(text)
+    with pytest.raises(InputError, match="'dim' is given twice"):
+        read_sweep(str(tmp_path / "twice.yaml"))

@@ -281,3 +281,9 @@ def test_the_command_line_says_where_it_wrote_and_what_is_doubtful(store: Store,
     done = CliRunner().invoke(app, ["export", "coco", str(out), "--store", str(store.path)])
     assert (done.exit_code, done.stdout.strip()) == (0, str(out))
     assert "for want of an optimum, for: toy, toy:dim=90" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["csv", "parquet"])
+def test_a_folder_where_a_file_should_be_is_refused_with_the_reason(store: Store, tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=r"cannot be written: .*(d|D)irectory.*; name another place"):
+        FORMATS[name](store, tmp_path)

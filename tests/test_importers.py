@@ -21,6 +21,7 @@ from dfo_bench.report.reproduce import commands
 from dfo_bench.run import execute
 from dfo_bench.spec import RunSpec
 from dfo_bench.store import Store
+from dfo_bench.verify import verify
 from tests import toys
 
 # Two runs as IOHexperimenter 0.3.22 writes them: improvements, the last evaluation, points beside the values.
@@ -268,6 +269,20 @@ def test_every_command_takes_imported_runs_beside_own_ones(tmp_path: Path) -> No
     assert runs["best_loss"].nunique() == 1
     dfo_bench("run", "-t", "sphere:dim=20", "-o", "cma", "-d", "3", "-b", "12")
     assert len(store.runs()) == 4
+
+
+@pytest.mark.filterwarnings("error")
+def test_failures_before_the_first_success_are_no_improvements(tmp_path: Path) -> None:
+    rows = "evaluations raw_y\n1 nan\n2 nan\n30 3.0\nevaluations raw_y\n1 inf\n2 inf\n"
+    import_(put(tmp_path / "data", rows=rows), tmp_path / "store")
+    assert Store(tmp_path / "store").curves(improvements=True)["evaluation"].tolist() == [30]
+
+
+def test_a_run_of_any_name_does_not_end_the_verification(tmp_path: Path) -> None:
+    import_(put(tmp_path / "data", {**INDEX, "function_name": "a:b, 'q\""}), tmp_path / "store")
+    verdicts = list(verify(Store(tmp_path / "store")))
+    assert [verdict.run for verdict in verdicts] == [f"my search on a:b, 'q\", imported, seed {n}" for n in range(2)]
+    assert all("named 'imported'" in verdict.problems[0] for verdict in verdicts)
 
 
 def test_the_commands_of_a_report_import_what_was_imported(tmp_path: Path) -> None:

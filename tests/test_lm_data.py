@@ -148,6 +148,7 @@ def test_a_bad_line_is_refused_with_file_line_and_field(tmp_path: Path, content:
         ('text,label\nx,yes\n"y" z,no\n', r"a\.csv row 2: not CSV: .* put texts into quotes"),
         ('text,label\nx,yes\n"y,no\n', r"a\.csv row 2: not CSV: .* put texts into quotes"),
         ("text,label\nx,yes\n\xe9,no\n", r"a\.csv:3: byte 0xe9 is not UTF-8"),
+        ("text,label,label\nx,yes,no\n", r"a\.csv: two columns have one name .*; rename one"),
         ("text,label\n", "holds no examples"),
         ("", "holds no examples; each has text"),
     ],

@@ -12,6 +12,7 @@ from dfo_bench.errors import StoreError
 from dfo_bench.spec import RunSpec
 from dfo_bench.store import Store
 from dfo_bench.workers import Ended, Event
+from tests.toys import planned as planned_run
 
 AXES: dict[str, Any] = {"tasks": ["toy"], "optimizers": ["random"], "dim": 3, "budget": 30, "seeds": range(4)}
 
@@ -64,7 +65,9 @@ def test_another_sweep_replaces_the_plan(stopped: Store) -> None:
 
 
 def test_a_sweep_leaves_the_plan_of_one_that_began_after_it(tmp_path: Path, toys: Path) -> None:
-    other = [{"key": "f" * 16, "spec": {}, "shown": {}}]
+    spec = planned_run("toy", "random", dim=3, budget=30)
+    shown = {"task": "toy", "optimizer": "random", "projection": "normal"}
+    other = [{"key": "f" * 16, "spec": spec.to_json(), "shown": shown}]
 
     @contextmanager
     def overtaken(specs: Sequence[RunSpec]) -> Iterator[Any]:
@@ -90,6 +93,11 @@ def test_failed_runs_are_under_way_until_their_sweep_ends(tmp_path: Path, toys: 
     [
         ("{", "planned.json is damaged; delete it, the runs are not in it"),
         ("[]", "is damaged"),
+        (json.dumps({"format": 1, "runs": "abc"}), "is damaged"),
+        (json.dumps({"format": 1, "runs": [{}]}), "is damaged"),
+        (json.dumps({"format": 1, "runs": [{"key": ["f"], "spec": {}, "shown": {}}]}), "is damaged"),
+        (json.dumps({"format": 1, "runs": [{"key": "f", "spec": {"dim": 3}, "shown": []}]}), "is damaged"),
+        (json.dumps({"format": 99, "plans": []}), "has format 99, newer than 1; update dfo-bench"),
         (json.dumps({"format": 99, "runs": []}), "has format 99, newer than 1; update dfo-bench"),
     ],
 )
@@ -97,3 +105,11 @@ def test_a_plan_that_cannot_be_read_is_named_with_the_remedy(stopped: Store, tex
     (stopped.path / planned.FILE).write_text(text)
     with pytest.raises(StoreError, match=message):
         stopped.planned()
+
+
+def test_a_plan_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path, toys: Path) -> None:
+    store = Store.create(tmp_path / "store")
+    (store.path / planned.FILE).mkdir()
+    with pytest.raises(StoreError, match="cannot be written: Is a directory"):
+        dfo_bench.sweep(**AXES, store=store.path, listener=quiet)
+    assert sorted(path.name for path in store.path.iterdir()) == ["dfo-bench.json", planned.FILE]

@@ -34,6 +34,8 @@ class Crooked(Optimizer):
             return np.full((1, self.space.dim), hash("a word") / 2**63)
         if self.how == "python":
             random.random()
+        if self.how == "exits":
+            raise SystemExit(0)
         if self.how == "torch":
             import torch
             torch.rand(1)
@@ -48,6 +50,8 @@ class Crooked(Optimizer):
     def tell(self, x: Array, losses: Array) -> None:
         if self.how == "writes":
             x *= 2
+        if self.how == "seeds":
+            np.random.seed(0)
         if self.how == "inf" and not np.isfinite(losses).all():
             raise ValueError("what is inf?")
 '''
@@ -75,6 +79,7 @@ def crooked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("", []),
         ("hash", [testing.repeats_in_another_process]),
         ("python", [testing.leaves_global_state]),
+        ("seeds", [testing.leaves_global_state]),
         ("torch", [testing.leaves_global_state]),
         ("writes", [testing.leaves_what_it_is_told]),
         ("inf", [testing.survives_failures]),
@@ -86,6 +91,18 @@ def test_the_kit_finds_what_breaks_the_contract_and_nothing_else(
     pytest.importorskip("torch")
     found = [title for title, problem in findings("optimizer", parse(f'crooked:how="{how}"')) if problem]
     assert found == [testing.title(check) for check in broken]
+
+
+def test_a_plugin_that_exits_breaks_its_contract_and_does_not_end_the_check(crooked: Path) -> None:
+    done = check("optimizer", "crooked:how=exits", cwd=crooked)
+    assert done.returncode == 1
+    assert "SystemExit: 0" in done.stdout
+
+
+@pytest.mark.parametrize(("how", "problem"), [("", ""), ("alone", "one by one other points fail")])
+def test_failures_of_a_task_do_not_depend_on_the_batch(toys: Path, how: str, problem: str) -> None:
+    found = dict(findings("task", parse(f'toy:fail="{how}"')))
+    assert found[testing.title(testing.evaluates_alike)] == problem
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,8 @@ class Toy(Task):
             raise RuntimeError("the service said no")
         if self.fail == "nan":
             losses[::3] = np.nan
+        if self.fail == "alone" and len(losses) == 1:
+            losses[0] = np.nan
         if self.fail == "minus-inf":
             losses[0] = -np.inf
         if self.fail == "shape":

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -32,6 +33,9 @@ def write(path: Path, text: str) -> None:
         os.replace(unfinished, path)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}; name another with --output") from error
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()
 
 
 def notes(notes: list[str]) -> None:

@@ -168,6 +168,9 @@ def _csv(path: Path) -> Records:
     records = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
     number = 0
     try:
+        names = records.fieldnames or ()
+        if len(set(names)) < len(names):
+            raise InputError(f"{path}: two columns have one name among {reprlib.repr(list(names))}; rename one")
         for number, record in enumerate(records, 1):
             if None in record:
                 raise InputError(

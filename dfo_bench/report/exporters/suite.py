@@ -71,7 +71,9 @@ def writing(out: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"{error.filename or out} cannot be written: {error.strerror}; name another place") from error
+        # Arrow's errors have no strerror.
+        reason = error.strerror or error
+        raise InputError(f"{error.filename or out} cannot be written: {reason}; name another place") from error
 
 
 def safe(name: str) -> str:
