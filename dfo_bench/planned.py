@@ -51,6 +51,6 @@ def read(store: Path) -> list[dict[str, Any]]:
 
 
 def forget(store: Path, runs: Sequence[dict[str, Any]]) -> None:
-    """Remove the plan of a sweep that has ended, where no other has replaced it."""
+    """Remove the plan of a sweep whose runs have all begun and stopped, where no other has replaced it."""
     if read(store) == list(runs):
         (store / FILE).unlink(missing_ok=True)

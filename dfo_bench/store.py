@@ -110,8 +110,12 @@ class Store:
 
     def planned(self) -> pd.DataFrame:
         """Return one row a run that the sweep started last has yet to begin: its key, and what names it."""
-        begun = set(self)
-        left = [rows.identity(run) for run in planned.read(self.path) if run["key"] not in begun]
+        left = []
+        if plan := planned.read(self.path):
+            # Not every folder of a run: one may be left of a process that died before its first line.
+            ended, logs = self._runs()
+            begun = {*ended["key"].to_pylist(), *logs}
+            left = [rows.identity(run) for run in plan if run["key"] not in begun]
         return pd.DataFrame(left, columns=["key", *_ORDER]).sort_values(_ORDER, ignore_index=True)
 
     def under_way(self) -> bool:

@@ -61,7 +61,8 @@ def sweep(
     planned.write(opened.path, list(runs.values()))
     with listener(list(runs)) as listen:
         run_all({spec: run["key"] for spec, run in runs.items()}, opened.path, workers, listen)
-    planned.forget(opened.path, list(runs.values()))
+    if opened.planned().empty:
+        planned.forget(opened.path, list(runs.values()))
     return opened
 
 

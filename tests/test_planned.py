@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import dfo_bench
-from dfo_bench import planned
+from dfo_bench import planned, record
 from dfo_bench.errors import StoreError
 from dfo_bench.spec import RunSpec
 from dfo_bench.store import Store
@@ -56,6 +56,13 @@ def test_a_sweep_that_has_ended_leaves_no_plan(stopped: Store) -> None:
     assert stopped.planned().empty
     assert not stopped.under_way()
     assert not (stopped.path / planned.FILE).exists()
+
+
+def test_a_run_whose_folder_holds_no_line_yet_has_not_begun(stopped: Store) -> None:
+    key = stopped.planned()["key"].tolist()[0]
+    (stopped.path / key).mkdir()
+    (stopped.path / key / record.JOURNAL).touch()
+    assert key in stopped.planned()["key"].tolist()
 
 
 def test_another_sweep_replaces_the_plan(stopped: Store) -> None:
