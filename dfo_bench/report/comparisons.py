@@ -74,8 +74,9 @@ def win_matrix(
 
 def _paired(blocks: pd.DataFrame, first: object, second: object) -> tuple[Array, Array]:
     """Return the scores of two methods in the blocks where both have one."""
-    both = blocks[[first, second]].dropna().to_numpy(dtype=float)
-    return both[:, 0], both[:, 1]
+    one, other = (blocks[name].to_numpy(dtype=float) for name in (first, second))
+    both = ~(np.isnan(one) | np.isnan(other))
+    return one[both], other[both]
 
 
 def _advantage(one: Array, other: Array, metric: str) -> Array:
