@@ -5,10 +5,9 @@ them, too, or packed. What is derived, the caches and the report, has none.
 """
 
 import hashlib
-import os
 from collections.abc import Iterator
 
-from dfo_bench import packs, record
+from dfo_bench import files, packs, record
 from dfo_bench.errors import InputError
 from dfo_bench.store import MARKER, Store
 
@@ -17,10 +16,8 @@ FILE = "SHA256SUMS"
 
 def write(store: Store) -> None:
     """Write the digests of all files there are."""
-    unfinished = store.path / f"{FILE}.tmp"
     try:
-        unfinished.write_text("".join(f"{_digest(store, name)}  {name}\n" for name in _names(store)))
-        os.replace(unfinished, store.path / FILE)
+        files.put(store.path / FILE, "".join(f"{_digest(store, name)}  {name}\n" for name in _names(store)))
     except OSError as error:
         raise InputError(f"{store.path / FILE} cannot be written: {error.strerror}") from error
 

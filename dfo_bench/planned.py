@@ -5,12 +5,11 @@ whoever changes a sweep and starts it again does not wait for what the first wou
 """
 
 import json
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from dfo_bench import files
 from dfo_bench.errors import StoreError
 from dfo_bench.journal import FORMAT, refuse_newer
 from dfo_bench.registry import KINDS
@@ -21,15 +20,10 @@ FILE = "planned.json"
 
 def write(store: Path, runs: Sequence[dict[str, Any]]) -> None:
     """Put the plan of a sweep in place; each run is the `key`, `spec` and `shown` of its journal's header."""
-    unfinished = store / f"{FILE}.{os.getpid()}.tmp"
     try:
-        unfinished.write_text(json.dumps({"format": FORMAT, "runs": list(runs)}) + "\n")
-        os.replace(unfinished, store / FILE)
+        files.put(store / FILE, json.dumps({"format": FORMAT, "runs": list(runs)}) + "\n")
     except OSError as error:
         raise StoreError(f"{store / FILE} cannot be written: {error.strerror}; free space and run again") from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
 
 
 def read(store: Path) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
 """Shows how far a sweep is: bars on a terminal, one plain line a finished run elsewhere."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -37,7 +38,7 @@ def shown(specs: Sequence[RunSpec]) -> Iterator[Callable[[Event], None]]:
             spec = event.spec
             if isinstance(event, Advance):
                 if spec not in running:
-                    running[spec] = bars.add_task(describe(spec), total=spec.budget, note="")
+                    running[spec] = bars.add_task(describe(vars(spec)), total=spec.budget, note="")
                 note = "replaying" if event.replayed else f"best {event.best:.4g}"
                 bars.update(running[spec], completed=event.evaluations, note=note)
                 return
@@ -45,14 +46,14 @@ def shown(specs: Sequence[RunSpec]) -> Iterator[Callable[[Event], None]]:
             if spec in running:
                 bars.remove_task(running.pop(spec))
             bars.update(total, advance=1)
-            console.print(f"[{ended}/{len(specs)}] {describe(spec)}: {outcome(event)}", markup=False)
+            console.print(f"[{ended}/{len(specs)}] {describe(vars(spec))}: {outcome(event)}", markup=False)
 
         yield listen
 
 
-def describe(spec: RunSpec) -> str:
-    """Name a run in a line."""
-    return f"{spec.optimizer} on {spec.task}, {spec.projection}, seed {spec.seed}"
+def describe(named: Mapping[Any, Any]) -> str:
+    """Name a run in a line, from its spec's fields or its row of `runs`."""
+    return "{optimizer} on {task}, {projection}, seed {seed}".format(**named)
 
 
 def outcome(event: Ended) -> str:

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from dfo_bench import record
+from dfo_bench import record, rows
 from dfo_bench.assemble import Assembly, assemble
 from dfo_bench.core import Array, Points
 from dfo_bench.errors import InputError, ReplayError
+from dfo_bench.progress import describe
 from dfo_bench.recipes import rebuild
 from dfo_bench.run import changes
 from dfo_bench.spec import RunSpec
@@ -62,9 +63,8 @@ def verify(store: Store, *, points: int = 3, runs: int | None = None, seed: int 
     )
     assembly: Assembly | None = None
     for spec, summary in specs:
-        # The words as they stand: the name of an imported run need not be a component's.
-        words = "{optimizer} on {task}, {projection}".format(**summary["shown"])
-        verdict = Verdict(summary["key"], f"{words}, seed {spec.seed}")
+        # As the store shows it: the name of an imported run need not be a component's.
+        verdict = Verdict(summary["key"], describe(rows.identity(summary)))
         # As in a run: what threads add up in another order differs in the last bits.
         with single_threaded():
             try:

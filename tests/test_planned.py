@@ -12,14 +12,10 @@ from dfo_bench.errors import StoreError
 from dfo_bench.spec import RunSpec
 from dfo_bench.store import Store
 from dfo_bench.workers import Ended, Event
+from tests.test_sweeps import quiet
 from tests.toys import planned as planned_run
 
 AXES: dict[str, Any] = {"tasks": ["toy"], "optimizers": ["random"], "dim": 3, "budget": 30, "seeds": range(4)}
-
-
-@contextmanager
-def quiet(specs: Sequence[RunSpec]) -> Iterator[Any]:
-    yield lambda event: None
 
 
 @contextmanager

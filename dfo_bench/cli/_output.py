@@ -1,17 +1,17 @@
 """What commands print and write."""
 
-import os
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from dfo_bench import files
 from dfo_bench.errors import InputError
 
 
 def table_of(*columns: str, title: str | None = None) -> Table:
+    """Return a table without rows; long cells are folded, not cut."""
     table = Table(box=None, pad_edge=False, title=title, title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -27,17 +27,13 @@ def print_table(table: Table) -> None:
 
 def write(path: Path, text: str) -> None:
     """Put a file in place at once: a browser may be reading the one before."""
-    unfinished = path.with_name(f"{path.name}.tmp")
     try:
-        unfinished.write_text(text, encoding="utf-8")
-        os.replace(unfinished, path)
+        files.put(path, text)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}; name another with --output") from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
 
 
 def notes(notes: list[str]) -> None:
+    """Print remarks, apart from what a command answers."""
     for note in notes:
         print(f"dfo-bench: {note}", file=sys.stderr)

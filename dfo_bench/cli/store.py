@@ -22,6 +22,7 @@ def status(store: StoreFrom = Path("results"), as_json: AsJson = False) -> None:
     """
     import pandas as pd
 
+    from dfo_bench.progress import describe
     from dfo_bench.store import MARKER, Store
 
     opened = Store(store)
@@ -38,11 +39,10 @@ def status(store: StoreFrom = Path("results"), as_json: AsJson = False) -> None:
     left = runs[runs["status"] != "finished"]
     if len(left):
         table = table_of("key", "run", "evaluations", "best", "status")
-        for one in left.itertuples():
-            words = f"{one.optimizer} on {one.task}, {one.projection}, seed {one.seed}"
-            state = f"{one.status} {one.error}".strip()
-            best = "-" if one.best_loss == math.inf else f"{one.best_loss:.4g}"
-            table.add_row(str(one.key), words, f"{one.evaluations}/{one.budget}", best, state)
+        for one in left.to_dict("records"):
+            state = f"{one['status']} {one['error']}".strip()
+            best = "-" if one["best_loss"] == math.inf else f"{one['best_loss']:.4g}"
+            table.add_row(one["key"], describe(one), f"{one['evaluations']}/{one['budget']}", best, state)
         print_table(table)
 
 

@@ -36,7 +36,7 @@ def standings(runs: pd.DataFrame, curves: pd.DataFrame, rules: Rules = STANDARD)
     names = [scored["task"], scored["method"]]
     table = finite.groupby(names).agg(mean="mean", sd="std", n="count").reset_index()
     table["of"] = scored.groupby(names).size().to_numpy()
-    parts = [_marked(members, scored, rules) for _, members in table.groupby("task", sort=True)]
+    parts = [_ranked(_marked(members, scored, rules), rules) for _, members in table.groupby("task", sort=True)]
     return pd.concat(parts, ignore_index=True)[STANDINGS]
 
 
@@ -44,10 +44,10 @@ def _marked(table: pd.DataFrame, scored: pd.DataFrame, rules: Rules) -> pd.DataF
     """Say of a task's methods which is the best, and which are open."""
     whole = table.loc[(table["n"] == table["of"]) & (table["n"] > 0)].set_index("method")["mean"]
     if whole.empty:
-        return _ranked(table.assign(best=False, open=False), rules)
+        return table.assign(best=False, open=False)
     best = str(whole.idxmax() if higher_is_better(rules.metric) else whole.idxmin())
     own = scored[scored["task"] == table["task"].iloc[0]]
-    return _ranked(table.assign(best=table["method"] == best, open=_open(own, best, table["method"], rules)), rules)
+    return table.assign(best=table["method"] == best, open=_open(own, best, table["method"], rules))
 
 
 def _ranked(table: pd.DataFrame, rules: Rules) -> pd.DataFrame:
