@@ -12,9 +12,9 @@ import numpy as np
 import optuna
 from _timing import in_turn, machine, summarize
 
-from dfo_bench import parameters, registry
-from dfo_bench.component import Component
 from dfo_bench.core import Anchor, Array, Space
+from dfo_bench.plugins import parameters, registry
+from dfo_bench.plugins.component import Component
 from dfo_bench.threads import single_threaded
 
 DIM, BOX = 20, 5.0

@@ -9,9 +9,9 @@ import time
 import numpy as np
 from _timing import machine
 
-from dfo_bench.assemble import assemble
-from dfo_bench.component import parse
-from dfo_bench.spec import RunSpec
+from dfo_bench.plugins.component import parse
+from dfo_bench.runs.assembly import assemble
+from dfo_bench.runs.spec import RunSpec
 
 if __name__ == "__main__":
     print(machine())

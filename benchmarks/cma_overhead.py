@@ -7,9 +7,9 @@ import cma
 import numpy as np
 from _timing import in_turn, machine, summarize
 
-from dfo_bench import parameters, registry
-from dfo_bench.component import parse
 from dfo_bench.core import Anchor, Space
+from dfo_bench.plugins import parameters, registry
+from dfo_bench.plugins.component import parse
 from dfo_bench.threads import single_threaded
 
 DIM, POPULATION, EVALUATIONS = 500, 20, 2_000

@@ -26,8 +26,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 import dfo_bench
-from dfo_bench.spec import RunSpec
-from dfo_bench.store import Store
+from dfo_bench.runs.spec import RunSpec
+from dfo_bench.store.store import Store
 
 TASK = '''
 from pathlib import Path

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from _timing import in_turn, machine, summarize
 
-from dfo_bench.component import parse
-from dfo_bench.run import execute
-from dfo_bench.spec import RunSpec
-from dfo_bench.store import Store
+from dfo_bench.plugins.component import parse
+from dfo_bench.runs.spec import RunSpec
+from dfo_bench.store.store import Store
+from dfo_bench.sweeps.execute import execute
 
 EVALUATIONS = 20_000
 

@@ -14,7 +14,7 @@ import pandas as pd
 from _timing import machine
 from playwright.sync_api import sync_playwright
 
-from dfo_bench.report.page import build_page
+from dfo_bench.report.page.page import build_page
 
 OPTIMIZERS, TASKS, SEEDS, CALLS, DEV_EVERY = 10, 7, 10, 8000, 100
 CHROMIUM = "/usr/bin/chromium"

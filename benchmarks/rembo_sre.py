@@ -10,10 +10,10 @@ from pathlib import Path
 
 from _timing import machine
 
-from dfo_bench.component import parse
-from dfo_bench.run import execute
-from dfo_bench.spec import RunSpec
-from dfo_bench.store import Store
+from dfo_bench.plugins.component import parse
+from dfo_bench.runs.spec import RunSpec
+from dfo_bench.store.store import Store
+from dfo_bench.sweeps.execute import execute
 
 RUNS = {
     "sre": RunSpec(parse("ackley:dim=10000,tail=true"), parse("sre"), parse("normal"), dim=10, budget=10_000),

@@ -14,11 +14,13 @@ from pathlib import Path
 import numpy as np
 from _timing import machine
 
-from dfo_bench import record
-from dfo_bench.component import parse
-from dfo_bench.journal import FORMAT, Batch, Measurement
-from dfo_bench.spec import RunSpec
-from dfo_bench.store import Store
+from dfo_bench.plugins.component import parse
+from dfo_bench.runs.journal import FORMAT, Batch, Measurement
+from dfo_bench.runs.machine import provenance
+from dfo_bench.runs.spec import RunSpec
+from dfo_bench.runs.summary import curve, seconds
+from dfo_bench.store.folder import write_results
+from dfo_bench.store.store import Store
 
 BUDGET, POPULATION, DIM, DEV_EVERY = 8_000, 20, 500, 100
 TASKS = ("sst2", "yelp", "agnews", "dbpedia", "mrpc", "snli", "rte")
@@ -37,7 +39,7 @@ STEPS = {
 
 def make(path: Path, runs: int) -> None:
     """Write a store of so many finished runs."""
-    store, rng, provenance = Store.create(path), np.random.default_rng(0), record.provenance()
+    store, rng, made = Store.create(path), np.random.default_rng(0), provenance()
     for number in range(runs):
         task, rest = TASKS[number % len(TASKS)], number // len(TASKS)
         spec = RunSpec(
@@ -56,7 +58,7 @@ def make(path: Path, runs: int) -> None:
         measurements.append(
             Measurement(BUDGET, "test", {"accuracy": rng.random(), "loss": 1.0}, {"examples": 800}, 9.0)
         )
-        curve = record.curve(batches)
+        table = curve(batches)
         found = {"evaluation": BUDGET - 3, "recipe": {"embedding": 0, "z": rng.standard_normal(DIM).tolist()}}
         summary = {
             "format": FORMAT,
@@ -69,7 +71,7 @@ def make(path: Path, runs: int) -> None:
             "cost": {"examples": 32, "tokens": 938, "bytes_up_z": 3089, "bytes_up_prompt": 17649, "bytes_down": 256},
             "status": "finished",
             "error": "",
-            "best_loss": curve["best"][-1].as_py(),
+            "best_loss": table["best"][-1].as_py(),
             "evaluations": BUDGET,
             "incumbent": found,
             "selected": found,
@@ -77,7 +79,7 @@ def make(path: Path, runs: int) -> None:
                 {**vars(m), "cost": {**{"tokens": 1, "bytes_up_z": 1, "bytes_up_prompt": 1, "bytes_down": 1}, **m.cost}}
                 for m in measurements
             ],
-            "seconds": record.seconds(batches, measurements),
+            "seconds": seconds(batches, measurements),
             "peak_memory": 10**9,
             "peak_device_memory": None,
             "attempts": 1,
@@ -85,11 +87,11 @@ def make(path: Path, runs: int) -> None:
             "discarded": 0,
             "events": [],
             "interrupted": False,
-            "provenance": provenance,
+            "provenance": made,
         }
         folder = store.path / spec.key()
         folder.mkdir()
-        record.write(folder, curve, summary)
+        write_results(folder, table, summary)
 
 
 def _batches(rng: np.random.Generator) -> list[Batch]:
@@ -108,8 +110,8 @@ def _batches(rng: np.random.Generator) -> list[Batch]:
 MEASURED = """
 import sys
 from dfo_bench.cli import main
-from dfo_bench.record import peak_memory
-from dfo_bench.store import Store
+from dfo_bench.store.folder import peak_memory
+from dfo_bench.store.store import Store
 STORE = sys.argv[1]
 try:
     exec(sys.argv[2])

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dfo_bench.store import Store
-    from dfo_bench.sweeps import sweep
+    from dfo_bench.store.store import Store
+    from dfo_bench.sweeps.sweep import sweep
 
 __version__ = "0.1.0"
 __all__ = ["Store", "__version__", "sweep"]
@@ -20,7 +20,7 @@ _checkout = Path(__file__).resolve().parent.parent
 if (_checkout / "setup.cfg").is_file():
     __path__.append(str(_checkout))
 
-_HOMES = {"Store": "dfo_bench.store", "sweep": "dfo_bench.sweeps"}
+_HOMES = {"Store": "dfo_bench.store.store", "sweep": "dfo_bench.sweeps.sweep"}
 
 
 def __getattr__(name: str) -> Any:

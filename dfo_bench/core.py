@@ -12,9 +12,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from dfo_bench.component import Component
 from dfo_bench.embedding import Embedding, IdentityEmbedding, Lifted, RandomEmbedding
 from dfo_bench.errors import InputError, UnknownNameError
+from dfo_bench.plugins.component import Component
 from dfo_bench.points import Anchor, Array, Blend, Blocks, Dense, Index, Kept, Points, Space
 
 __all__ = [

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dfo_bench import registry
 from dfo_bench.core import Array, Dense, InputError, Optimizer, Space
+from dfo_bench.plugins import registry
 from dfo_bench.threads import single_threaded
 
 FREE = Space(3, None, None, Dense(np.array([[1.0, -2.0, 0.5]])), 0.5)
@@ -154,7 +154,7 @@ def test_the_global_generator_is_the_callers_own_again_though_a_method_draws_fro
 
 def test_a_program_ends_though_a_minimiser_still_waits_for_a_loss(tmp_path: Path) -> None:
     program = (
-        "import numpy as np\nfrom dfo_bench import registry\nfrom dfo_bench.core import Anchor, Space\n"
+        "import numpy as np\nfrom dfo_bench.plugins import registry\nfrom dfo_bench.core import Anchor, Space\n"
         "space = Space(3, None, None, Anchor.origin(3), 1.0)\n"
         "cls = registry.load('optimizer', 'nevergrad')\n"
         "kept = cls(space, budget=9, rng=np.random.default_rng(0), method='Powell')\nprint(kept.ask().shape)\n"

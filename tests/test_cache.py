@@ -9,12 +9,12 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from dfo_bench import record
-from dfo_bench.cache import FOLDER, Cache
-from dfo_bench.component import parse
-from dfo_bench.run import execute
-from dfo_bench.spec import RunSpec
-from dfo_bench.store import Store
+from dfo_bench.plugins.component import parse
+from dfo_bench.runs.spec import RunSpec
+from dfo_bench.store.cache import Cache
+from dfo_bench.store.filenames import CACHES, SUMMARY
+from dfo_bench.store.store import Store
+from dfo_bench.sweeps.execute import execute
 
 SCHEMA = pa.schema([("key", pa.string()), ("value", pa.int64())])
 
@@ -33,7 +33,7 @@ class Source:
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / FOLDER / "table.parquet", SCHEMA, "1")
+    return Cache(tmp_path / CACHES / "table.parquet", SCHEMA, "1")
 
 
 def test_rows_are_sorted_by_key_and_within_a_run_as_they_were_made(cache: Cache) -> None:
@@ -121,7 +121,7 @@ def test_frames_are_the_same_with_a_cache_and_without(tmp_path: Path, toys: Path
         return [store.runs(), store.measures(), store.curves(improvements=True)]
 
     first, again = frames(), frames()
-    shutil.rmtree(store.path / FOLDER)
+    shutil.rmtree(store.path / CACHES)
     for one, two, three in zip(first, again, frames(), strict=True):
         pd.testing.assert_frame_equal(one, two, check_exact=True)
         pd.testing.assert_frame_equal(one, three, check_exact=True)
@@ -133,7 +133,7 @@ def test_a_run_that_changes_under_the_cache_is_read_again_even_by_a_clock_that_j
     store = Store.create(tmp_path / "store")
     key = execute(RunSpec(parse("toy"), parse("odd"), parse("normal"), 3, 60), store.path)["key"]
     assert store.runs()["repaid"].tolist() == [0]
-    path = store.path / key / record.SUMMARY
+    path = store.path / key / SUMMARY
     path.write_text(path.read_text().replace('"repaid": 0', '"repaid": 7'))
     os.utime(path, (0, 0))
     assert store.runs()["repaid"].tolist() == [7]

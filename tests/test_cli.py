@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from dfo_bench import __version__, registry
+from dfo_bench import __version__
 from dfo_bench.cli import app
-from dfo_bench.config import presets
 from dfo_bench.errors import InputError
-from dfo_bench.store import MARKER
+from dfo_bench.plugins import registry
+from dfo_bench.store.filenames import MARKER
+from dfo_bench.sweeps.config import presets
 
 Done = subprocess.CompletedProcess[str]
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfo_bench.component import Component, component, parse
 from dfo_bench.errors import InputError
+from dfo_bench.plugins.component import Component, component, parse
 
 names = st.from_regex(r"[a-z_][a-z0-9_\-]*", fullmatch=True)
 keys = st.from_regex(r"[a-z_][a-z0-9_]*", fullmatch=True)

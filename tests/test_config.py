@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from dfo_bench import parameters
-from dfo_bench.component import component
-from dfo_bench.config import parse_seeds, presets, read_sweep
 from dfo_bench.errors import InputError, UnknownNameError
-from dfo_bench.sweeps import plan
+from dfo_bench.plugins import parameters
+from dfo_bench.plugins.component import component
+from dfo_bench.sweeps.config import parse_seeds, presets, read_sweep
+from dfo_bench.sweeps.sweep import expand_axes
 
 
 @pytest.mark.parametrize("name", presets())
@@ -17,7 +17,7 @@ def test_every_preset_names_plugins_and_parameters_that_exist(name: str) -> None
             parameters.resolve(kind, component(written))
     axes = [given[f"{kind}s"] for kind in ("task", "optimizer", "projection")]
     numbers = ("dim", "budget", "seeds", "dev_every", "selection")
-    assert plan(*axes, **{"dev_every": 100, **{key: given[key] for key in numbers if key in given}})
+    assert expand_axes(*axes, **{"dev_every": 100, **{key: given[key] for key in numbers if key in given}})
 
 
 def test_the_presets_of_black_box_tuning_have_the_settings_of_its_authors() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dfo_bench import registry
 from dfo_bench.lm import DatasetTask, data
+from dfo_bench.plugins import registry
 
 DATASETS: dict[str, type[DatasetTask]] = {
     name: found for name in registry.names("task") if issubclass(found := registry.load("task", name), DatasetTask)

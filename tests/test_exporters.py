@@ -11,15 +11,15 @@ import pytest
 from typer.testing import CliRunner
 
 from dfo_bench.cli import app
-from dfo_bench.component import parse
 from dfo_bench.errors import InputError
-from dfo_bench.importers.imported import ImportedRun
-from dfo_bench.report.exporters import FORMATS
-from dfo_bench.report.exporters.coco import NO_SUCCESS
-from dfo_bench.report.exporters.suite import FUNCTIONS
-from dfo_bench.run import execute
-from dfo_bench.spec import RunSpec
-from dfo_bench.store import Store
+from dfo_bench.exchange import EXPORTS
+from dfo_bench.exchange.coco_writer import NO_SUCCESS
+from dfo_bench.exchange.imported import ImportedRun
+from dfo_bench.exchange.suite import FUNCTIONS
+from dfo_bench.plugins.component import parse
+from dfo_bench.runs.spec import RunSpec
+from dfo_bench.store.store import Store
+from dfo_bench.sweeps.execute import execute
 from tests import readers, toys
 
 RUNS = [
@@ -33,6 +33,8 @@ RUNS = [
     ("sphere:dim=20", "cma:popsize=8", 5),
 ]
 SEEDS = (0, 1)
+CURVES = ["iohprofiler", "coco", "csv", "parquet"]
+"""The formats of curves; those of prompts have tests of their own."""
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,7 @@ def coco(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def exported(store: Store, name: str, folder: Path) -> Path:
-    FORMATS[name](store, folder / "out")
+    EXPORTS[name](store, folder / "out")
     return folder / "out"
 
 
@@ -170,7 +172,7 @@ def test_the_first_and_the_last_row_of_every_run_stand_in_both_files_of_coco(coc
 
 @pytest.mark.parametrize("name", ["csv", "parquet"])
 def test_long_frames_hold_every_evaluation_to_the_bit(store: Store, tmp_path: Path, name: str) -> None:
-    notes = FORMATS[name](store, tmp_path / "new" / f"all.{name}")
+    notes = EXPORTS[name](store, tmp_path / "new" / f"all.{name}")
     assert notes == [
         "left out: 1 runs without an evaluation",
         "5 runs have failed or are unfinished; they are written as far as they came",
@@ -191,7 +193,7 @@ def test_an_algorithm_is_one_over_dimensions_and_another_with_another_budget(tmp
     store = Store.create(tmp_path / "store")
     for dim, budget in ((2, 5), (2, 6), (3, 5)):
         execute(toys.planned("sphere:dim=20", "random", dim=dim, budget=budget), store.path)
-    FORMATS["iohprofiler"](store, tmp_path / "out")
+    EXPORTS["iohprofiler"](store, tmp_path / "out")
     overview, _ = readers.iohinspector(tmp_path / "out", monotonic=False)
     assert overview.groupby("algorithm_name")["dimension"].apply(sorted).to_dict() == {
         "random · normal · budget=5": [2, 3],
@@ -203,7 +205,7 @@ def test_an_algorithm_is_one_over_dimensions_and_another_with_another_budget(tmp
 def test_a_task_keeps_its_id(store: Store, tmp_path: Path, name: str) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / FUNCTIONS).write_text('function,task\n3,toy\n1,"an older, other task"\n')
-    FORMATS[name](store, tmp_path / "out")
+    EXPORTS[name](store, tmp_path / "out")
     ids = pd.read_csv(tmp_path / "out" / FUNCTIONS).set_index("task")["function"]
     assert ids["toy"] == 3
     assert ids["an older, other task"] == 1
@@ -211,7 +213,7 @@ def test_a_task_keeps_its_id(store: Store, tmp_path: Path, name: str) -> None:
     with pytest.raises(
         InputError, match=r"out is not empty; name a new folder, or one with nothing but a functions\.csv"
     ):
-        FORMATS[name](store, tmp_path / "out")
+        EXPORTS[name](store, tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -220,10 +222,10 @@ def test_a_task_keeps_its_id(store: Store, tmp_path: Path, name: str) -> None:
 def test_a_damaged_file_of_ids_is_refused(store: Store, tmp_path: Path, text: str) -> None:
     (tmp_path / FUNCTIONS).write_text(text)
     if text == "x":
-        FORMATS["coco"](store, tmp_path)  # a header alone holds no ids
+        EXPORTS["coco"](store, tmp_path)  # a header alone holds no ids
     else:
         with pytest.raises(InputError, match=r"functions\.csv (is damaged|has an id twice, or one out of range)"):
-            FORMATS["coco"](store, tmp_path)
+            EXPORTS["coco"](store, tmp_path)
         assert [path.name for path in tmp_path.iterdir()] == [FUNCTIONS]
 
 
@@ -232,7 +234,7 @@ def test_what_16_bits_cannot_hold_is_left_out_and_said(tmp_path: Path) -> None:
     for dim, seed in ((70_000, 0), (10, 65_535), (65_535, 65_534)):
         execute(toys.planned(f"sphere:dim={dim}", "random", "identity", budget=1, seed=seed), store.path)
     for name in ("iohprofiler", "coco"):
-        notes = FORMATS[name](store, tmp_path / name)
+        notes = EXPORTS[name](store, tmp_path / name)
         assert notes[0] == "left out: 2 runs of a dimension or a seed that 16 bits cannot hold"
     overview, rows = readers.iohinspector(tmp_path / "iohprofiler", monotonic=False)
     assert (overview["dimension"].item(), overview["instance"].item(), len(rows)) == (65_535, 65_535, 1)
@@ -245,7 +247,7 @@ def test_no_name_leads_out_of_its_folder_or_into_that_of_another(tmp_path: Path,
     for number, text in enumerate(names):
         curve = np.array([1, 2]), np.array([1.5, number]), np.full((2, 2), np.nan)
         ImportedRun(text, text, 5, 2, 0, 2, {}, *curve).write(store.path)
-    FORMATS[name](store, tmp_path / "one" / "out")
+    EXPORTS[name](store, tmp_path / "one" / "out")
     assert [path.name for path in (tmp_path / "one").iterdir()] == ["out"]
     folders = {path.name.lower() for path in (tmp_path / "one" / "out").iterdir() if path.is_dir()}
     assert folders == {
@@ -261,19 +263,19 @@ def test_no_name_leads_out_of_its_folder_or_into_that_of_another(tmp_path: Path,
     assert len(rows) == 2 * len(names)
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", CURVES)
 def test_a_store_without_evaluations_is_refused(tmp_path: Path, name: str) -> None:
     store = Store.create(tmp_path / "store")
     with pytest.raises(InputError, match="has no run with an evaluation; make some: dfo-bench sweep"):
-        FORMATS[name](store, tmp_path / "out")
+        EXPORTS[name](store, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", CURVES)
 def test_a_place_that_cannot_be_written_is_refused(store: Store, tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"cannot be written: .*; name another place"):
-        FORMATS[name](store, tmp_path / "file" / "out")
+        EXPORTS[name](store, tmp_path / "file" / "out")
 
 
 def test_the_command_line_says_where_it_wrote_and_what_is_doubtful(store: Store, tmp_path: Path) -> None:
@@ -286,4 +288,4 @@ def test_the_command_line_says_where_it_wrote_and_what_is_doubtful(store: Store,
 @pytest.mark.parametrize("name", ["csv", "parquet"])
 def test_a_folder_where_a_file_should_be_is_refused_with_the_reason(store: Store, tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match=r"cannot be written: .*(d|D)irectory.*; name another place"):
-        FORMATS[name](store, tmp_path)
+        EXPORTS[name](store, tmp_path)

@@ -18,15 +18,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfo_bench import record
-from dfo_bench.cache import FOLDER
-from dfo_bench.component import parse
 from dfo_bench.errors import StoreError
-from dfo_bench.journal import Log
-from dfo_bench.meter import Progress
-from dfo_bench.run import execute
-from dfo_bench.spec import RunSpec
-from dfo_bench.store import Store
+from dfo_bench.plugins.component import parse
+from dfo_bench.runs.journal import Log
+from dfo_bench.runs.meter import Progress
+from dfo_bench.runs.spec import RunSpec
+from dfo_bench.store.filenames import CACHES, CURVE, JOURNAL
+from dfo_bench.store.store import Store
+from dfo_bench.sweeps.execute import execute
 
 EXACT = ["key", "evaluation", "loss", "best", "digest"]
 """The columns that nothing may change; seconds are another matter."""
@@ -54,9 +53,9 @@ def _assert_same(store: Store, whole: Store) -> None:
 RUNS = """
 import sys
 from pathlib import Path
-from dfo_bench.component import parse
-from dfo_bench.run import execute
-from dfo_bench.spec import RunSpec
+from dfo_bench.plugins.component import parse
+from dfo_bench.sweeps.execute import execute
+from dfo_bench.runs.spec import RunSpec
 for seed in range(4):
     task = parse("toy:pause=0.005,log=/dev/stdout")
     execute(RunSpec(task, parse("odd"), parse("normal"), 3, 60, seed, 20), Path(sys.argv[1]))
@@ -107,7 +106,7 @@ def test_a_full_disk_ends_a_run_with_a_line_and_it_goes_on_when_there_is_room(
     store: Store, tmp_path: Path, room: int
 ) -> None:
     key = execute(_spec(), (whole := Store.create(tmp_path / "whole")).path)["key"]
-    journal = store.path / key / record.JOURNAL
+    journal = store.path / key / JOURNAL
     for at in (35, 60):
         with (
             full_disk(at, journal, room) as progress,
@@ -126,14 +125,14 @@ def test_a_full_disk_ends_a_run_with_a_line_and_it_goes_on_when_there_is_room(
 def test_a_disk_too_full_for_the_curve_leaves_the_journal(store: Store, tmp_path: Path) -> None:
     spec = replace(_spec("sphere:dim=12"), budget=20)
     key = execute(spec, (whole := Store.create(tmp_path / "whole")).path)["key"]
-    journal = store.path / key / record.JOURNAL
+    journal = store.path / key / JOURNAL
     with (
         full_disk(20, journal, None) as progress,
         pytest.raises(StoreError, match=r"cannot be written: .*; free space"),
     ):
         execute(spec, store.path, progress)
     assert Log.read(journal).evaluations == 20
-    assert not (store.path / key / record.CURVE).exists()
+    assert not (store.path / key / CURVE).exists()
     execute(spec, store.path)
     pd.testing.assert_frame_equal(store.curves()[EXACT], whole.curves()[EXACT], check_exact=True)
 
@@ -141,7 +140,7 @@ def test_a_disk_too_full_for_the_curve_leaves_the_journal(store: Store, tmp_path
 @pytest.mark.parametrize("damage", ["torn", "doubled", "doubled and torn"])
 def test_a_torn_or_doubled_last_line_is_passed_over(store: Store, tmp_path: Path, damage: str) -> None:
     key = execute(_spec(), (whole := Store.create(tmp_path / "whole")).path)["key"]
-    journal = store.path / key / record.JOURNAL
+    journal = store.path / key / JOURNAL
     with full_disk(35, journal, 0) as progress, pytest.raises(StoreError):
         execute(_spec(), store.path, progress)
     last = journal.read_bytes().splitlines(keepends=True)[-1]
@@ -176,7 +175,7 @@ def test_a_read_only_store_is_read_as_ever_and_refuses_to_be_written(store: Stor
     for seed in range(2):
         execute(_spec(seed=seed), store.path)
     frames = [store.runs(), store.curves(improvements=True), store.measures()]
-    shutil.rmtree(store.path / FOLDER)
+    shutil.rmtree(store.path / CACHES)
     before = sorted(store.path.rglob("*"))
     with read_only(store.path):
         again = [store.runs(), store.curves(improvements=True), store.measures()]
@@ -235,7 +234,7 @@ def test_a_store_copied_over_one_that_went_another_way_keeps_what_finished(store
     # Each has begun the run that the other has finished.
     for part, seed in ((store, 1), (other, 0)):
         key = next(key for key in whole if key not in list(part))
-        journal = part.path / key / record.JOURNAL
+        journal = part.path / key / JOURNAL
         with full_disk(35, journal, 0) as progress, pytest.raises(StoreError):
             execute(_spec(seed=seed), part.path, progress)
         assert part.runs()["status"].value_counts().to_dict() == {"finished": 1, "unfinished": 1}
@@ -244,4 +243,4 @@ def test_a_store_copied_over_one_that_went_another_way_keeps_what_finished(store
     for seed in range(2):
         execute(_spec(seed=seed), store.path)
     _assert_same(store, whole)
-    assert not list(store.path.rglob(record.JOURNAL))
+    assert not list(store.path.rglob(JOURNAL))

@@ -14,14 +14,14 @@ from typer.testing import CliRunner
 
 from dfo_bench.cli import app
 from dfo_bench.errors import InputError
-from dfo_bench.importers import FORMATS
-from dfo_bench.importers.imported import IMPORTED, ImportedRun
-from dfo_bench.report import exporters
-from dfo_bench.report.reproduce import commands
-from dfo_bench.run import execute
-from dfo_bench.spec import RunSpec
-from dfo_bench.store import Store
-from dfo_bench.verify import verify
+from dfo_bench.exchange import EXPORTS, IMPORTS
+from dfo_bench.exchange.imported import ImportedRun
+from dfo_bench.report.page.reproduce import commands
+from dfo_bench.runs.spec import RunSpec
+from dfo_bench.store.frames import IMPORTED
+from dfo_bench.store.store import Store
+from dfo_bench.store.verify import verify
+from dfo_bench.sweeps.execute import execute
 from tests import toys
 
 # Two runs as IOHexperimenter 0.3.22 writes them: improvements, the last evaluation, points beside the values.
@@ -62,7 +62,7 @@ def put(folder: Path, index: Any = INDEX, rows: str = ROWS) -> Path:
 
 
 def import_(folder: Path, store: Path) -> list[str]:
-    return FORMATS["iohprofiler"](folder, store)
+    return IMPORTS["iohprofiler"](folder, store)
 
 
 def test_imported_runs_are_told_apart_and_hold_what_was_logged(tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_what_is_exported_and_imported_is_the_same(
             loss=np.array([np.nan if value == -np.inf else value for value in loss]),
             seconds=np.array([seconds, [np.nan] * len(seconds)]).T,
         ).write(store.path)
-    exporters.FORMATS["iohprofiler"](store, folder / "ioh")
+    EXPORTS["iohprofiler"](store, folder / "ioh")
     import_(folder / "ioh", folder / "again")
     again = Store(folder / "again")
     pd.testing.assert_frame_equal(store.runs(), again.runs())
@@ -247,7 +247,7 @@ def test_what_is_exported_and_imported_is_the_same(
 def test_every_command_takes_imported_runs_beside_own_ones(tmp_path: Path) -> None:
     store = Store.create(tmp_path / "store")
     execute(toys.planned("sphere:dim=20", "cma", dim=3, budget=12), store.path)
-    exporters.FORMATS["iohprofiler"](store, tmp_path / "ioh")
+    EXPORTS["iohprofiler"](store, tmp_path / "ioh")
     put(tmp_path / "data")
 
     def dfo_bench(*arguments: str | Path) -> str:
@@ -263,7 +263,7 @@ def test_every_command_takes_imported_runs_beside_own_ones(tmp_path: Path) -> No
     page = (store.path / "report.html").read_text()
     assert all(name in page for name in ("my search · imported", "cma · normal · imported", "cma · normal"))
     dfo_bench("plot", "curve", "--output", tmp_path / "curve.png")
-    for name in exporters.FORMATS:
+    for name in ("iohprofiler", "coco", "csv", "parquet"):
         dfo_bench("export", name, tmp_path / name)
     runs = store.runs().query("task == 'sphere:dim=20'")
     assert runs["best_loss"].nunique() == 1

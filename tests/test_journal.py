@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfo_bench.errors import BusyError, StoreError
-from dfo_bench.journal import Batch, Journal, Log, Measurement
+from dfo_bench.runs.journal import Batch, Journal, Log, Measurement
 
 HEADER = {"key": "0123456789abcdef"}
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from dfo_bench import parameters, registry
-from dfo_bench.component import Component, parse
 from dfo_bench.core import Array, Cost, Dense, InputError, Points, Task
 from dfo_bench.lm import TextTask, data, models
 from dfo_bench.lm.modes import MODES
-from dfo_bench.spec import streams
+from dfo_bench.plugins import parameters, registry
+from dfo_bench.plugins.component import Component, parse
+from dfo_bench.runs.spec import streams
 from tests import plain_lm
 from tests.tiny_lm import Zoo, build, reviews, write
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from dfo_bench.core import Anchor, Array, Dense, Points, Space, Task
 from dfo_bench.errors import ReplayError, RunError
-from dfo_bench.journal import Journal, Log
-from dfo_bench.meter import Meter
+from dfo_bench.runs.journal import Journal, Log
+from dfo_bench.runs.meter import Meter
 
 Losses = Callable[[Array], Array]
 

@@ -14,7 +14,6 @@ import torch
 from scipy.optimize import approx_fprime
 from scipy.stats import mannwhitneyu
 
-from dfo_bench import parameters, registry
 from dfo_bench.core import (
     Anchor,
     Array,
@@ -28,6 +27,7 @@ from dfo_bench.core import (
     Points,
     Space,
 )
+from dfo_bench.plugins import parameters, registry
 from dfo_bench.testing import race
 from dfo_bench.threads import single_threaded
 

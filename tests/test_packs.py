@@ -13,12 +13,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from dfo_bench import packs, record
-from dfo_bench.component import parse
 from dfo_bench.errors import BusyError, StoreError
-from dfo_bench.run import execute
-from dfo_bench.spec import RunSpec
-from dfo_bench.store import Store
+from dfo_bench.plugins.component import parse
+from dfo_bench.runs.spec import RunSpec
+from dfo_bench.store import packs
+from dfo_bench.store.filenames import JOURNAL, PACKS, SUMMARY
+from dfo_bench.store.store import Store
+from dfo_bench.sweeps.execute import execute
 
 
 def _run(store: Store, seed: int, optimizer: str = "odd") -> dict[str, Any]:
@@ -51,7 +52,7 @@ def test_packed_runs_read_as_before_and_have_no_folder(store: Store) -> None:
     summaries = [store.summary(key) for key in keys]
     (pack,), left = store.compact()
     assert not left
-    assert pack.parent == store.path / packs.FOLDER
+    assert pack.parent == store.path / PACKS
     assert (list(store), _folders(store)) == (keys, [])
     _assert_same(store, frames)
     _assert_same(Store(store.path), frames)
@@ -120,7 +121,7 @@ def test_what_a_pack_holds_counts_against_an_unfinished_run_copied_over_it(store
     store.compact()
     header = {"header": {**(store.summary(key) or {})}}
     (store.path / key).mkdir()
-    (store.path / key / record.JOURNAL).write_text(json.dumps(header) + '\n{"attempt": 5, "retry": false}\n')
+    (store.path / key / JOURNAL).write_text(json.dumps(header) + '\n{"attempt": 5, "retry": false}\n')
     _assert_same(store, frames)
 
 
@@ -129,7 +130,7 @@ def test_another_version_of_a_packed_run_is_left_in_its_folder(store: Store, tmp
     key = next(iter(store))
     store.compact()
     shutil.copytree(tmp_path / "copy" / key, store.path / key)
-    summary = store.path / key / record.SUMMARY
+    summary = store.path / key / SUMMARY
     summary.write_text(summary.read_text().replace('"repaid": 0', '"repaid": 9'))
     assert store.compact() == ([], [store.path / key])
     assert summary.exists()
@@ -177,8 +178,8 @@ def test_a_compaction_killed_at_any_change_loses_nothing_and_is_finished_by_the_
         Store(copy).compact()
         _assert_same(Store(copy), frames)
         left = {path.name for path in copy.iterdir()} - {"cache"}
-        assert left == {"dfo-bench.json", packs.FOLDER}
-        assert [path.suffix for path in (copy / packs.FOLDER).iterdir()] == [".zip"]
+        assert left == {"dfo-bench.json", PACKS}
+        assert [path.suffix for path in (copy / PACKS).iterdir()] == [".zip"]
         if not died:
             break
     assert 8 < moment < 99

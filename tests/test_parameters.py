@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 
-from dfo_bench import parameters, registry
-from dfo_bench.component import parse
 from dfo_bench.core import Rngs
 from dfo_bench.errors import InputError, UnknownNameError
+from dfo_bench.plugins import parameters, registry
+from dfo_bench.plugins.component import parse
 
 
 def test_resolving_fills_defaults_and_coerces_types(toys: Path) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dfo_bench import parameters, registry
 from dfo_bench.lm import DatasetTask, TextTask
+from dfo_bench.plugins import parameters, registry
 from dfo_bench.testing import CHECKS, check_plugin
 
 # Small enough to be checked in seconds; a plugin that is not named here is checked as it is.

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from dfo_bench import registry
-from dfo_bench.component import Component
 from dfo_bench.core import Anchor, Array, Blend, Dense, Embedding, InputError, Space
-from dfo_bench.sweeps import sweep
+from dfo_bench.plugins import registry
+from dfo_bench.plugins.component import Component
+from dfo_bench.sweeps.sweep import sweep
 from dfo_bench.testing import check_plugin
 
 ON_DEMAND = ["hashing", "normal", "uniform"]

@@ -13,17 +13,18 @@ from safetensors.numpy import load_file
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
 from typer.testing import CliRunner
 
-from dfo_bench import prompts
-from dfo_bench.assemble import assemble
 from dfo_bench.cli import app
-from dfo_bench.component import Component, parse
 from dfo_bench.errors import InputError
+from dfo_bench.exchange import EXPORTS, prompts
+from dfo_bench.exchange.peft import export_peft
 from dfo_bench.lm import TextTask, models
 from dfo_bench.lm.models import LanguageModel
 from dfo_bench.lm.templates import Encoded, label_tokens
-from dfo_bench.run import execute
-from dfo_bench.spec import RunSpec
-from dfo_bench.store import Store
+from dfo_bench.plugins.component import Component, parse
+from dfo_bench.runs.assembly import assemble
+from dfo_bench.runs.spec import RunSpec
+from dfo_bench.store.store import Store
+from dfo_bench.sweeps.execute import execute
 from tests.tiny_lm import Zoo, reviews, write
 
 AUTO: dict[str, Any] = {
@@ -116,12 +117,12 @@ def test_another_model_or_other_data_than_the_run_used_is_refused(store: Store, 
     (model / "config.json").write_text(text + " ")
     models._load.cache_clear()
     with pytest.raises(InputError, match=f"run {key} used another model than text:.* names now; put it back"):
-        prompts.found(store)
+        prompts.collect_prompts(store)
     (model / "config.json").write_text(text)
     models._load.cache_clear()
     write(tmp_path / "train.jsonl", reviews(7))
     with pytest.raises(InputError, match=f"run {key} used another train than"):
-        prompts.found(store)
+        prompts.collect_prompts(store)
 
 
 def test_another_version_of_a_plugin_is_said(store: Store, zoo: Zoo) -> None:
@@ -130,7 +131,7 @@ def test_another_version_of_a_plugin_is_said(store: Store, zoo: Zoo) -> None:
     summary = json.loads(path.read_text())
     summary["digests"] |= {"projection": "0" * 16, "optimizer": "0" * 16}
     path.write_text(json.dumps(summary))
-    assert prompts.found(store)[1] == [f"run {key} was made by another version of projection normal"]
+    assert prompts.collect_prompts(store)[1] == [f"run {key} was made by another version of projection normal"]
 
 
 @pytest.mark.parametrize(
@@ -148,10 +149,10 @@ def test_another_version_of_a_plugin_is_said(store: Store, zoo: Zoo) -> None:
 )
 def test_peft_loads_an_adapter_and_computes_what_the_run_did(store: Store, zoo: Zoo, model: str, head: str) -> None:
     summary = run(store, zoo.folder(model), head=head, mode="inputs_embeds")
-    assert prompts.export_peft(store, store.path / "adapters") == []
+    assert export_peft(store, store.path / "adapters") == []
     base = AUTO[head].from_pretrained(zoo.folder(model), dtype=torch.float32)
     adapted = PeftModel.from_pretrained(base, str(store.path / "adapters" / summary["key"])).eval()
-    task, (prompt,) = task_of(summary), prompts.found(store)[0]
+    task, (prompt,) = task_of(summary), prompts.collect_prompts(store)[0]
     expected = task._engine.logits(prompt.values[None], task._inputs("train"))[0]
     found = [label_logits(adapted, task, zoo.load(model, head), text) for text in task._inputs("train")]
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
@@ -177,7 +178,7 @@ def label_logits(adapted: Any, task: TextTask, loaded: LanguageModel, text: Enco
 def test_what_peft_saves_is_what_is_exported(store: Store, zoo: Zoo) -> None:
     key = run(store, zoo.folder(), mode="inputs_embeds", head="masked")["key"]
     out, again = store.path / "adapters", store.path / "again"
-    prompts.export_peft(store, out)
+    export_peft(store, out)
     base = AutoModelForMaskedLM.from_pretrained(zoo.folder())
     PeftModel.from_pretrained(base, str(out / key)).save_pretrained(str(again))
     ours, theirs = load_file(out / key / "adapter_model.safetensors"), load_file(again / "adapter_model.safetensors")
@@ -188,22 +189,22 @@ def test_what_peft_saves_is_what_is_exported(store: Store, zoo: Zoo) -> None:
 def test_peft_takes_runs_of_its_own_mode_only(store: Store, zoo: Zoo) -> None:
     run(store, zoo.folder())
     with pytest.raises(InputError, match=r"no finished run of mode=inputs_embeds.* make one with: dfo-bench run -t"):
-        prompts.export_peft(store, store.path / "adapters")
+        export_peft(store, store.path / "adapters")
     key = run(store, zoo.folder(), mode="inputs_embeds")["key"]
-    notes = prompts.export_peft(store, store.path / "adapters")
+    notes = export_peft(store, store.path / "adapters")
     assert notes == ["left out: 1 runs of other modes, which PEFT does not have"]
     assert [folder.name for folder in (store.path / "adapters").iterdir()] == [key]
 
 
-@pytest.mark.parametrize("name", prompts.FORMATS)
+@pytest.mark.parametrize("name", ["prompts", "peft"])
 def test_a_place_that_cannot_be_written_is_refused(store: Store, zoo: Zoo, name: str) -> None:
     run(store, zoo.folder(), "start", mode="inputs_embeds")
     (store.path / "file").write_text("")
     with pytest.raises(InputError, match=r"cannot be written: .*; name another place"):
-        prompts.FORMATS[name](store, store.path / "file" / "out")
+        EXPORTS[name](store, store.path / "file" / "out")
 
 
-@pytest.mark.parametrize("name", prompts.FORMATS)
+@pytest.mark.parametrize("name", ["prompts", "peft"])
 def test_the_command_line_says_where_it_wrote_and_what_is_doubtful(store: Store, zoo: Zoo, name: str) -> None:
     for mode in ("add", "inputs_embeds"):
         run(store, zoo.folder(), "start", mode=mode)
@@ -226,12 +227,12 @@ def test_a_projection_learns_from_exported_prompts_and_begins_at_their_mean(stor
     file = exported(store, zoo.folder(), mode=mode)
     spec = planned(store, zoo.folder(), projection=f"pretrained:prompts={file}", mode=mode, head="masked")
     begun = assemble(spec).embed(0).lift(np.zeros((1, 5))).dense()
-    mean = np.mean([prompt.values for prompt in prompts.found(store)[0]], axis=0)
+    mean = np.mean([prompt.values for prompt in prompts.collect_prompts(store)[0]], axis=0)
     np.testing.assert_allclose(begun.reshape(mean.shape), mean, rtol=1e-6)
     # What was found in it is learned from in turn, and rebuilt to the bit.
     summary = execute(spec, store.path)
     assert summary["status"] == "finished", summary["events"]
-    assert summary["key"] in {prompt.key for prompt in prompts.found(store)[0]}
+    assert summary["key"] in {prompt.key for prompt in prompts.collect_prompts(store)[0]}
 
 
 def test_the_key_of_a_learned_projection_rests_on_its_prompts_and_not_on_their_place(store: Store, zoo: Zoo) -> None:
@@ -247,7 +248,7 @@ def test_the_key_of_a_learned_projection_rests_on_its_prompts_and_not_on_their_p
     prompts.export_prompts(store, copy)
     assert assemble(specs[1]).key != first.key
     with pytest.raises(InputError, match=f"run {first.key} used another prompts than pretrained:.* names now; put it"):
-        prompts.found(store)
+        prompts.collect_prompts(store)
 
 
 @pytest.mark.parametrize(

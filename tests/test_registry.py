@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dfo_bench import registry
 from dfo_bench.errors import PluginError, UnknownNameError
+from dfo_bench.plugins import registry
 
 OPTIMIZER = """
 from dfo_bench.core import Optimizer
@@ -44,7 +44,7 @@ def test_listing_imports_no_plugin(kind: str) -> None:
     import subprocess
 
     code = (
-        f"import sys; from dfo_bench import registry; names = registry.names({kind!r}); "
+        f"import sys; from dfo_bench.plugins import registry; names = registry.names({kind!r}); "
         f"assert names; assert not [m for m in sys.modules if m.startswith('dfo_bench.{kind}s.')], sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])

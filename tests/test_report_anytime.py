@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfo_bench.errors import InputError
-from dfo_bench.report.anytime import area_over_curve, normalised
 from dfo_bench.report.counting import Counting
-from dfo_bench.report.outcomes import by_block
-from dfo_bench.report.targets import hits, run_time_ecdf
+from dfo_bench.report.scores import by_block
+from dfo_bench.report.stats.anytime import area_over_curve, normalised
+from dfo_bench.report.stats.targets import hits, run_time_ecdf
 from tests.frames import store_of
 
 INF, NAN = np.inf, np.nan

@@ -10,12 +10,12 @@ from typer.testing import CliRunner
 
 from dfo_bench.cli import app
 from dfo_bench.report.baselines import placed, pooled
-from dfo_bench.report.costs import AXES
 from dfo_bench.report.figures import BY_TASK, KINDS
 from dfo_bench.report.figures.curve import draw_curve
-from dfo_bench.report.looks import looks
+from dfo_bench.report.labels import looks
 from dfo_bench.report.rules import Rules
-from dfo_bench.report.standings import standings
+from dfo_bench.report.stats.costs import AXES
+from dfo_bench.report.stats.standings import standings
 from tests.frames import Case, store_of
 from tests.test_report_page import Page, html_of, numbers
 from tests.tiny_lm import Zoo, reviews, write

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfo_bench.report.costs import AXES
-from dfo_bench.report.page import build_page
+from dfo_bench.report.page.page import build_page
+from dfo_bench.report.stats.costs import AXES
 from tests.test_report_page import SPHERE, TEXT, sweep
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfo_bench.errors import InputError
-from dfo_bench.report.comparisons import differences, win_matrix
+from dfo_bench.report.stats.comparisons import differences, win_matrix
 from tests.frames import scores_of
 
 INF, NAN = np.inf, np.nan

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfo_bench.report.costs import loss_bands, optimizer_share, per_call, score_bands, spent, totals
-from dfo_bench.report.statistics import curve_bands, measure_bands, summary
+from dfo_bench.report.stats.costs import loss_bands, optimizer_share, per_call, score_bands, spent, totals
+from dfo_bench.report.stats.statistics import curve_bands, measure_bands, summary
 from tests.test_report_page import Frames, curve, one_task, run, sweep
 
 TICKS = [2.0, 4.0, 4.0, 8.0]

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from dfo_bench.core import Array
-from dfo_bench.report.intervals import (
+from dfo_bench.report.stats.intervals import (
     bootstrap_interval,
     mean_interval,
     median_interval,

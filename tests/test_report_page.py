@@ -18,11 +18,11 @@ from dfo_bench.errors import InputError
 from dfo_bench.report.counting import Counting
 from dfo_bench.report.figures import KINDS, save
 from dfo_bench.report.figures.curve import draw_curve
-from dfo_bench.report.looks import looks
-from dfo_bench.report.page import build_page
-from dfo_bench.report.reproduce import commands
-from dfo_bench.report.statistics import summary
-from dfo_bench.report.tables import costs, results
+from dfo_bench.report.labels import looks
+from dfo_bench.report.page.page import build_page
+from dfo_bench.report.page.reproduce import commands
+from dfo_bench.report.page.tables import costs, results
+from dfo_bench.report.stats.statistics import summary
 
 TEXT, SPHERE = "agnews:prompt_tokens=10", "sphere:dim=1000"
 RUDE = 'my<script>alert("x")</script>'

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from dfo_bench.errors import InputError
 from dfo_bench.report.counting import Counting
-from dfo_bench.report.ranks import critical_difference, friedman, ranks_over_budget
+from dfo_bench.report.stats.ranks import critical_difference, friedman, ranks_over_budget
 from tests.frames import scores_of, store_of
 
 INF, NAN = np.inf, np.nan

@@ -8,7 +8,7 @@ import pytest
 from dfo_bench.errors import InputError, UnknownNameError
 from dfo_bench.report.counting import Counting
 from dfo_bench.report.rules import Rules, parse_rules
-from dfo_bench.report.standings import WRITERS, cells, standings
+from dfo_bench.report.stats.standings import WRITERS, cells, standings
 from tests.frames import Case, store_of
 
 SEEN: dict[Case, list[float]] = {

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfo_bench.report.cautions import cautions
-from dfo_bench.report.looks import looks
-from dfo_bench.report.statistics import (
+from dfo_bench.report.format import count, precision, seconds, size
+from dfo_bench.report.labels import looks
+from dfo_bench.report.page.cautions import cautions
+from dfo_bench.report.stats.statistics import (
     curve_bands,
     grid,
     measure_bands,
@@ -19,7 +20,6 @@ from dfo_bench.report.statistics import (
     summary,
     value_at,
 )
-from dfo_bench.report.units import count, precision, seconds, size
 
 INF, NAN = math.inf, math.nan
 

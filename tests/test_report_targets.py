@@ -4,14 +4,8 @@ import pytest
 
 from dfo_bench.errors import InputError
 from dfo_bench.report.counting import Counting
-from dfo_bench.report.scales import heights
-from dfo_bench.report.targets import (
-    data_profile,
-    expected_running_time,
-    hits,
-    performance_profile,
-    run_time_ecdf,
-)
+from dfo_bench.report.stats.scales import heights
+from dfo_bench.report.stats.targets import data_profile, expected_running_time, hits, performance_profile, run_time_ecdf
 from tests.frames import store_of
 
 INF, NAN = np.inf, np.nan

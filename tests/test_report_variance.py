@@ -4,7 +4,7 @@ import pytest
 
 from dfo_bench.core import Array
 from dfo_bench.errors import InputError
-from dfo_bench.report.variance import variance_split
+from dfo_bench.report.stats.variance import variance_split
 from tests.frames import scores_of
 
 SOURCES = ["optimizer", "projection", "optimizer x projection", "data split and start", "embedding",

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from dfo_bench.report.verdicts import MOST, POWER, judge, seeds_needed
+from dfo_bench.report.stats.verdict import MOST, POWER, judge, seeds_needed
 
 INF, NAN = np.inf, np.nan
 

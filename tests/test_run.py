@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfo_bench import record
-from dfo_bench.component import parse
 from dfo_bench.errors import BusyError, InputError
-from dfo_bench.journal import Journal, Log
-from dfo_bench.run import execute
-from dfo_bench.spec import RunSpec
-from dfo_bench.store import Store
+from dfo_bench.plugins.component import parse
+from dfo_bench.runs.journal import Journal, Log
+from dfo_bench.runs.spec import RunSpec
+from dfo_bench.store.filenames import CURVE, JOURNAL, SUMMARY
+from dfo_bench.store.store import Store
+from dfo_bench.sweeps.execute import execute
 
 EXACT = ["evaluation", "loss", "best", "digest"]
 """The columns that a resume must not change; seconds are another matter."""
@@ -39,7 +39,7 @@ def _curve(store: Store, key: str) -> pd.DataFrame:
 def test_a_run_leaves_a_curve_a_summary_and_no_journal(store: Store) -> None:
     summary = execute(_spec(), store.path)
     folder = store.path / summary["key"]
-    assert sorted(path.name for path in folder.iterdir()) == [record.CURVE, record.SUMMARY]
+    assert sorted(path.name for path in folder.iterdir()) == [CURVE, SUMMARY]
     curve = store.curves()
     assert curve["evaluation"].tolist() == list(range(1, 61))
     assert (curve["best"] == curve["loss"].cummin()).all()
@@ -123,8 +123,8 @@ def test_a_run_cut_anywhere_resumes_to_the_same_bits(store: Store, tmp_path: Pat
     folder = other.path / whole["key"]
     folder.mkdir()
     text = _journal_of(spec, tmp_path)
-    (folder / record.JOURNAL).write_bytes(text[: int(cut * len(text))])
-    kept = Log.read(folder / record.JOURNAL).evaluations
+    (folder / JOURNAL).write_bytes(text[: int(cut * len(text))])
+    kept = Log.read(folder / JOURNAL).evaluations
     resumed = execute(spec, other.path)
     pd.testing.assert_frame_equal(_curve(other, whole["key"]), _curve(store, whole["key"]), check_exact=True)
     assert resumed["best_loss"] == whole["best_loss"]
@@ -142,7 +142,7 @@ def test_a_run_under_the_current_rule_resumes_to_the_same_selection(store: Store
     other = Store.create(tmp_path / "other")
     (other.path / whole["key"]).mkdir()
     lines = _journal_of(spec, tmp_path).splitlines(keepends=True)
-    (other.path / whole["key"] / record.JOURNAL).write_bytes(b"".join(lines[:kept]))
+    (other.path / whole["key"] / JOURNAL).write_bytes(b"".join(lines[:kept]))
     resumed = execute(spec, other.path)
     assert resumed["selected"] == whole["selected"]
     assert resumed["selected"]["evaluation"] % 10 == 0
@@ -169,8 +169,8 @@ def test_no_journalled_evaluation_is_paid_again(store: Store, tmp_path: Path) ->
     key = json.loads(text.splitlines()[0])["header"]["key"]
     (store.path / key).mkdir()
     lines = text.splitlines(keepends=True)
-    (store.path / key / record.JOURNAL).write_bytes(b"".join(lines[:6]))
-    kept = Log.read(store.path / key / record.JOURNAL)
+    (store.path / key / JOURNAL).write_bytes(b"".join(lines[:6]))
+    kept = Log.read(store.path / key / JOURNAL)
     summary = execute(spec, store.path)
     calls = [line.split() for line in log.read_text().splitlines()]
     evaluated = [digest for what, digest in calls if what == "evaluate"]
@@ -210,7 +210,7 @@ def test_what_a_task_raised_is_kept_when_the_run_finishes(store: Store) -> None:
 def test_an_interrupted_retry_counts_what_it_paid_twice(store: Store) -> None:
     spec = _spec("toy:fail=always")
     key = execute(spec, store.path)["key"]
-    journal = Journal(store.path / key / record.JOURNAL, {})
+    journal = Journal(store.path / key / JOURNAL, {})
     journal.begin_attempt(retry=True)
     journal.close()
     assert store.runs()["status"].tolist() == ["unfinished"]
@@ -258,8 +258,8 @@ def test_a_run_that_cannot_replay_keeps_its_journal_and_starts_anew(store: Store
     text = _journal_of(spec, tmp_path)
     key = json.loads(text.splitlines()[0])["header"]["key"]
     (store.path / key).mkdir()
-    (store.path / key / record.JOURNAL).write_bytes(text)
-    spent = Log.read(store.path / key / record.JOURNAL).evaluations
+    (store.path / key / JOURNAL).write_bytes(text)
+    spent = Log.read(store.path / key / JOURNAL).evaluations
     summary = execute(spec, store.path)
     assert summary["status"] == "finished"
     assert summary["discarded"] == spent
@@ -273,12 +273,12 @@ def test_an_unfinished_run_of_another_source_is_an_error_that_names_both(
     text = _journal_of(spec, tmp_path)
     key = json.loads(text.splitlines()[0])["header"]["key"]
     (store.path / key).mkdir()
-    (store.path / key / record.JOURNAL).write_bytes(text)
+    (store.path / key / JOURNAL).write_bytes(text)
     plugin = toys / "odd_plugin.py"
     plugin.write_text(plugin.read_text() + "\n# another version\n")
     with pytest.raises(InputError, match=r"another optimizer [0-9a-f]{16} is now [0-9a-f]{16}"):
         execute(spec, store.path)
-    assert (store.path / key / record.JOURNAL).read_bytes() == text
+    assert (store.path / key / JOURNAL).read_bytes() == text
 
 
 def test_a_failed_run_whose_plugin_was_mended_starts_anew(store: Store, toys: Path) -> None:
@@ -329,7 +329,7 @@ def test_a_task_without_dimension_is_run_and_resumed_by_an_optimizer_of_one_eval
     text = _journal_of(spec, tmp_path)
     key = json.loads(text.splitlines()[0])["header"]["key"]
     (store.path / key).mkdir()
-    (store.path / key / record.JOURNAL).write_bytes(text)
+    (store.path / key / JOURNAL).write_bytes(text)
     summary = execute(spec, store.path)
     assert (summary["status"], summary["spec"]["dim"], summary["best_loss"]) == ("finished", 0, 0.0)
     assert (summary["attempts"], summary["discarded"]) == (2, 0)
@@ -356,7 +356,7 @@ def test_the_peak_of_memory_stands_in_every_summary_of_a_run_that_ended(store: S
 
 def test_a_process_does_not_count_the_memory_of_the_one_that_started_it() -> None:
     held = np.ones(2**26)
-    code = "from dfo_bench.record import peak_memory; print(peak_memory())"
+    code = "from dfo_bench.runs.machine import peak_memory; print(peak_memory())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(done.stdout) < held.nbytes
 
@@ -366,7 +366,7 @@ def test_a_summary_of_the_first_release_is_read(store: Store) -> None:
     for later in ("peak_memory", "peak_device_memory"):
         del summary[later]
     del summary["spec"]["selection"]
-    (store.path / summary["key"] / record.SUMMARY).write_text(json.dumps(summary))
+    (store.path / summary["key"] / SUMMARY).write_text(json.dumps(summary))
     run = store.runs().iloc[0]
     assert run["selection"] == "incumbent"
     assert run[["peak_memory", "peak_device_memory"]].isna().all()

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from dfo_bench.cli import app
 from dfo_bench.errors import InputError
-from dfo_bench.run import execute
-from dfo_bench.sql import query
-from dfo_bench.store import Store
+from dfo_bench.store.sql import query
+from dfo_bench.store.store import Store
+from dfo_bench.sweeps.execute import execute
 from tests import toys
 
 pytest.importorskip("duckdb", reason="needs duckdb, which dfo-bench[sql] installs")

@@ -12,10 +12,11 @@ import pytest
 
 import dfo_bench
 from dfo_bench.errors import InputError, StoreError
-from dfo_bench.spec import RunSpec
-from dfo_bench.store import MARKER, Store
-from dfo_bench.sweeps import plan
-from dfo_bench.workers import Ended, Event
+from dfo_bench.runs.spec import RunSpec
+from dfo_bench.store.filenames import MARKER
+from dfo_bench.store.store import Store
+from dfo_bench.sweeps.sweep import expand_axes
+from dfo_bench.sweeps.workers import Ended, Event
 
 AXES: dict[str, Any] = {
     "tasks": ["toy"],
@@ -119,7 +120,7 @@ def test_a_task_without_dimension_stands_beside_others(path: Path) -> None:
 
 def test_a_budget_may_be_given_for_each_task_by_name(path: Path) -> None:
     given = {"tasks": ["toy", "toy:dim=6", "sphere"], "optimizers": ["odd"], "projections": ["normal"], "seeds": [0]}
-    specs = plan(["toy", "sphere"], ["odd"], ["normal"], dim=3, budget={"toy": 30}, seeds=[0], dev_every=9)
+    specs = expand_axes(["toy", "sphere"], ["odd"], ["normal"], dim=3, budget={"toy": 30}, seeds=[0], dev_every=9)
     assert [(spec.task.name, spec.budget) for spec in specs] == [("toy", 30), ("sphere", 8000)]
     runs = _sweep(path, **given, budget={"toy": 30, "sphere": 20}).runs()
     assert dict(zip(runs["task"], runs["budget"], strict=True)) == {"toy": 30, "toy:dim=6": 30, "sphere": 20}

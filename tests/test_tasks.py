@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import rosen
 
-from dfo_bench import parameters, registry
-from dfo_bench.component import Component, parse
 from dfo_bench.core import Array, Dense, Index, InputError, Points, Task
 from dfo_bench.lm import TextTask
-from dfo_bench.spec import streams
+from dfo_bench.plugins import parameters, registry
+from dfo_bench.plugins.component import Component, parse
+from dfo_bench.runs.spec import streams
 
 SYNTHETIC = [name for name in registry.names("task") if not issubclass(registry.load("task", name), TextTask)]
 TAKES = {name: set(parameters.parameters("task", registry.load("task", name))) for name in SYNTHETIC}

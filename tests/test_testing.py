@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dfo_bench import matrix, testing
-from dfo_bench.component import parse
-from dfo_bench.testing import findings, reports
+from dfo_bench.plugins.component import parse
+from dfo_bench.testing import every_method, findings, kit, reports
 
 PLUGIN = '''
 import random
@@ -77,12 +76,12 @@ def crooked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("how", "broken"),
     [
         ("", []),
-        ("hash", [testing.repeats_in_another_process]),
-        ("python", [testing.leaves_global_state]),
-        ("seeds", [testing.leaves_global_state]),
-        ("torch", [testing.leaves_global_state]),
-        ("writes", [testing.leaves_what_it_is_told]),
-        ("inf", [testing.survives_failures]),
+        ("hash", [kit.repeats_in_another_process]),
+        ("python", [kit.leaves_global_state]),
+        ("seeds", [kit.leaves_global_state]),
+        ("torch", [kit.leaves_global_state]),
+        ("writes", [kit.leaves_what_it_is_told]),
+        ("inf", [kit.survives_failures]),
     ],
 )
 def test_the_kit_finds_what_breaks_the_contract_and_nothing_else(
@@ -90,7 +89,7 @@ def test_the_kit_finds_what_breaks_the_contract_and_nothing_else(
 ) -> None:
     pytest.importorskip("torch")
     found = [title for title, problem in findings("optimizer", parse(f'crooked:how="{how}"')) if problem]
-    assert found == [testing.title(check) for check in broken]
+    assert found == [kit.title(check) for check in broken]
 
 
 def test_a_plugin_that_exits_breaks_its_contract_and_does_not_end_the_check(crooked: Path) -> None:
@@ -102,38 +101,38 @@ def test_a_plugin_that_exits_breaks_its_contract_and_does_not_end_the_check(croo
 @pytest.mark.parametrize(("how", "problem"), [("", ""), ("alone", "one by one other points fail")])
 def test_failures_of_a_task_do_not_depend_on_the_batch(toys: Path, how: str, problem: str) -> None:
     found = dict(findings("task", parse(f'toy:fail="{how}"')))
-    assert found[testing.title(testing.evaluates_alike)] == problem
+    assert found[kit.title(kit.evaluates_alike)] == problem
 
 
 @pytest.mark.parametrize(
     ("how", "report", "found"),
     [
-        ("", testing.stays_inside, "0%"),
-        ("outside", testing.stays_inside, "25%"),
-        ("", testing.seeds_differ, "yes"),
-        ("one seed", testing.seeds_differ, "no"),
-        ("", testing.beats_random_search_in_10, "equal"),
-        ("centre", testing.beats_random_search_in_2, "worse"),
+        ("", kit.stays_inside, "0%"),
+        ("outside", kit.stays_inside, "25%"),
+        ("", kit.seeds_differ, "yes"),
+        ("one seed", kit.seeds_differ, "no"),
+        ("", kit.beats_random_search_in_10, "equal"),
+        ("centre", kit.beats_random_search_in_2, "worse"),
     ],
 )
 def test_the_kit_reports_what_it_does_not_judge(
     crooked: Path, how: str, report: Callable[..., str], found: str
 ) -> None:
-    assert dict(reports(parse(f'crooked:how="{how}"')))[testing.title(report)] == found
+    assert dict(reports(parse(f'crooked:how="{how}"')))[kit.title(report)] == found
 
 
 def test_an_optimizer_that_learns_beats_random_search() -> None:
     found = dict(reports(parse("cma:popsize=6,sigma=0.3")))
-    assert found[testing.title(testing.beats_random_search_in_2)] == "better"
-    assert found[testing.title(testing.beats_random_search_in_10)] == "better"
+    assert found[kit.title(kit.beats_random_search_in_2)] == "better"
+    assert found[kit.title(kit.beats_random_search_in_10)] == "better"
 
 
 def test_one_that_hangs_is_stopped_and_the_matrix_goes_on(crooked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(matrix, "IDLE_LIMIT_S", 3)
-    optimizers = matrix.variants(["crooked"])
+    monkeypatch.setattr(every_method, "IDLE_LIMIT_S", 3)
+    optimizers = every_method.variants(["crooked"])
     assert [str(optimizer) for optimizer in optimizers] == ["crooked:how=", "crooked:how=hangs"]
     plain, hangs = optimizers
-    verdicts = [row.verdict for row in matrix.rows([hangs, plain])]
+    verdicts = [row.verdict for row in every_method.rows([hangs, plain])]
     assert verdicts == ["it hangs: no CPU used for 3 s", "kept"]
 
 

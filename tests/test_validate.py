@@ -12,8 +12,8 @@ import torch
 from transformers import RobertaConfig, RobertaForMaskedLM
 
 from dfo_bench import cli, validate
-from dfo_bench.component import Component, parse
 from dfo_bench.errors import InputError, UnknownNameError
+from dfo_bench.plugins.component import Component, parse
 
 PARITY = Path(__file__).parent / "data" / "parity"
 

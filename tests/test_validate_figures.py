@@ -12,8 +12,8 @@ from scipy.optimize import linprog
 from scipy.stats import ttest_ind_from_stats
 
 from dfo_bench import cli, validate
-from dfo_bench.component import parse
 from dfo_bench.errors import InputError, RunError
+from dfo_bench.plugins.component import parse
 from dfo_bench.threads import single_threaded
 from dfo_bench.validate import Row, _boxes, _published, _runs, _tests, t1_empty_boxes, t4_rembo_billion, t5_alebo_branin
 

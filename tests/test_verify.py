@@ -10,13 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dfo_bench import digests, record
-from dfo_bench.component import parse
 from dfo_bench.errors import InputError
-from dfo_bench.run import execute
-from dfo_bench.spec import RunSpec
-from dfo_bench.store import Store
-from dfo_bench.verify import Verdict, verify
+from dfo_bench.plugins.component import parse
+from dfo_bench.runs.spec import RunSpec
+from dfo_bench.store import checksums
+from dfo_bench.store.filenames import CHECKSUMS, CURVE, SUMMARY
+from dfo_bench.store.store import Store
+from dfo_bench.store.verify import Verdict, verify
+from dfo_bench.sweeps.execute import execute
 
 
 def _run(store: Store, optimizer: str = "odd", task: str = "toy", seed: int = 0) -> str:
@@ -35,7 +36,7 @@ def _only(store: Store) -> Verdict:
 
 
 def _edit_curve(store: Store, key: str, column: str, row: int, value: float | str) -> None:
-    path = store.path / key / record.CURVE
+    path = store.path / key / CURVE
     table = pq.read_table(path)
     values = table[column].to_pylist()
     values[row] = value
@@ -75,7 +76,7 @@ def test_a_loss_that_the_task_does_not_return_is_found_wherever_it_is(store: Sto
 
 def test_a_best_that_the_task_does_not_return_is_found_by_its_recipe_alone(store: Store) -> None:
     summary = store.summary(_run(store)) or {}
-    path = store.path / summary["key"] / record.SUMMARY
+    path = store.path / summary["key"] / SUMMARY
     row = summary["incumbent"]["evaluation"] - 1
     _edit_curve(store, summary["key"], "loss", row, summary["best_loss"] - 0.5)
     (verdict,) = verify(store, points=0)
@@ -88,7 +89,7 @@ def test_a_best_that_the_task_does_not_return_is_found_by_its_recipe_alone(store
 def test_a_recipe_of_another_point_is_found(store: Store) -> None:
     summary = store.summary(_run(store)) or {}
     summary["incumbent"]["recipe"]["z"][0] += 1
-    (store.path / summary["key"] / record.SUMMARY).write_text(json.dumps(summary))
+    (store.path / summary["key"] / SUMMARY).write_text(json.dumps(summary))
     assert any("was another point than the one kept of it" in problem for problem in _only(store).problems)
 
 
@@ -111,7 +112,7 @@ def test_a_run_that_cannot_be_replayed_does_not_agree_unless_something_is_known_
 def test_a_run_whose_task_is_gone_does_not_agree_and_says_why(store: Store) -> None:
     summary = store.summary(_run(store)) or {}
     summary["spec"]["task"] = "gone"
-    (store.path / summary["key"] / record.SUMMARY).write_text(json.dumps(summary))
+    (store.path / summary["key"] / SUMMARY).write_text(json.dumps(summary))
     (problem,) = _only(store).problems
     assert problem.startswith("cannot be evaluated: UnknownNameError: no task named 'gone'")
 
@@ -138,35 +139,35 @@ def test_a_sample_must_be_one(store: Store, given: dict[str, int]) -> None:
 
 def test_digests_are_those_of_sha256sum(store: Store) -> None:
     _run(store)
-    digests.write(store)
-    subprocess.run(["sha256sum", "--check", "--strict", digests.FILE], cwd=store.path, check=True, capture_output=True)
+    checksums.write(store)
+    subprocess.run(["sha256sum", "--check", "--strict", CHECKSUMS], cwd=store.path, check=True, capture_output=True)
 
 
 def test_a_file_that_is_not_as_published_is_named(store: Store) -> None:
     keys = sorted(_run(store, seed=seed) for seed in range(2))
-    assert digests.compare(store) is None
-    digests.write(store)
-    assert digests.compare(store) == ([], [])
-    curve = store.path / keys[0] / record.CURVE
+    assert checksums.compare(store) is None
+    checksums.write(store)
+    assert checksums.compare(store) == ([], [])
+    curve = store.path / keys[0] / CURVE
     data = curve.read_bytes()
     _edit_curve(store, keys[0], "loss", 3, 0.5)
-    (store.path / keys[1] / record.CURVE).unlink()
+    (store.path / keys[1] / CURVE).unlink()
     _run(store, seed=9)
-    wrong, more = digests.compare(store) or ([], [])
-    assert wrong == [f"{keys[0]}/{record.CURVE} has changed", f"{keys[1]}/{record.CURVE} is missing"]
+    wrong, more = checksums.compare(store) or ([], [])
+    assert wrong == [f"{keys[0]}/{CURVE} has changed", f"{keys[1]}/{CURVE} is missing"]
     assert len(more) == 2
     curve.write_bytes(data)
-    assert len((digests.compare(store) or ([], []))[0]) == 1
+    assert len((checksums.compare(store) or ([], []))[0]) == 1
 
 
 def test_a_published_store_may_be_packed_and_keeps_its_digests(store: Store) -> None:
     _run(store)
-    digests.write(store)
-    text = (store.path / digests.FILE).read_text()
+    checksums.write(store)
+    text = (store.path / CHECKSUMS).read_text()
     store.compact()
-    assert digests.compare(store) == ([], [])
-    digests.write(store)
-    assert (store.path / digests.FILE).read_text() == text
+    assert checksums.compare(store) == ([], [])
+    checksums.write(store)
+    assert (store.path / CHECKSUMS).read_text() == text
 
 
 def _verify(store: Store, *options: str) -> subprocess.CompletedProcess[str]:
@@ -177,21 +178,21 @@ def _verify(store: Store, *options: str) -> subprocess.CompletedProcess[str]:
 def test_the_command_says_what_agrees_publishes_only_that_and_checks_what_was_published(store: Store) -> None:
     key = _run(store)
     done = _verify(store, "--publish")
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, str(store.path / digests.FILE))
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, str(store.path / CHECKSUMS))
     done = _verify(store)
     assert done.returncode == 0
-    assert f"{digests.FILE}: all files are as published" in done.stdout
+    assert f"{CHECKSUMS}: all files are as published" in done.stdout
     assert "of 1 runs evaluated again, 0 runs do not agree" in done.stdout
     _edit_curve(store, key, "loss", (store.summary(key) or {})["incumbent"]["evaluation"] - 1, 0.25)
-    before = (store.path / digests.FILE).read_text()
+    before = (store.path / CHECKSUMS).read_text()
     for options in ([], ["--publish"]):
         done = _verify(store, *options)
         assert done.returncode == 1
         assert "1 runs do not agree" in done.stdout
-    assert (store.path / digests.FILE).read_text() == before
+    assert (store.path / CHECKSUMS).read_text() == before
 
 
 @pytest.mark.parametrize("name", ["reference", "reference-masked"])
 def test_a_store_published_here_is_as_it_was_published(name: str) -> None:
     store = Store(Path(__file__).parent.parent / "results" / name)
-    assert digests.compare(store) == ([], [])
+    assert checksums.compare(store) == ([], [])

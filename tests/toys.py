@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from dfo_bench.component import parse
-from dfo_bench.run import execute
-from dfo_bench.spec import RunSpec
+from dfo_bench.plugins.component import parse
+from dfo_bench.runs.spec import RunSpec
+from dfo_bench.sweeps.execute import execute
 
 SOURCE = '''
 import os, time

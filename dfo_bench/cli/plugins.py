@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from dfo_bench import registry
 from dfo_bench.cli._options import AsJson
 from dfo_bench.cli._output import print_table, table_of, write
 from dfo_bench.errors import InputError, UnknownNameError
+from dfo_bench.plugins import registry
 
 commands = typer.Typer()
 
@@ -43,7 +43,7 @@ def list_plugins(
 
 def _show(kind: str, name: str, as_json: bool) -> None:
     """Print what a plugin is and the parameters it takes."""
-    from dfo_bench.parameters import described
+    from dfo_bench.plugins.parameters import described
 
     cls = registry.load(kind, name)
     found = described(kind, name)
@@ -87,7 +87,7 @@ def check(
     What is reported is not judged. Random search is compared with at the end of 100 evaluations: better, equal or
     worse, see docs/optimizers.md.
     """
-    from dfo_bench.component import parse
+    from dfo_bench.plugins.component import parse
     from dfo_bench.testing import CHECKS, findings, reports
 
     if kind not in CHECKS:
@@ -115,15 +115,15 @@ def check(
 
 def _check_all(names: list[str], output: Path | None, workers: int) -> int:
     """Print a line for every optimizer, and write the page if one was asked for."""
-    from dfo_bench import matrix
+    from dfo_bench.testing import every_method
 
-    optimizers = matrix.variants(names or registry.names("optimizer"))
-    found: list[matrix.Row] = []
-    for number, row in enumerate(matrix.rows(optimizers, workers), 1):
+    optimizers = every_method.variants(names or registry.names("optimizer"))
+    found: list[every_method.Row] = []
+    for number, row in enumerate(every_method.rows(optimizers, workers), 1):
         found.append(row)
         print(f"[{number}/{len(optimizers)}] {row.optimizer}: {row.verdict}", flush=True)
     if output:
-        write(output, matrix.page(found, names))
+        write(output, every_method.page(found, names))
         print(output)
     return 0 if not any(row.broken for row in found) else 1
 
@@ -134,7 +134,7 @@ def new(
     name: Annotated[str, typer.Argument(help="The plugin's name, which is its file's name.")],
 ) -> None:
     """Write a plugin file to start from."""
-    from dfo_bench.scaffold import write_plugin
+    from dfo_bench.plugins.scaffold import write_plugin
 
     path, next_step = write_plugin(kind, name)
     print(f"{path}\n{next_step}")

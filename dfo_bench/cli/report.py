@@ -37,7 +37,7 @@ def report(
     chosen on it stays.
     """
     from dfo_bench.report.rules import parse_rules
-    from dfo_bench.store import Store
+    from dfo_bench.store.store import Store
 
     rule = parse_rules(counting=counting).counting
     opened = Store(store)
@@ -60,8 +60,8 @@ _LOOK_EVERY = 10
 
 
 def _page(store: Any, counting: Any, refresh: int) -> str:
-    from dfo_bench.report import reproduce
-    from dfo_bench.report.page import build_page
+    from dfo_bench.report.page import reproduce
+    from dfo_bench.report.page.page import build_page
 
     runs = store.runs()
     return build_page(
@@ -125,8 +125,8 @@ def plot(
     from dfo_bench.report.baselines import placed, pooled
     from dfo_bench.report.figures import BY_TASK, FORMATS, KINDS, READS, save
     from dfo_bench.report.rules import parse_rules
-    from dfo_bench.report.standings import WRITERS, standings
-    from dfo_bench.store import Store
+    from dfo_bench.report.stats.standings import WRITERS, standings
+    from dfo_bench.store.store import Store
 
     if kind not in KINDS:
         raise UnknownNameError("kind of plot", kind, KINDS)

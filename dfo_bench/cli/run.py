@@ -39,7 +39,7 @@ def run(
 
     What has run before is not run again, and what was interrupted goes on.
     """
-    from dfo_bench.config import parse_seeds
+    from dfo_bench.sweeps.config import parse_seeds
 
     seeds = parse_seeds([seed])
     if len(seeds) > 1:
@@ -82,7 +82,7 @@ def sweep(
     Options override the file. Interrupt it at any time: the same command goes on where it stopped and skips what has
     finished.
     """
-    from dfo_bench.config import parse_seeds, read_sweep
+    from dfo_bench.sweeps.config import parse_seeds, read_sweep
 
     options: dict[str, Any] = {
         "tasks": tasks,
@@ -98,10 +98,10 @@ def sweep(
 
 def _sweep(given: dict[str, Any]) -> int:
     """Run a sweep, print what came out, and return the exit status."""
-    from dfo_bench.progress import shown
-    from dfo_bench.spec import RunSpec
-    from dfo_bench.sweeps import sweep
-    from dfo_bench.workers import Ended, Event
+    from dfo_bench.runs.spec import RunSpec
+    from dfo_bench.sweeps.progress import shown
+    from dfo_bench.sweeps.sweep import sweep
+    from dfo_bench.sweeps.workers import Ended, Event
 
     for name in ("tasks", "optimizers"):
         if not given.get(name):
@@ -137,9 +137,9 @@ def _sweep(given: dict[str, Any]) -> int:
 def _print_results(store: Any) -> None:
     """Print the report's table of each task."""
     from dfo_bench.report.baselines import placed
-    from dfo_bench.report.looks import looks
-    from dfo_bench.report.statistics import summary
-    from dfo_bench.report.tables import results
+    from dfo_bench.report.labels import looks
+    from dfo_bench.report.page.tables import results
+    from dfo_bench.report.stats.statistics import summary
 
     runs = placed(store.runs())
     groups = summary(runs)

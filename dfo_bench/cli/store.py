@@ -22,8 +22,9 @@ def status(store: StoreFrom = Path("results"), as_json: AsJson = False) -> None:
     """
     import pandas as pd
 
-    from dfo_bench.progress import describe
-    from dfo_bench.store import MARKER, Store
+    from dfo_bench.runs.spec import describe
+    from dfo_bench.store.filenames import MARKER
+    from dfo_bench.store.store import Store
 
     opened = Store(store)
     runs, planned = opened.runs(), opened.planned()
@@ -53,7 +54,7 @@ def compact(store: StoreFrom = Path("results")) -> None:
     Everything goes on as before: status, report, export, sweeps that skip what has finished. Packs are zip files in
     STORE/packed; unzip them in STORE and delete them to have the folders back.
     """
-    from dfo_bench.store import Store
+    from dfo_bench.store.store import Store
 
     made, left = Store(store).compact()
     for pack in made:
@@ -79,18 +80,19 @@ def verify(
     Of every run that ended, the best point, the selected one, and some drawn at random. Where a store carries the
     digests of its files, these are checked, too.
     """
-    from dfo_bench import digests
-    from dfo_bench.store import Store
-    from dfo_bench.verify import verify as verdicts
+    from dfo_bench.store import checksums
+    from dfo_bench.store.filenames import CHECKSUMS
+    from dfo_bench.store.store import Store
+    from dfo_bench.store.verify import verify as verdicts
 
     opened = Store(store)
     changed = 0
-    if not publish and (files := digests.compare(opened)):
+    if not publish and (files := checksums.compare(opened)):
         wrong, more = files
         changed = len(wrong)
-        print(f"{digests.FILE}: {'; '.join(wrong) or 'all files are as published'}")
+        print(f"{CHECKSUMS}: {'; '.join(wrong) or 'all files are as published'}")
         if more:
-            print(f"{digests.FILE}: {len(more)} files are newer and not listed")
+            print(f"{CHECKSUMS}: {len(more)} files are newer and not listed")
     table = table_of("run", "what it is", "points", "largest difference", "tolerance", "agrees", "note")
     differ = compared = 0
     for verdict in verdicts(opened, points=points, runs=runs, seed=seed):
@@ -103,8 +105,8 @@ def verify(
     print_table(table)
     print(f"{store}: {compared} points of {table.row_count} runs evaluated again, {differ} runs do not agree")
     if publish and not differ:
-        digests.write(opened)
-        print(opened.path / digests.FILE)
+        checksums.write(opened)
+        print(opened.path / CHECKSUMS)
     return 1 if differ or changed else 0
 
 
@@ -124,14 +126,12 @@ def export(
     prompts: one safetensors file, a tensor for every run of a language-model task. peft: a folder of adapters, one for
     every run of mode=inputs_embeds.
     """
-    from dfo_bench import prompts
-    from dfo_bench.report import exporters
-    from dfo_bench.store import Store
+    from dfo_bench.exchange import EXPORTS
+    from dfo_bench.store.store import Store
 
-    formats = {**exporters.FORMATS, **prompts.FORMATS}
-    if to not in formats:
-        raise UnknownNameError("format", to, formats)
-    notes(formats[to](Store(store), out))
+    if to not in EXPORTS:
+        raise UnknownNameError("format", to, EXPORTS)
+    notes(EXPORTS[to](Store(store), out))
     print(out)
 
 
@@ -146,11 +146,11 @@ def import_runs(
     A task is called like the function, an optimizer like the algorithm, and the projection is called imported. What was
     imported before is left as it is.
     """
-    from dfo_bench.importers import FORMATS
+    from dfo_bench.exchange import IMPORTS
 
-    if source not in FORMATS:
-        raise UnknownNameError("format", source, FORMATS)
-    notes(FORMATS[source](folder, store))
+    if source not in IMPORTS:
+        raise UnknownNameError("format", source, IMPORTS)
+    notes(IMPORTS[source](folder, store))
     print(f"compare them with: dfo-bench report --store {store}")
 
 
@@ -170,8 +170,8 @@ def sql(
     """
     import csv
 
-    from dfo_bench.sql import query as ask
-    from dfo_bench.store import Store
+    from dfo_bench.store.sql import query as ask
+    from dfo_bench.store.store import Store
 
     columns, *rows = ask(Store(store), query)
     if sys.stdout.isatty():

@@ -26,7 +26,7 @@ def validate(
 
     T1 to T8 have a quick form, which takes minutes, and with full=true one that takes hours.
     """
-    from dfo_bench.component import Component, parse
+    from dfo_bench.plugins.component import Component, parse
     from dfo_bench.validate import Row, names, needs, rows
     from dfo_bench.validate._page import COLUMNS, cells, page
 

@@ -10,9 +10,9 @@ space of a task that is pooled there, and where only some tasks have them, no bl
 
 import pandas as pd
 
-from dfo_bench.component import Component, parse
 from dfo_bench.errors import InputError
-from dfo_bench.report.statistics import baseline
+from dfo_bench.plugins.component import Component, parse
+from dfo_bench.report.stats.statistics import baseline
 
 PROMPT = {"prompt_tokens", "mode", "template", "demonstrations"}
 """The parameters of a task that say what its prompt is; by all others (model, data, loss...) losses are comparable."""

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from dfo_bench.errors import InputError, UnknownNameError
-from dfo_bench.report.comparisons import MARGIN
-from dfo_bench.report.costs import AXES
 from dfo_bench.report.counting import Counting
+from dfo_bench.report.stats.comparisons import MARGIN
+from dfo_bench.report.stats.costs import AXES
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from pydantic import ConfigDict, ValidationError, validate_call
 
-from dfo_bench.component import Component
 from dfo_bench.errors import InputError, UnknownNameError
+from dfo_bench.plugins.component import Component
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from dfo_bench.component import Component
+from dfo_bench.plugins.component import Component
 from dfo_bench.validate import Row, about
 
 COLUMNS = ("figure", "published", "ours", "seeds", "difference", "tolerance", "matched", "test or note")

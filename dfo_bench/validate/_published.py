@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from dfo_bench.component import parse
+from dfo_bench.plugins.component import parse
 from dfo_bench.validate import Row, _runs, _tests
 
 RUNS = 50

@@ -4,11 +4,11 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from dfo_bench.component import parse
 from dfo_bench.errors import RunError
-from dfo_bench.run import execute
-from dfo_bench.spec import RunSpec
-from dfo_bench.store import Store
+from dfo_bench.plugins.component import parse
+from dfo_bench.runs.spec import RunSpec
+from dfo_bench.store.store import Store
+from dfo_bench.sweeps.execute import execute
 
 
 def count(seeds: int | None, *, full: bool, quick: int, whole: int) -> int:

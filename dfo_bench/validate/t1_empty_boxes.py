@@ -16,9 +16,9 @@ from collections.abc import Iterator
 import numpy as np
 from pydantic import PositiveInt
 
-from dfo_bench.assemble import assemble
-from dfo_bench.component import parse
-from dfo_bench.spec import RunSpec
+from dfo_bench.plugins.component import parse
+from dfo_bench.runs.assembly import assemble
+from dfo_bench.runs.spec import RunSpec
 from dfo_bench.validate import Row, _boxes, _runs, _tests
 
 PUBLISHED = {2: 0.285, 3: 0.031, 4: 0.004}

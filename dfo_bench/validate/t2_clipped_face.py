@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from dfo_bench.assemble import Assembly, assemble
-from dfo_bench.component import parse
-from dfo_bench.spec import RunSpec
+from dfo_bench.plugins.component import parse
+from dfo_bench.runs.assembly import Assembly, assemble
+from dfo_bench.runs.spec import RunSpec
 from dfo_bench.validate import Row
 
 REGRET, DIGITS = 1.5453, 5e-5

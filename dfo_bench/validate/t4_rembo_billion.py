@@ -11,9 +11,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dfo_bench.assemble import assemble
-from dfo_bench.component import parse
-from dfo_bench.spec import RunSpec
+from dfo_bench.plugins.component import parse
+from dfo_bench.runs.assembly import assemble
+from dfo_bench.runs.spec import RunSpec
 from dfo_bench.validate import Row, _runs, _tests
 from dfo_bench.validate.t3_rembo_branin import regrets
 

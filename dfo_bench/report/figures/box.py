@@ -18,10 +18,10 @@ from dfo_bench.report.figures.canvas import (
     size,
     wrap,
 )
-from dfo_bench.report.looks import Look
-from dfo_bench.report.outcomes import scores
+from dfo_bench.report.labels import Look
 from dfo_bench.report.rules import STANDARD, Rules
-from dfo_bench.report.statistics import spans_decades
+from dfo_bench.report.scores import scores
+from dfo_bench.report.stats.statistics import spans_decades
 
 FEW = 5
 """From this number of runs on they have a box."""

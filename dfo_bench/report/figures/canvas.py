@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dfo_bench.errors import InputError
-from dfo_bench.report.looks import Look, looks
+from dfo_bench.report.labels import Look, looks
 
 STYLES = {"one-column": (3.4, 1), "two-column": (7.0, 2)}
 """Of each style: the width in inches and the number of panels side by side."""

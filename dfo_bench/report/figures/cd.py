@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dfo_bench.report.figures.canvas import LETTER, LINE, SETTINGS, SMALL, size, wrap
-from dfo_bench.report.outcomes import scores
-from dfo_bench.report.ranks import Friedman, friedman
 from dfo_bench.report.rules import STANDARD, Rules
+from dfo_bench.report.scores import scores
+from dfo_bench.report.stats.ranks import Friedman, friedman
 
 _SIDE = 0.34
 """The largest share of the width that names take on either side."""

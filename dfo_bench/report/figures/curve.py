@@ -6,7 +6,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dfo_bench.errors import InputError
-from dfo_bench.report.costs import AXES, loss_bands, spent
 from dfo_bench.report.counting import Counting
 from dfo_bench.report.figures.canvas import (
     SETTINGS,
@@ -18,11 +17,12 @@ from dfo_bench.report.figures.canvas import (
     size,
     where,
 )
-from dfo_bench.report.intervals import LEVEL, median_level
-from dfo_bench.report.looks import SERIES, Look, looks
-from dfo_bench.report.outcomes import counted
+from dfo_bench.report.labels import SERIES, Look, looks
 from dfo_bench.report.rules import STANDARD, Rules
-from dfo_bench.report.statistics import GROUP, curve_bands, spans_decades
+from dfo_bench.report.scores import counted
+from dfo_bench.report.stats.costs import AXES, loss_bands, spent
+from dfo_bench.report.stats.intervals import LEVEL, median_level
+from dfo_bench.report.stats.statistics import GROUP, curve_bands, spans_decades
 
 
 def draw_curve(

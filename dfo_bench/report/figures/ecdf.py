@@ -15,7 +15,7 @@ from dfo_bench.report.figures.canvas import (
     where,
 )
 from dfo_bench.report.rules import STANDARD, Rules
-from dfo_bench.report.targets import LADDER, hits, run_time_ecdf
+from dfo_bench.report.stats.targets import LADDER, hits, run_time_ecdf
 
 
 def draw_ecdf(

@@ -5,12 +5,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dfo_bench.report.anytime import normalised
 from dfo_bench.report.figures.canvas import LETTER, LINE, SETTINGS, SHADES, SMALL, size, wrap
-from dfo_bench.report.intervals import mean_interval
-from dfo_bench.report.outcomes import by_block
+from dfo_bench.report.format import MISSING
 from dfo_bench.report.rules import STANDARD, Rules
-from dfo_bench.report.units import MISSING
+from dfo_bench.report.scores import by_block
+from dfo_bench.report.stats.anytime import normalised
+from dfo_bench.report.stats.intervals import mean_interval
 
 _SIDE = 0.3
 """The share of the width that names take."""

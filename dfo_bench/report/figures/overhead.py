@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from dfo_bench.errors import InputError
 from dfo_bench.report.figures.canvas import LINE, SETTINGS, SMALL, name_panel, open_figure, size, wrap
-from dfo_bench.report.outcomes import counted
 from dfo_bench.report.rules import STANDARD, Rules
+from dfo_bench.report.scores import counted
 
 _COSTS = {"task_seconds": ("task", "s", "white"), "optimizer_seconds": ("optimizer", "o", "black")}
 """Of each column: its word, its marker and what fills it."""

@@ -6,9 +6,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dfo_bench.report.figures.canvas import SETTINGS, draw_bands, methods_of, name_panel, open_figure, size
-from dfo_bench.report.outcomes import BLOCK
 from dfo_bench.report.rules import STANDARD, Rules
-from dfo_bench.report.targets import data_profile, hits, performance_profile
+from dfo_bench.report.scores import BLOCK
+from dfo_bench.report.stats.targets import data_profile, hits, performance_profile
 
 TARGET = 0.1
 """A block counts as solved nine tenths of the way from its beginning to the best that any run reached."""

@@ -5,9 +5,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dfo_bench.report.figures.canvas import SETTINGS, draw_bands, methods_of, open_figure, size, where
-from dfo_bench.report.outcomes import common_budgets, counted
-from dfo_bench.report.ranks import ranks_over_budget
 from dfo_bench.report.rules import STANDARD, Rules
+from dfo_bench.report.scores import common_budgets, counted
+from dfo_bench.report.stats.ranks import ranks_over_budget
 
 
 def draw_rank(

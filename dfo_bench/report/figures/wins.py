@@ -6,11 +6,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dfo_bench.errors import InputError
-from dfo_bench.report.comparisons import win_matrix
 from dfo_bench.report.figures.canvas import LETTER, SETTINGS, SHADES, SMALL, size, wrap
-from dfo_bench.report.outcomes import scores
+from dfo_bench.report.format import MISSING, TO
 from dfo_bench.report.rules import STANDARD, Rules
-from dfo_bench.report.units import MISSING, TO
+from dfo_bench.report.scores import scores
+from dfo_bench.report.stats.comparisons import win_matrix
 
 _SIDE = 0.3
 """The share of the width that names take."""

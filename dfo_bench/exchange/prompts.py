@@ -1,0 +1,134 @@
+"""The prompts that runs have found, as one file of tensors.
+
+A prompt is what a language-model task makes of a point. So this module, alone outside of `lm`, `tasks` and `validate`,
+knows such tasks; it imports them when it is used.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from safetensors.numpy import save
+
+from dfo_bench import __version__
+from dfo_bench.errors import InputError
+from dfo_bench.plugins import registry
+from dfo_bench.runs.assembly import Assembly, assemble
+from dfo_bench.runs.journal import plain_json
+from dfo_bench.runs.rebuild import rebuild
+from dfo_bench.runs.spec import RunSpec
+from dfo_bench.store.store import Store
+from dfo_bench.threads import single_threaded
+
+if TYPE_CHECKING:
+    from dfo_bench.lm import TextTask
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """The prompt that a run selected, as its task puts it into the model."""
+
+    key: str
+    values: npt.NDArray[np.float32]
+    """Shape (prompt_tokens, size), with mode=deep (blocks, prompt_tokens, size)."""
+    source: dict[str, Any]
+    """The run, its scores and its model, as plain JSON."""
+
+
+def export_prompts(store: Store, out: Path) -> list[str]:
+    """Write one safetensors file: a tensor for every run, named by its key, and its source as JSON in the header."""
+    prompts, notes = collect_prompts(store)
+    header = {prompt.key: plain_json.encode(prompt.source) for prompt in prompts}
+    tensors = {prompt.key: prompt.values for prompt in prompts}
+    write_files({out: save(tensors, {"dfo-bench": __version__, **header})})
+    return notes
+
+
+def collect_prompts(store: Store) -> tuple[list[Prompt], list[str]]:
+    """Return the selected prompts of the finished runs of language-model tasks, and what is doubtful about them.
+
+    Raise InputError where there are none, or where a run's model or data are not there any more.
+    """
+    runs = [run for run in _finished(store) if _on_text(run[0])]
+    scores = store.runs().set_index("key").filter(regex="^(dev|test)_")
+    prompts: list[Prompt] = []
+    notes: list[str] = []
+    # As in a run: what threads add up in another order differs in the last bits.
+    with single_threaded():
+        # Runs of one task and seed share it: to build one may mean to load a model.
+        for _, shared in groupby(sorted(runs, key=_instance), key=_instance):
+            assembly = None
+            for spec, summary in shared:
+                assembly = assemble(spec, assembly.task if assembly else None)
+                notes += _differences(assembly, summary)
+                if assembly.task.space.dim:
+                    prompts.append(_prompt(store, assembly, summary, scores.loc[summary["key"]]))
+    if not prompts:
+        raise InputError(
+            f"{store.path} has no finished run with a prompt; make one with: "
+            f"dfo-bench run -t helpdesk -o cma -b 300 --store {store.path}"
+        )
+    return prompts, notes
+
+
+def _finished(store: Store) -> list[tuple[RunSpec, dict[str, Any]]]:
+    summaries = [summary for key in store if (summary := store.summary(key))]
+    chosen = [summary for summary in summaries if summary["status"] == "finished" and summary["selected"]]
+    return [(RunSpec.from_json(summary["spec"]), summary) for summary in chosen]
+
+
+def _on_text(spec: RunSpec) -> bool:
+    from dfo_bench.lm import TextTask
+
+    return issubclass(registry.load("task", spec.task.name), TextTask)
+
+
+def _instance(run: tuple[RunSpec, dict[str, Any]]) -> tuple[str, int]:
+    return str(run[0].task), run[0].seed
+
+
+def _differences(assembly: Assembly, summary: dict[str, Any]) -> list[str]:
+    """Return which plugins, of those a prompt rests on, have changed; raise InputError if the files they read have."""
+    now, then = assembly.source_digests(), summary["digests"]
+    other = [name for name in now if now[name] != then.get(name)]
+    for kind in ("task", "projection"):
+        if files := [name.removeprefix(f"{kind}:") for name in other if name.startswith(f"{kind}:")]:
+            raise InputError(
+                f"run {summary['key']} used another {' and '.join(files)} than {summary['shown'][kind]} names now; put "
+                "it back, or export from a store without this run"
+            )
+    plugins = [f"{name} {getattr(assembly.spec, name).name}" for name in ("task", "projection") if name in other]
+    return [f"run {summary['key']} was made by another version of {' and '.join(plugins)}"] if plugins else []
+
+
+def _prompt(store: Store, assembly: Assembly, summary: dict[str, Any], scores: pd.Series) -> Prompt:
+    task = cast("TextTask", assembly.task)
+    key, selected = summary["key"], summary["selected"]
+    point = rebuild(selected["recipe"], task.space, assembly.embed)
+    source = {
+        **summary["shown"],
+        **{name: summary["spec"][name] for name in ("dim", "budget", "seed")},
+        "evaluation": selected["evaluation"],
+        "loss": store.curves([key])["loss"].iloc[selected["evaluation"] - 1],
+        **scores.drop("dev_every").dropna().to_dict(),
+        "model": task.model_name,
+        "model_digest": task.contents["model"],
+        **{name: getattr(task, name) for name in ("head", "mode", "prompt_tokens")},
+        "space": task.space.meaning,
+    }
+    return Prompt(key, task.prompts(point)[0], source)
+
+
+def write_files(files: Mapping[Path, bytes]) -> None:
+    """Write files, with the folders they stand in."""
+    for path, data in files.items():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        except OSError as error:
+            raise InputError(f"{path} cannot be written: {error.strerror}; name another place") from error

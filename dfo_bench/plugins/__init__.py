@@ -1,0 +1,1 @@
+"""From a written name to a class and its parameters."""

@@ -1,0 +1,192 @@
+"""The report: one HTML file that needs nothing but itself."""
+
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from dfo_bench.errors import InputError
+from dfo_bench.report.baselines import placed, pooled
+from dfo_bench.report.counting import Counting
+from dfo_bench.report.labels import SERIES, Look, Looks, looks
+from dfo_bench.report.page.all_tasks import Across, across
+from dfo_bench.report.page.cautions import cautions
+from dfo_bench.report.page.panels import Panel, library, panels
+from dfo_bench.report.page.tables import Table, costs, results, troubles
+from dfo_bench.report.page.verdict_tables import verdicts
+from dfo_bench.report.scores import scores
+from dfo_bench.report.stats.costs import AXES
+from dfo_bench.report.stats.statistics import STATUSES, baseline, summary
+
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,  # names come from plugins and data
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page shows of one task."""
+
+    task: str
+    facts: str
+    legend: list[Look]
+    panels: list[Panel]
+    tables: list[Table]
+
+
+@dataclass(frozen=True)
+class Content:
+    """What the page shows of a store, nothing where it holds no run.
+
+    `filters` are the names that a reader may hide, by kind; `groups` what its script has to know of each label.
+    """
+
+    counts: dict[str, int] = field(default_factory=dict)
+    cautions: list[str] = field(default_factory=list)
+    filters: dict[str, list[str]] = field(default_factory=dict)
+    groups: dict[str, dict[str, str]] = field(default_factory=dict)
+    sections: list[Section] = field(default_factory=list)
+    legend: list[Look] = field(default_factory=list)
+    across: Across | None = None
+    troubles: Table | None = None
+
+
+def build_page(
+    runs: pd.DataFrame,
+    curves: pd.DataFrame,
+    measures: pd.DataFrame,
+    *,
+    title: str,
+    commands: list[str],
+    provenance: dict[str, str],
+    planned: pd.DataFrame | None = None,
+    counting: Counting = Counting.LAST,
+    refresh: int = 0,
+) -> str:
+    """Return the report of a store's frames as one HTML document; the store may be empty or unfinished.
+
+    `commands` reproduce the runs, `provenance` says with what they were made; both are shown as they are. `planned` has
+    a row for each run that is yet to begin. Comparisons count failed and unfinished runs by the rule `counting`; curves
+    and the tables of results and costs show what was measured. A page that is watched loads itself again every
+    `refresh` seconds.
+    """
+    return _TEMPLATES.get_template("page.html").render(
+        title=title,
+        content=Content() if runs.empty else _content(runs, curves, measures, counting),
+        waiting=_waiting(planned),
+        counting=counting.words,
+        commands=commands,
+        provenance=provenance,
+        axes={name: asdict(axis) for name, axis in AXES.items()},
+        library=Markup(library()),
+        refresh=refresh,
+    )
+
+
+def _content(runs: pd.DataFrame, curves: pd.DataFrame, measures: pd.DataFrame, counting: Counting) -> Content:
+    shown, compared = placed(runs), pooled(runs)
+    look = looks(shown)
+    legend = _legend(compared, look)
+    groups = summary(shown)
+    scored = _scored(shown, curves, counting)
+    named = {metric: metric.replace("_", " ") for metric in scored} | {"loss": "loss"}
+    sections = []
+    for task, members in shown.groupby("task", sort=True):
+        drawn = panels(members, curves, measures, look)
+        judged = verdicts({m: frame[frame["task"] == task] for m, frame in scored.items()}, named)
+        sections.append(_section(str(task), members, groups.loc[[task]].droplevel("task"), drawn, judged, look))
+    methods = [one.label for one in legend]
+    over_tasks = {metric: frame[frame["method"].isin(methods)] for metric, frame in scored.items()}
+    over_tasks = {metric: frame for metric, frame in over_tasks.items() if not frame.empty}
+    return Content(
+        counts=_counts(runs),
+        cautions=cautions(shown, look),
+        filters=_filters(shown, compared, sections),
+        groups={own.label: _known(group, own) for group, own in look.items()},
+        sections=sections,
+        legend=legend,
+        across=across(compared, curves, over_tasks, named, counting) if over_tasks else None,
+        troubles=troubles(runs, looks(runs)),
+    )
+
+
+def _scored(runs: pd.DataFrame, curves: pd.DataFrame, counting: Counting) -> dict[str, pd.DataFrame]:
+    """Return the scores by which methods are compared: the loss, and what test measured beside it."""
+    tested = [c for c in runs.columns if c.startswith("test_") and c != "test_loss" and runs[c].notna().any()]
+    found = {}
+    for metric in ["loss", *tested]:
+        with suppress(InputError):  # no run counts: there is nothing to compare
+            found[metric] = scores(runs, curves, metric=metric, counting=counting)
+    return found
+
+
+def _legend(runs: pd.DataFrame, look: Looks) -> list[Look]:
+    """Return the looks of these runs, each once."""
+    return list(dict.fromkeys(look[group] for group in sorted(set(runs[SERIES].itertuples(index=False, name=None)))))
+
+
+def _filters(shown: pd.DataFrame, compared: pd.DataFrame, sections: list[Section]) -> dict[str, list[str]]:
+    """Return what there are several of: a menu of one entry hides nothing but everything."""
+    frames = {"task": shown, "optimizer": shown, "projection": compared}
+    kinds = {kind: sorted(runs[kind].unique()) for kind, runs in frames.items()}
+    kinds["value"] = list(dict.fromkeys(panel.value for section in sections for panel in section.panels))
+    return {kind: names for kind, names in kinds.items() if len(names) > 1}
+
+
+def _known(group: tuple[Any, ...], look: Look) -> dict[str, str]:
+    """Return how a group is drawn, and by what it can be hidden."""
+    named = dict(zip(SERIES, group, strict=True))
+    return {
+        "optimizer": named["optimizer"],
+        "projection": named["projection"],
+        "colour": look.colour,
+        "marker": look.marker,
+        "dash": look.dash,
+    }
+
+
+def _section(
+    task: str, runs: pd.DataFrame, groups: pd.DataFrame, drawn: list[Panel], judged: list[Table], look: Looks
+) -> Section:
+    return Section(
+        task=task,
+        facts=_facts(runs),
+        legend=_legend(runs, look),
+        panels=drawn,
+        tables=[results(groups, look), *judged, costs(groups, look)],
+    )
+
+
+def _waiting(planned: pd.DataFrame | None) -> dict[str, int]:
+    """Count the runs that are yet to begin, and sum their budgets."""
+    if planned is None:
+        return {"runs": 0, "budget": 0}
+    return {"runs": len(planned), "budget": int(planned["budget"].sum())}
+
+
+def _counts(runs: pd.DataFrame) -> dict[str, int]:
+    """Count the runs, by status too, and sum evaluations, budgets and calls that an interruption cost."""
+    counts = {"runs": len(runs)} | {status: int((runs["status"] == status).sum()) for status in STATUSES}
+    spent = runs.reindex(columns=["evaluations", "budget", "repaid", "discarded"], fill_value=0)
+    return counts | {str(column): int(total) for column, total in spent.sum().items()}
+
+
+def _facts(runs: pd.DataFrame) -> str:
+    """Describe a task's runs in a line: "dimension 10, 20 · budget 300 · seeds 0, 1, 2 · known optimum 0"."""
+    if not baseline(runs).all():
+        runs = runs[~baseline(runs)]
+    facts = []
+    for column, name in {"dim": "dimension", "budget": "budget", "seed": "seeds", "optimum": "known optimum"}.items():
+        values = sorted(runs[column].dropna().unique()) if column in runs else []
+        if values:
+            written = [f"{value:,}" if column != "optimum" else f"{value:.6g}" for value in values]
+            facts.append(f"{name} {', '.join(written)}")
+    return " · ".join(facts)

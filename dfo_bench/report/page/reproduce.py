@@ -1,0 +1,62 @@
+"""What it takes to make a store again: the commands, and with what its runs were made."""
+
+import math
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from dfo_bench.store.frames import IMPORTED
+
+_AXES = {"task": "-t", "optimizer": "-o", "projection": "-p"}
+
+
+def commands(runs: pd.DataFrame, store: str) -> list[str]:
+    """Return the sweeps whose runs are exactly those of the frame: one where they are a full product.
+
+    What was imported cannot be run again here: it is named, to be imported again.
+    """
+    imported = int((runs["projection"] == IMPORTED).sum())
+    runs = runs[runs["projection"] != IMPORTED]
+    again = f"dfo-bench import iohprofiler DIR --store {shlex.quote(store)}  # for {imported} imported runs"
+    found: list[str] = [again] if imported else []
+    for (dim, budget, dev_every, rule), group in runs.groupby(["dim", "budget", "dev_every", "selection"], sort=True):
+        settings = f"-d {dim} -b {budget} --dev-every {dev_every}"
+        if rule != "incumbent":
+            settings += f" --selection {rule}"
+        parts = [part for _, part in group.groupby(list(_AXES), sort=True)]
+        combinations = math.prod(group[axis].nunique() for axis in _AXES)
+        if len(parts) == combinations and len({tuple(sorted(part["seed"])) for part in parts}) == 1:
+            parts = [group]
+        found += [_command(part, settings, store) for part in parts]
+    return found
+
+
+def _command(runs: pd.DataFrame, settings: str, store: str) -> str:
+    axes = [f"{flag} {shlex.quote(str(name))}" for axis, flag in _AXES.items() for name in runs[axis].unique()]
+    return " ".join(
+        ["dfo-bench sweep", *axes, settings, _seeds(sorted(runs["seed"].unique())), f"--store {shlex.quote(store)}"]
+    )
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    if len(seeds) > 1 and list(seeds) == list(range(seeds[0], seeds[-1] + 1)):
+        return f"-s {seeds[0]}-{seeds[-1]}"
+    return " ".join(f"-s {seed}" for seed in seeds)
+
+
+def provenance(summaries: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Return what the runs were made with; where they differ, every value there is."""
+    found: dict[str, set[str]] = {}
+    for summary in summaries:
+        facts = dict(summary["provenance"])
+        versions = facts.pop("versions", {})
+        flat = {"git revision": facts.get("git"), "processor": facts.get("cpu"), "platform": facts.get("platform")}
+        flat |= versions | {name: digest for name, digest in summary["digests"].items() if ":" in name}
+        for name, value in flat.items():
+            if value:
+                found.setdefault(name, set()).add(str(value))
+    ended = sorted(summary["provenance"]["ended"] for summary in summaries if summary["provenance"])
+    dates = {"ended": f"{ended[0]} to {ended[-1]}"} if ended else {}
+    return {name: ", ".join(sorted(values)) for name, values in found.items()} | dates

@@ -1,0 +1,144 @@
+"""The tables of the page: what each group of a task reached, and what one of its runs cost."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import pandas as pd
+
+from dfo_bench.report.format import MISSING, count, percent, precision, seconds, size
+from dfo_bench.report.labels import SERIES, Looks
+from dfo_bench.report.stats.costs import optimizer_share
+from dfo_bench.report.stats.statistics import COSTS, STATUSES
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands in a table, the number by which its column sorts (nan last), and a remark before the text.
+
+    A download has the number, its deviation and the remark; a share, of 1, is drawn behind the text.
+    """
+
+    text: str
+    value: float = math.nan
+    note: str = ""
+    sd: float = math.nan
+    share: float = math.nan
+
+
+@dataclass(frozen=True)
+class Table:
+    """Named columns over rows; the first cell of a row is its name.
+
+    `groups` are the labels of the groups that each row is about, `tasks` their tasks and `heads` the groups of columns
+    where these differ: a page hides what its reader has hidden. A folded table is opened by its caption. `note` says
+    how to read it.
+    """
+
+    caption: str
+    columns: list[str]
+    rows: list[list[Cell]]
+    groups: list[list[str]] = field(default_factory=list)
+    tasks: list[str] = field(default_factory=list)
+    heads: list[str] = field(default_factory=list)
+    folded: bool = False
+    note: str = ""
+    of_words: bool = False
+
+
+COST_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
+    "task_seconds": ("task time", seconds),
+    "optimizer_seconds": ("optimizer time", seconds),
+    "evaluations": ("calls", count),
+    "examples": ("examples", count),
+    "tokens": ("tokens", count),
+    "bytes_up_z": ("upload as z", size),
+    "bytes_up_prompt": ("upload as prompt", size),
+    "bytes_down": ("download", size),
+    "peak_memory": ("peak memory", size),
+    "peak_device_memory": ("peak GPU memory", size),
+}
+
+
+def results(groups: pd.DataFrame, look: Looks) -> Table:
+    """Tabulate the scores of one task's groups, the rows of `statistics.summary`."""
+    metrics = _headline(groups)
+    columns = _scores(groups, {"best_loss": "train loss" if metrics else "loss"})
+    for metric in metrics:
+        names = {f"dev_{metric}": f"dev {metric}", f"test_{metric}": f"test {metric}"}
+        columns |= _scores(groups, names | {f"gap_{metric}": f"gap in {metric}"})
+    totals = groups[[("runs", status) for status in STATUSES]].sum(axis="columns")
+    finished = zip(groups["runs", "finished"], totals, strict=True)
+    columns["finished"] = [Cell(f"{n} of {total}", n) for n, total in finished]
+    columns["failed"] = [Cell(str(n), n) for n in groups["runs", "failed"]]
+    gap = "The gap is dev minus test." if any(name.startswith("gap in") for name in columns) else ""
+    return replace(_table("Results: mean ± sd over seeds", groups, look, columns), note=gap)
+
+
+def costs(groups: pd.DataFrame, look: Looks) -> Table:
+    """Tabulate what a run of each group cost on average."""
+    columns = {}
+    for cost in COSTS:
+        name, unit = COST_COLUMNS[cost]
+        if groups[cost, "mean"].any():
+            columns[name] = [Cell(unit(mean), mean) for mean in groups[cost, "mean"]]
+        if cost == "optimizer_seconds" and name in columns:
+            columns["optimizer's share"] = [Cell(percent(one), one, share=one) for one in optimizer_share(groups)]
+    return _table("Cost of one run: mean over seeds", groups, look, columns)
+
+
+def troubles(runs: pd.DataFrame, look: Looks) -> Table | None:
+    """List the runs that failed, with their error, and those that are unfinished; None where there is neither."""
+    rows, groups, tasks = [], [], []
+    for _, run in runs[runs["status"] != "finished"].sort_values(["status", "task", *SERIES, "seed"]).iterrows():
+        evaluations, budget = int(run["evaluations"]), int(run["budget"])
+        row = [
+            Cell(run["status"]),
+            Cell(run["task"]),
+            Cell(look[tuple(run[SERIES])].label),
+            Cell(str(run["seed"]), run["seed"]),
+            Cell(f"{evaluations:,} of {budget:,}", evaluations),
+            Cell(str(run.get("attempts", 1)), run.get("attempts", 1)),
+            Cell(run["error"] or MISSING),
+            Cell(run["key"]),
+        ]
+        rows.append(row)
+        groups.append([row[2].text])
+        tasks.append(row[1].text)
+    columns = ["status", "task", "optimizer · projection", "seed", "evaluations", "attempts", "error", "run"]
+    return Table("Runs that did not finish", columns, rows, groups, tasks, of_words=True) if rows else None
+
+
+def _headline(groups: pd.DataFrame) -> list[str]:
+    """Choose the metrics to show: those that are not the loss, which the curves show, where there is any."""
+    columns = [c for c in groups.columns.get_level_values(0).unique() if _known(groups, c)]
+    metrics = dict.fromkeys(c.partition("_")[2] for c in columns if c.startswith(("dev_", "test_")))
+    return [m for m in metrics if m != "loss"] or list(metrics)
+
+
+def _known(groups: pd.DataFrame, column: str) -> bool:
+    return (column, "n") in groups.columns and bool(groups[column, "n"].any())
+
+
+def _scores(groups: pd.DataFrame, names: dict[str, str]) -> dict[str, list[Cell]]:
+    """Write mean ± sd in the precision of the first column; columns that no run has are left out.
+
+    Where not all runs that have begun have the value, the cell says how many do.
+    """
+    known = [column for column in names if _known(groups, column)]
+    number = precision(groups[known[0], "mean"]) if known else count
+    cells: dict[str, list[Cell]] = {names[column]: [] for column in known}
+    for column in known:
+        described = zip(*(groups[column, part] for part in ("mean", "sd", "n")), groups["runs", "begun"], strict=True)
+        for mean, sd, n, begun in described:
+            spread = "" if math.isnan(sd) else f" ± {number(sd)}"
+            note = f"n = {n}" if 0 < n < begun else ""
+            cells[names[column]].append(Cell(f"{number(mean)}{spread}", mean, note, sd))
+    return cells
+
+
+def _table(caption: str, groups: pd.DataFrame, look: Looks, columns: dict[str, list[Cell]]) -> Table:
+    named = groups.index.to_frame(index=False)[SERIES].itertuples(index=False, name=None)
+    names = [Cell(look[group].label) for group in named]
+    rows = [list(row) for row in zip(names, *columns.values(), strict=True)]
+    return Table(caption, ["optimizer · projection", *columns], rows, [[cell.text] for cell in names])

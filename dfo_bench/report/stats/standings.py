@@ -1,0 +1,163 @@
+"""What each method came to on each task, and which cannot be told from the best: the table of a paper."""
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dfo_bench.errors import InputError
+from dfo_bench.report.counting import higher_is_better
+from dfo_bench.report.format import MISSING, precision
+from dfo_bench.report.rules import STANDARD, Rules
+from dfo_bench.report.scores import scores
+from dfo_bench.report.stats.comparisons import differences
+
+STANDINGS = ["task", "method", "mean", "sd", "n", "of", "best", "open"]
+
+OPEN = "†"
+"""What marks a method that is not told from the best."""
+
+
+def standings(runs: pd.DataFrame, curves: pd.DataFrame, rules: Rules = STANDARD) -> pd.DataFrame:
+    """Return a row a task and method, with the columns STANDINGS.
+
+    `n` of the `of` runs that count have a score; mean and deviation are over them. `best` is the method of the best
+    mean among those whose runs all have one; `open` are the others that the verdict of paired differences does not
+    call worse than it, see `verdicts.judge`. A task's rows are sorted, the best first. Raises InputError where no run
+    has a score.
+    """
+    scored = scores(runs, curves, metric=rules.metric, budget=rules.budget, counting=rules.counting)
+    finite = scored["score"].where(np.isfinite(scored["score"]))
+    if finite.isna().all():
+        raise InputError(f"nothing to show: none of the {len(scored)} runs that count has a {rules.name}")
+    names = [scored["task"], scored["method"]]
+    table = finite.groupby(names).agg(mean="mean", sd="std", n="count").reset_index()
+    table["of"] = scored.groupby(names).size().to_numpy()
+    parts = [_ranked(_marked(members, scored, rules), rules) for _, members in table.groupby("task", sort=True)]
+    return pd.concat(parts, ignore_index=True)[STANDINGS]
+
+
+def _marked(table: pd.DataFrame, scored: pd.DataFrame, rules: Rules) -> pd.DataFrame:
+    """Say of a task's methods which is the best, and which are open."""
+    whole = table.loc[(table["n"] == table["of"]) & (table["n"] > 0)].set_index("method")["mean"]
+    if whole.empty:
+        return table.assign(best=False, open=False)
+    best = str(whole.idxmax() if higher_is_better(rules.metric) else whole.idxmin())
+    own = scored[scored["task"] == table["task"].iloc[0]]
+    return table.assign(best=table["method"] == best, open=_open(own, best, table["method"], rules))
+
+
+def _ranked(table: pd.DataFrame, rules: Rules) -> pd.DataFrame:
+    return table.sort_values(["best", "mean"], ascending=[False, not higher_is_better(rules.metric)], kind="stable")
+
+
+def _open(scored: pd.DataFrame, best: str, methods: pd.Series, rules: Rules) -> list[bool]:
+    """Say of each method of a task whether the best is not surely better."""
+    found = []
+    for method in methods:
+        pair = scored[scored["method"].isin([best, method])]
+        outcomes = [] if method == best else differences(pair, rules.metric, margin=rules.margin)["outcome"].to_list()
+        better = "first" if best < method else "second"
+        found.append(method != best and outcomes != [better])
+    return found
+
+
+def note(rules: Rules, table: pd.DataFrame) -> str:
+    """Say what the table shows, below or above it."""
+    at = f" within {rules.budget:,} evaluations" if rules.budget else ""
+    return (
+        f"{rules.name}{at}, mean ± standard deviation over {_runs(table)}; in bold the best, {OPEN} what the paired "
+        f"95% interval does not tell from it or shows within {100 * rules.margin:.3g}% of it; {rules.counting.words}"
+    )
+
+
+def cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Write each cell as text, methods x tasks, the best mean rank first; tasks have a precision each."""
+    written = {}
+    for task, members in table.groupby("task", sort=True):
+        number = precision(members["mean"])
+        full = int(members["of"].max())
+        written[task] = pd.Series([_cell(row, number, full) for row in members.itertuples()], members["method"])
+    return pd.DataFrame(written).reindex(order(table)).fillna(MISSING)
+
+
+def order(table: pd.DataFrame) -> list[str]:
+    """Return the methods, those of the best mean rank over tasks first."""
+    rank = table.assign(rank=table.groupby("task").cumcount()).groupby("method")["rank"].mean()
+    return list(rank.sort_values(kind="stable").index)
+
+
+def to_markdown(table: pd.DataFrame, rules: Rules) -> str:
+    """Return the table as GitHub reads it."""
+
+    def escape(text: str) -> str:
+        return re.sub(r"([|*_`<\\])", r"\\\1", text)
+
+    shown = cells(table)
+    rows = [["method", *map(escape, shown.columns)], ["---"] + ["---:"] * len(shown.columns)]
+    for method, row in shown.iterrows():
+        best = [_best(table, str(task), str(method)) for task in shown]
+        rows.append([escape(str(method)), *(f"**{t}**" if b else t for t, b in zip(row, best, strict=True))])
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([*lines, "", f"{escape(note(rules, table))}.", ""])
+
+
+def to_latex(table: pd.DataFrame, rules: Rules) -> str:
+    """Return a `tabular` of booktabs in a `table`."""
+    shown = cells(table)
+
+    def line(words: list[str]) -> str:
+        return " & ".join(words) + r" \\"
+
+    rows = []
+    for method, row in shown.iterrows():
+        texts = [_latex(text) for text in row]
+        best = [_best(table, str(task), str(method)) for task in shown]
+        rows.append(
+            line([_latex(str(method)), *(rf"\textbf{{{t}}}" if b else t for t, b in zip(texts, best, strict=True))])
+        )
+    return "\n".join([
+        r"% needs \usepackage{booktabs}", r"\begin{table}", r"\centering",
+        rf"\caption{{{_latex(note(rules, table))}.}}",
+        rf"\begin{{tabular}}{{l{'r' * len(shown.columns)}}}", r"\toprule",
+        line(["method", *(_latex(str(task)) for task in shown)]), r"\midrule", *rows, r"\bottomrule",
+        r"\end{tabular}", r"\end{table}", "",
+    ])  # fmt: skip
+
+
+def to_csv(table: pd.DataFrame, rules: Rules) -> str:
+    """Return the rows of `standings` with all their digits, and the metric."""
+    return str(table.assign(metric=rules.metric)[["metric", *STANDINGS]].to_csv(index=False))
+
+
+WRITERS: dict[str, Callable[[pd.DataFrame, Rules], str]] = {"tex": to_latex, "md": to_markdown, "csv": to_csv}
+"""What writes a table as text, by the suffix of its file."""
+
+_SPECIAL = {
+    **{letter: rf"\{letter}" for letter in "&%$#_{}"},
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "±": r"$\pm$", "·": r"$\cdot$", "—": "---", "<": r"\textless{}", ">": r"\textgreater{}", OPEN: r"$^\dagger$",
+}  # fmt: skip
+
+
+def _latex(text: str) -> str:
+    return "".join(_SPECIAL.get(letter, letter) for letter in text)
+
+
+def _best(table: pd.DataFrame, task: str, method: str) -> bool:
+    return bool(table.loc[(table["task"] == task) & (table["method"] == method), "best"].any())
+
+
+def _cell(row: Any, number: Callable[[float], str], full: int) -> str:
+    """Write mean, deviation, how many runs have a score where not all do, and the mark."""
+    spread = "" if math.isnan(row.sd) else f" ± {number(row.sd)}"
+    few = "" if row.n == row.of == full else f" ({row.n} of {row.of})"
+    return f"{number(row.mean)}{spread}{few}{' ' + OPEN if row.open else ''}"
+
+
+def _runs(table: pd.DataFrame) -> str:
+    few, many = int(table["of"].min()), int(table["of"].max())
+    return f"{few} to {many} runs" if few != many else f"{many} run{'s' * (many > 1)}"

@@ -1,0 +1,172 @@
+"""From a spec to the objects of a run: the task, its embeddings, the optimizer, and what its key rests on."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from dfo_bench.core import Array, Cost, Embedding, EmbeddingOptimizer, Optimizer, Points, Projection, Space, Task
+from dfo_bench.errors import InputError, RunError
+from dfo_bench.plugins import parameters, registry
+from dfo_bench.plugins.component import Component
+from dfo_bench.runs.spec import DIM, RunSpec, streams
+
+
+class InOneEmbedding(EmbeddingOptimizer):
+    """A plain optimizer in the run's first embedding: the common case."""
+
+    def __init__(self, *args: Any, component: Component, **given: Any) -> None:
+        """`component` is the plain optimizer."""
+        super().__init__(*args, **given)
+        self._embedding = self.embed(0)
+        self._optimizer = self.make(component, self._embedding.search_space, self.budget, self.rng)
+
+    def ask(self) -> Points:
+        """Lift what the optimizer asks for."""
+        self._x = self._optimizer.ask()
+        return self._embedding.lift(self._x)
+
+    def tell(self, losses: Array) -> None:
+        """Tell the optimizer its own points."""
+        self._optimizer.tell(self._x, losses)
+
+
+class Checked(Optimizer):
+    """A plain optimizer whose asks are checked: what is wrong with them is said where it happens."""
+
+    def __init__(self, inner: Optimizer, component: Component) -> None:
+        self.inner, self.component, self.events = inner, component, inner.events
+        self.space, self.budget, self.rng = inner.space, inner.budget, inner.rng
+
+    def ask(self) -> Array:
+        """Return the optimizer's points; raise RunError unless they are (n, d) finite numbers, n at least 1."""
+        x = np.asarray(self.inner.ask())
+        if x.ndim != 2 or x.shape[1] != self.space.dim or not len(x):
+            raise RunError(f"{self.component}: ask returned shape {x.shape}; it must be (n, {self.space.dim})")
+        if not np.isfinite(x).all():
+            raise RunError(f"{self.component}: ask returned nan or inf")
+        return x
+
+    def tell(self, x: Array, losses: Array) -> None:
+        """Pass the losses on."""
+        self.inner.tell(x, losses)
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """The parts of one run, built anew for every attempt."""
+
+    spec: RunSpec
+    """Resolved: every default filled in, every value of its type."""
+    task: Task
+    projection: Projection
+
+    @cached_property
+    def key(self) -> str:
+        """The digest that names the run."""
+        return self.spec.key(task=self.task.contents, projection=self.projection.contents)
+
+    def embed(self, index: int) -> Embedding:
+        """Draw the run's index-th embedding: the same for every optimizer of a seed."""
+        return self.projection.draw(self.task.space, self.dim, self.spec.seed, index)
+
+    @property
+    def dim(self) -> int:
+        """The dimension to search in."""
+        assert self.spec.dim is not None
+        return self.spec.dim
+
+    @property
+    def cost(self) -> Cost:
+        """What one evaluation costs: the task's own, and z as four bytes a dimension where anything goes up at all."""
+        cost = self.task.cost
+        return replace(cost, bytes_up_z=cost.bytes_up_z + 4 * self.dim) if cost.bytes_up_z else cost
+
+    def optimizer(self) -> tuple[EmbeddingOptimizer, Callable[[], list[str]]]:
+        """Build the optimizer; the function returns the events of it and of all that it made."""
+        made: list[Optimizer | EmbeddingOptimizer] = []
+
+        def make(component: Component, space: Space, budget: int, rng: np.random.Generator) -> Optimizer:
+            resolved = parameters.resolve("optimizer", component)
+            if not issubclass(registry.load("optimizer", component.name), Optimizer):
+                raise InputError(f"{component.name} draws its own embeddings and cannot stand inside another")
+            inner = registry.construct("optimizer", resolved, space, budget=budget, rng=rng)
+            made.append(inner)
+            return Checked(inner, component)
+
+        given = {
+            "dim": self.dim,
+            "budget": self.spec.budget,
+            "rng": streams(self.spec.seed)("optimizer"),
+            "embed": self.embed,
+            "make": make,
+        }
+        component = self.spec.optimizer
+        if issubclass(registry.load("optimizer", component.name), Optimizer):
+            outer: EmbeddingOptimizer = InOneEmbedding(self.task.space, **given, component=component)
+        else:
+            outer = registry.construct("optimizer", component, self.task.space, **given)
+        made.append(outer)
+        return outer, lambda: [event for optimizer in made for event in optimizer.events]
+
+    def source_digests(self) -> dict[str, str]:
+        """Return the digest of each plugin's source, and of the contents of the files that parameters name."""
+        plugins = {kind: (kind, getattr(self.spec, kind).name) for kind in registry.KINDS}
+        plugins |= {f"inner {name}": ("optimizer", name) for name in _inner(self.spec.optimizer)}
+        sources = {word: registry.source_digest(registry.load(*plugin)) for word, plugin in plugins.items()}
+        contents = {"task": self.task.contents, "projection": self.projection.contents}
+        files = {f"{kind}:{name}": digest for kind, named in contents.items() for name, digest in named.items()}
+        return {**sources, **files}
+
+    def shown(self) -> dict[str, str]:
+        """Return the components as people write them, defaults left out."""
+        return {kind: str(parameters.without_defaults(kind, getattr(self.spec, kind))) for kind in registry.KINDS}
+
+
+def _inner(component: Component) -> Iterator[str]:
+    """Yield the names of the components among a component's values, at any depth."""
+    for value in component.params.values():
+        if isinstance(value, Component):
+            yield value.name
+            yield from _inner(value)
+
+
+def assemble(spec: RunSpec, task: Task | None = None) -> Assembly:
+    """Build the parts of a run; raise InputError for what cannot be built.
+
+    `task` is that of another assembly of the same task and seed: building one may mean loading a model.
+    """
+    components: dict[str, Any] = {kind: parameters.resolve(kind, getattr(spec, kind)) for kind in registry.KINDS}
+    projection: Projection = registry.construct("projection", components["projection"])
+    if task is None:
+        task = registry.construct("task", components["task"], rngs=streams(spec.seed))
+    optimizer: type[Optimizer | EmbeddingOptimizer] = registry.load("optimizer", spec.optimizer.name)
+    dim = _dim(spec, task, projection, optimizer)
+    budget = spendable(spec.optimizer, spec.budget)
+    return Assembly(replace(spec, **components, dim=dim, budget=budget), task, projection)
+
+
+def spendable(optimizer: Component, budget: int) -> int:
+    """Return the budget, or what the optimizer ever asks for where that is less."""
+    cls: type[Optimizer | EmbeddingOptimizer] = registry.load("optimizer", optimizer.name)
+    return min(budget, cls.evaluations or budget)
+
+
+def _dim(spec: RunSpec, task: Task, projection: Projection, optimizer: type[Optimizer | EmbeddingOptimizer]) -> int:
+    """Return the dimension to search in."""
+    whole = int(task.space.dim)
+    if not whole and optimizer.evaluations != 1:
+        raise InputError(
+            f"task {spec.task} has dimension 0, nothing to search; use an optimizer of one evaluation such as start, "
+            "or prompt_tokens of at least 1"
+        )
+    if projection.whole or not whole:
+        return whole
+    dim = min(DIM, whole) if spec.dim is None else spec.dim
+    if dim < 1:
+        raise InputError(f"dim must be at least 1, got {dim}")
+    if dim > whole:
+        raise InputError(f"dim {dim} is above the {whole} of task {spec.task}; use -d {whole} or less")
+    return dim

@@ -1,0 +1,70 @@
+"""What a process runs on and holds: versions, hardware, git revision, memory."""
+
+import os
+import platform
+import resource
+import subprocess
+import sys
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import dfo_bench
+
+_REPORTED = ("numpy", "scipy", "torch", "transformers", "cma", "optuna", "nevergrad")
+
+
+def peak_memory() -> int:
+    """Return the most memory this process has held so far, in bytes: the runs that it made before count, too."""
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
+    # On Linux only the second choice: there it begins at what the parent held when it started this process.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def peak_device_memory() -> int | None:
+    """Return the same of tensors on the CUDA device; None where there is none in use."""
+    torch = sys.modules.get("torch")
+    peak: int | None = torch.cuda.max_memory_allocated() if torch and torch.cuda.is_initialized() else None
+    return peak
+
+
+def provenance() -> dict[str, Any]:
+    """Return what this process runs on: versions, hardware, git revision."""
+    root = Path(dfo_bench.__file__).resolve().parent.parent
+    versions = {"python": platform.python_version(), "dfo-bench": dfo_bench.__version__}
+    versions |= {name: version(name) for name in _REPORTED if name in sys.modules}
+    return {
+        "versions": versions,
+        "platform": platform.platform(),
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "git": _git(root) if (root / "setup.cfg").is_file() else None,
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+@cache
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+@cache
+def _git(root: Path) -> str | None:
+    """Return the revision of a checkout, with "+" where it has uncommitted changes."""
+    try:
+        revision = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True)
+        changes = subprocess.run(["git", "-C", root, "status", "--porcelain", "-uno"], capture_output=True, text=True)
+    except OSError:
+        return None
+    return revision.stdout.strip() + ("+" if changes.stdout.strip() else "") if revision.returncode == 0 else None

@@ -1,0 +1,64 @@
+"""Dev on schedule and test once: what the search has found is worth on data that it does not see."""
+
+import time
+from dataclasses import asdict
+
+from dfo_bench.core import Cost, Points, Task
+from dfo_bench.runs.journal import Journal, Measurement
+from dfo_bench.runs.meter import Meter
+from dfo_bench.runs.spec import Selection
+
+
+def worth(metrics: dict[str, float], metric: str) -> tuple[float, float]:
+    """Return what orders candidates on dev: the metric, higher is better, then the loss, lower is better."""
+    return metrics.get(metric, 0.0), -metrics.get("loss", 0.0)
+
+
+class Measurer:
+    """Scores a run's incumbent or current candidate on dev, and on test the one that dev likes best of them.
+
+    `selected` is that candidate and `selected_at` the evaluation that found it.
+    """
+
+    def __init__(self, task: Task, journal: Journal, selection: Selection) -> None:
+        self.task, self._journal, self._selection = task, journal, selection
+        self.selected: Points | None = None
+        self.selected_at = 0
+        self._best = (-float("inf"), -float("inf"))
+        self._scored: dict[str, float] | None = None
+        self._scored_at = 0
+
+    def dev(self, meter: Meter) -> None:
+        """Score a candidate on dev, if there is one, and select it if it is better than all before."""
+        incumbent = self._selection == "incumbent"
+        candidate, found_at = (meter.incumbent, meter.found_at) if incumbent else (meter.current, meter.spent)
+        if "dev" not in self.task.splits or candidate is None:
+            return
+        # The same candidate as last time has the same score, and a service would charge for asking again.
+        known = self._scored if self._scored_at == found_at else None
+        self._scored, self._scored_at = self._score(candidate, "dev", meter.spent, known), found_at
+        value = worth(self._scored, self.task.metric)
+        if value > self._best:
+            self._best, self.selected, self.selected_at = value, candidate, found_at
+
+    def test(self, meter: Meter) -> None:
+        """Score the selected candidate on test; the incumbent where dev has selected none."""
+        if self.selected is None:
+            self.selected, self.selected_at = meter.incumbent, meter.found_at
+        if "test" in self.task.splits and self.selected is not None:
+            self._score(self.selected, "test", meter.spent)
+
+    def _score(
+        self, point: Points, split: str, evaluation: int, known: dict[str, float] | None = None
+    ) -> dict[str, float]:
+        """Return the metrics: those in the journal, those known, or those measured now; the last two are journalled."""
+        for old in self._journal.log.measurements:
+            if (old.split, old.evaluation) == (split, evaluation):
+                return old.metrics
+        begin, cost = time.perf_counter(), Cost()
+        if known is None:
+            metrics, cost = self.task.measure(point, split)
+            known = {name: float(value) for name, value in metrics.items()}
+        seconds = time.perf_counter() - begin
+        self._journal.add_measurement(Measurement(evaluation, split, known, asdict(cost), seconds))
+        return known

@@ -1,0 +1,84 @@
+"""What a run is: a frozen spec of plain values, its seeded streams, and the key that names it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from dfo_bench.core import Rngs
+from dfo_bench.errors import InputError, UnknownNameError
+from dfo_bench.plugins.component import Component, component
+
+DIM, BUDGET, DEV_EVERY = 500, 8_000, 100
+"""The defaults of a run: Black-Box Tuning's."""
+
+Selection = Literal["incumbent", "current"]
+"""Which candidate dev scores: the best so far, or the last one evaluated, as the original Black-Box Tuning does."""
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run: task x projection x optimizer x seed x budget.
+
+    `dim` None is DIM, or D where that is smaller; `dev_every` is the evaluations between two scores on dev, and
+    `selection` says of which candidate.
+    """
+
+    task: Component
+    optimizer: Component
+    projection: Component
+    dim: int | None = None
+    budget: int = BUDGET
+    seed: int = 0
+    dev_every: int = DEV_EVERY
+    selection: Selection = "incumbent"
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no run."""
+        # Where a task has no dimension, neither has its search.
+        for name, least in {"dim": 0, "budget": 1, "seed": 0, "dev_every": 1}.items():
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+                raise InputError(f"{name} must be a whole number, got {value!r}")
+            if value is not None and value < least:
+                raise InputError(f"{name} must be at least {least}, got {value}")
+            if value is not None and value >= 2**63:
+                raise InputError(f"{name} must be below 2^63, got {value}")
+        if self.selection not in get_args(Selection):
+            raise UnknownNameError("selection", str(self.selection), get_args(Selection))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON, from which `from_json` makes an equal spec."""
+        return {name: str(v) if isinstance(v, Component) else v for name, v in vars(self).items()}
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> "RunSpec":
+        """Read what `to_json` made."""
+        kinds = {name: component(plain[name]) for name in ("task", "optimizer", "projection")}
+        return cls(**{**plain, **kinds})
+
+    def key(self, **contents: Mapping[str, str]) -> str:
+        """Return the 16-digit digest that names a resolved spec; `contents` are those of its task and projection.
+
+        The parameters that name files are replaced by the digest of what they hold.
+        """
+        named = {kind: getattr(self, kind).replace(**digests) for kind, digests in contents.items()}
+        plain = replace(self, **named).to_json()
+        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def streams(seed: int) -> Rngs:
+    """Return one independent stream a purpose, the same at every call."""
+
+    def stream(purpose: str) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=tuple(purpose.encode())))
+
+    return stream
+
+
+def describe(named: Mapping[Any, Any]) -> str:
+    """Name a run in a line, from its spec's fields or its row of `runs`."""
+    return "{optimizer} on {task}, {projection}, seed {seed}".format(**named)

@@ -1,0 +1,1 @@
+"""A folder of runs: its files, and the data frames made of them."""

@@ -1,0 +1,54 @@
+"""What a published store carries: the digests of its files, written as sha256sum does.
+
+The files are those of runs that have ended, wherever they are: in their folders, where `sha256sum -c SHA256SUMS` checks
+them, too, or packed. What is derived, the caches and the report, has none.
+"""
+
+import hashlib
+from collections.abc import Iterator
+
+from dfo_bench.errors import InputError
+from dfo_bench.store import atomic, packs
+from dfo_bench.store.filenames import CHECKSUMS, MARKER, SUMMARY
+from dfo_bench.store.folder import read_file
+from dfo_bench.store.store import Store
+
+
+def write(store: Store) -> None:
+    """Write the digests of all files there are."""
+    try:
+        atomic.put(store.path / CHECKSUMS, "".join(f"{_digest(store, name)}  {name}\n" for name in _names(store)))
+    except OSError as error:
+        raise InputError(f"{store.path / CHECKSUMS} cannot be written: {error.strerror}") from error
+
+
+def compare(store: Store) -> tuple[list[str], list[str]] | None:
+    """Return the files that are not what was published, each with what is wrong, and those that were not listed.
+
+    None where the store carries no digests.
+    """
+    try:
+        lines = (store.path / CHECKSUMS).read_text().splitlines()
+    except FileNotFoundError:
+        return None
+    listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    wrong: list[str] = []
+    for name, digest in listed.items():
+        now = _digest(store, name)
+        if now != digest:
+            wrong.append(f"{name} {'has changed' if now else 'is missing'}")
+    return wrong, [name for name in _names(store) if name not in listed]
+
+
+def _names(store: Store) -> Iterator[str]:
+    packed = packs.names(store.path)
+    ended = [key for key in store if (store.path / key / SUMMARY).exists()]
+    loose = {f"{key}/{file.name}" for key in ended for file in packs.files(store.path / key)}
+    yield from (MARKER, *sorted(packed | loose))
+
+
+def _digest(store: Store, name: str) -> str:
+    """Return the digest of a file, "" where it is not there."""
+    key, _, rest = name.rpartition("/")
+    data = read_file(store.path / key, rest)
+    return "" if data is None else hashlib.sha256(data).hexdigest()

@@ -1,0 +1,12 @@
+"""The names of the files and folders of a store."""
+
+MARKER = "dfo-bench.json"
+"""The file that makes a folder a store."""
+
+PLAN = "planned.json"
+CHECKSUMS = "SHA256SUMS"
+CACHES = "cache"
+PACKS = "packed"
+
+JOURNAL, CURVE, SUMMARY = "journal.jsonl", "curve.parquet", "summary.json"
+"""What the folder of a run holds: the first while it is under way, the others when it has ended."""

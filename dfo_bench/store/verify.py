@@ -1,0 +1,145 @@
+"""Whether the curves of a store are what the tasks really return: stored points are made again and evaluated again.
+
+Two roads lead to a run's points. The summary keeps the recipes of the incumbent and of the selected candidate. And a
+fresh optimizer of the run's seed, told the stored losses, asks for all of them again, which costs its own time and no
+evaluation.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dfo_bench.core import Array, Points
+from dfo_bench.errors import InputError, ReplayError
+from dfo_bench.runs.assembly import Assembly, assemble
+from dfo_bench.runs.loop import changes
+from dfo_bench.runs.machine import provenance
+from dfo_bench.runs.rebuild import rebuild
+from dfo_bench.runs.spec import RunSpec, describe
+from dfo_bench.store import frames
+from dfo_bench.store.store import Store
+from dfo_bench.threads import single_threaded
+
+
+@dataclass
+class Verdict:
+    """What came out for one run."""
+
+    key: str
+    run: str
+    compared: int = 0
+    """How many of its points were evaluated again."""
+    difference: float = 0.0
+    """The largest between a stored loss and the loss now."""
+    tolerance: float = 0.0
+    """What the task allows; 0 asks for the same bits."""
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every loss is what was stored, and nothing stands against it."""
+        return not self.problems and self.difference <= self.tolerance
+
+
+def verify(store: Store, *, points: int = 3, runs: int | None = None, seed: int = 0) -> Iterator[Verdict]:
+    """Yield a verdict for each of `runs` runs that have ended (all where None), drawn at random like their points.
+
+    Of each run the incumbent and the selected candidate are evaluated again, and `points` evaluations more, for which
+    the optimizer is replayed; failed evaluations are not drawn.
+    """
+    if points < 0 or (runs is not None and runs < 1):
+        raise InputError(f"points must be at least 0 and runs at least 1, got {points} and {runs}")
+    frame = store.runs()
+    keys = sorted(frame.loc[frame["status"] != "unfinished", "key"])
+    if runs is not None and runs < len(keys):
+        keys = sorted(np.random.default_rng(seed).choice(keys, runs, replace=False))
+    summaries = [summary for key in keys if (summary := store.summary(key))]
+    specs = sorted(
+        ((RunSpec.from_json(summary["spec"]), summary) for summary in summaries),
+        key=lambda one: (str(one[0].task), one[0].seed),
+    )
+    assembly: Assembly | None = None
+    for spec, summary in specs:
+        # As the store shows it: the name of an imported run need not be a component's.
+        verdict = Verdict(summary["key"], describe(frames.identity(summary)))
+        # As in a run: what threads add up in another order differs in the last bits.
+        with single_threaded():
+            try:
+                # To build a task may mean to load a model.
+                same = assembly and (str(assembly.spec.task), assembly.spec.seed) == (str(spec.task), spec.seed)
+                assembly = assemble(spec, assembly.task if assembly and same else None)
+                _verify(store, assembly, summary, verdict, points, seed)
+            except Exception as error:
+                verdict.problems.append(f"cannot be evaluated: {type(error).__name__}: {error}")
+        yield verdict
+
+
+def _verify(
+    store: Store, assembly: Assembly, summary: dict[str, Any], verdict: Verdict, points: int, seed: int
+) -> None:
+    verdict.tolerance = assembly.task.tolerance
+    changed = [*changes(assembly, summary), *_other_versions(summary)]
+    if changed:
+        verdict.notes.append(f"since then another {', '.join(changed)}")
+    curve = store.curves([summary["key"]])
+    losses, digests = curve["loss"].to_numpy(), curve["digest"].tolist()
+    if len(losses) != summary["evaluations"] or min(curve["best"], default=np.inf) != summary["best_loss"]:
+        verdict.problems.append("the curve is not the one that the summary speaks of")
+    found: dict[int, Points] = {}
+    for kept in filter(None, (summary["selected"], summary["incumbent"])):
+        evaluation, point = kept["evaluation"], rebuild(kept["recipe"], assembly.task.space, assembly.embed)
+        if point.digests() == digests[evaluation - 1 : evaluation]:
+            found[evaluation] = point
+        else:
+            verdict.problems.append(f"evaluation {evaluation} was another point than the one kept of it")
+    if points:
+        try:
+            found |= _drawn(assembly, losses, digests, points, seed)
+        except ReplayError as error:
+            (verdict.notes if changed else verdict.problems).append(str(error))
+    for evaluation, point in sorted(found.items()):
+        difference = abs(float(assembly.task.evaluate(point)[0]) - losses[evaluation - 1])
+        verdict.compared += 1
+        # nan is as far away as can be.
+        verdict.difference = max(verdict.difference, np.inf if np.isnan(difference) else difference)
+
+
+def _other_versions(summary: dict[str, Any]) -> list[str]:
+    then, now = summary["provenance"]["versions"], provenance()["versions"]
+    return [f"{name} ({then[name]}, now {now[name]})" for name in now if name in then and then[name] != now[name]]
+
+
+def _drawn(assembly: Assembly, losses: Array, digests: list[str], points: int, seed: int) -> dict[int, Points]:
+    """Return so many of a run's evaluations, drawn among those that did not fail, with their points."""
+    succeeded = 1 + np.flatnonzero(np.isfinite(losses))
+    rng = np.random.default_rng([seed, int(assembly.key, 16)])
+    chosen = set(rng.choice(succeeded, min(points, len(succeeded)), replace=False).tolist())
+    found: dict[int, Points] = {}
+    for begin, batch in _replay(assembly, losses, digests):
+        for i in range(len(batch)):
+            if begin + i + 1 in chosen:
+                found[begin + i + 1] = batch[i : i + 1]
+        if len(found) == len(chosen):
+            break
+    return found
+
+
+def _replay(assembly: Assembly, losses: Array, digests: list[str]) -> Iterator[tuple[int, Points]]:
+    """Yield the batches of a run, each with how many evaluations came before; raise ReplayError where they differ."""
+    optimizer, _ = assembly.optimizer()
+    told = np.where(losses > -np.inf, losses, np.inf)
+    spent = 0
+    while spent < len(losses):
+        asked = optimizer.ask()
+        # The last batch was cut at the budget, and not told.
+        batch = asked[: len(losses) - spent]
+        end = spent + len(batch)
+        if batch.digests() != digests[spent:end]:
+            raise ReplayError(f"asked again, {assembly.spec.optimizer.name} differs after evaluation {spent}")
+        yield spent, batch
+        if len(batch) == len(asked):
+            optimizer.tell(told[spent:end].copy())
+        spent = end
