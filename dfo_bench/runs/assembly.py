@@ -79,6 +79,12 @@ class Assembly:
         return self.spec.dim
 
     @property
+    def baseline(self) -> bool:
+        """Whether the optimizer only ever evaluates one point: nothing is searched, and searches are compared with it."""
+        optimizer: type[Optimizer | EmbeddingOptimizer] = registry.load("optimizer", self.spec.optimizer.name)
+        return optimizer.evaluations == 1
+
+    @property
     def cost(self) -> Cost:
         """What one evaluation costs: the task's own, and z as four bytes a dimension where anything goes up at all."""
         cost = self.task.cost

@@ -28,6 +28,7 @@ def header(assembly: Assembly) -> dict[str, Any]:
         "digests": assembly.source_digests(),
         "optimum": assembly.task.optimum,
         "metric": assembly.task.metric,
+        "baseline": assembly.baseline,
         "cost": asdict(assembly.cost),
     }
 

@@ -90,6 +90,8 @@ def row(summary: dict[str, Any]) -> dict[str, Any]:
         **identity(summary),
         **{name: summary[name] for name in ("status", "error", "best_loss", "evaluations")},
         "optimum": _number(summary["optimum"]),
+        # The first headers do not say it: there a budget of one evaluation was the rule.
+        "baseline": summary.get("baseline", summary["spec"]["budget"] == 1),
     }
     dev = [m["metrics"] for m in summary["measurements"] if m["split"] == "dev"]
     test = [m["metrics"] for m in summary["measurements"] if m["split"] == "test"]
