@@ -80,7 +80,7 @@ class Assembly:
 
     @property
     def baseline(self) -> bool:
-        """Whether the optimizer only ever evaluates one point: nothing is searched, and searches are compared with it."""
+        """Whether the optimizer only ever evaluates one point, so that nothing is searched."""
         optimizer: type[Optimizer | EmbeddingOptimizer] = registry.load("optimizer", self.spec.optimizer.name)
         return optimizer.evaluations == 1
 
