@@ -160,8 +160,8 @@ def facts(path: Path) -> list[pd.DataFrame]:
     runs = store.runs()
     changing = [c for c in runs if str(c).endswith("seconds") or c in ("attempts", "repaid", "peak_memory")]
     curves = [store.curves(improvements=improvements) for improvements in (False, True)]
-    summaries = [store.summary(key) or {} for key in store]
-    kept = [{name: summary[name] for name in ("incumbent", "selected")} for summary in summaries]
+    summaries = [summary for key in store if (summary := store.summary(key))]
+    kept = [{"incumbent": summary.incumbent, "selected": summary.selected} for summary in summaries]
     return [
         runs.drop(columns=changing),
         *(curve.drop(columns=["task_seconds", "optimizer_seconds"]) for curve in curves),

@@ -11,8 +11,10 @@ DfoBenchError
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class DfoBenchError(Exception):
@@ -57,6 +59,15 @@ class ReplayError(DfoBenchError):
 
 class BusyError(DfoBenchError):
     """Another process holds this run's journal."""
+
+
+@contextmanager
+def writing(path: Path, remedy: str = "free space and run again") -> Iterator[None]:
+    """Turn the OSError of a file that cannot be written into a StoreError with the path and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror}; {remedy}") from error
 
 
 def cause(error: BaseException) -> str:

@@ -23,6 +23,7 @@ from dfo_bench.lm.templates import Encoded, label_tokens
 from dfo_bench.plugins.component import Component, parse
 from dfo_bench.runs.assembly import assemble
 from dfo_bench.runs.spec import RunSpec
+from dfo_bench.runs.summary import Summary
 from dfo_bench.store.store import Store
 from dfo_bench.sweeps.execute import execute
 from tests.tiny_lm import Zoo, reviews, write
@@ -55,15 +56,15 @@ def planned(
     return RunSpec(Component("text", given), parse(optimizer), parse(projection), dim=5, budget=12, dev_every=6)
 
 
-def run(store: Store, *args: Any, **params: Any) -> dict[str, Any]:
+def run(store: Store, *args: Any, **params: Any) -> Summary:
     """Make a finished run, and return its summary."""
     summary = execute(planned(store, *args, **params), store.path)
-    assert summary["status"] == "finished", summary["events"]
+    assert summary.status == "finished", summary.events
     return summary
 
 
-def task_of(summary: dict[str, Any]) -> TextTask:
-    task = assemble(RunSpec.from_json(summary["spec"])).task
+def task_of(summary: Summary) -> TextTask:
+    task = assemble(summary.spec).task
     assert isinstance(task, TextTask)
     return task
 
@@ -81,7 +82,8 @@ def test_prompts_are_the_selected_ones_as_the_task_used_them(
     store: Store, zoo: Zoo, mode: str, optimizer: str, shape: tuple[int, ...]
 ) -> None:
     summary = run(store, zoo.folder(), optimizer, head="masked", mode=mode)
-    key, evaluation = summary["key"], summary["selected"]["evaluation"]
+    assert summary.selected
+    key, evaluation = summary.key, summary.selected.evaluation
     assert prompts.export_prompts(store, store.path / "out" / "prompts.safetensors") == []
     with safe_open(store.path / "out" / "prompts.safetensors", "np") as file:
         assert list(file.keys()) == [key]
@@ -105,14 +107,14 @@ def test_only_finished_runs_of_text_tasks_with_a_prompt_are_exported(store: Stor
     run(store, zoo.folder(), "start", prompt_tokens=0)
     with pytest.raises(InputError, match="no finished run with a prompt; make one with: dfo-bench run -t helpdesk"):
         prompts.export_prompts(store, store.path / "prompts.safetensors")
-    keys = [run(store, zoo.folder(), optimizer)["key"] for optimizer in ("random", "cma")]
+    keys = [run(store, zoo.folder(), optimizer).key for optimizer in ("random", "cma")]
     prompts.export_prompts(store, store.path / "prompts.safetensors")
     assert sorted(load_file(store.path / "prompts.safetensors")) == sorted(keys)
 
 
 def test_another_model_or_other_data_than_the_run_used_is_refused(store: Store, zoo: Zoo, tmp_path: Path) -> None:
     model = Path(zoo.folder()).rename(tmp_path / "model")
-    key = run(store, str(model))["key"]
+    key = run(store, str(model)).key
     text = (model / "config.json").read_text()
     (model / "config.json").write_text(text + " ")
     models._load.cache_clear()
@@ -126,7 +128,7 @@ def test_another_model_or_other_data_than_the_run_used_is_refused(store: Store, 
 
 
 def test_another_version_of_a_plugin_is_said(store: Store, zoo: Zoo) -> None:
-    key = run(store, zoo.folder())["key"]
+    key = run(store, zoo.folder()).key
     path = store.path / key / "summary.json"
     summary = json.loads(path.read_text())
     summary["digests"] |= {"projection": "0" * 16, "optimizer": "0" * 16}
@@ -151,7 +153,7 @@ def test_peft_loads_an_adapter_and_computes_what_the_run_did(store: Store, zoo: 
     summary = run(store, zoo.folder(model), head=head, mode="inputs_embeds")
     assert export_peft(store, store.path / "adapters") == []
     base = AUTO[head].from_pretrained(zoo.folder(model), dtype=torch.float32)
-    adapted = PeftModel.from_pretrained(base, str(store.path / "adapters" / summary["key"])).eval()
+    adapted = PeftModel.from_pretrained(base, str(store.path / "adapters" / summary.key)).eval()
     task, (prompt,) = task_of(summary), prompts.collect_prompts(store)[0]
     expected = task._engine.logits(prompt.values[None], task._inputs("train"))[0]
     found = [label_logits(adapted, task, zoo.load(model, head), text) for text in task._inputs("train")]
@@ -176,7 +178,7 @@ def label_logits(adapted: Any, task: TextTask, loaded: LanguageModel, text: Enco
 
 
 def test_what_peft_saves_is_what_is_exported(store: Store, zoo: Zoo) -> None:
-    key = run(store, zoo.folder(), mode="inputs_embeds", head="masked")["key"]
+    key = run(store, zoo.folder(), mode="inputs_embeds", head="masked").key
     out, again = store.path / "adapters", store.path / "again"
     export_peft(store, out)
     base = AutoModelForMaskedLM.from_pretrained(zoo.folder())
@@ -190,7 +192,7 @@ def test_peft_takes_runs_of_its_own_mode_only(store: Store, zoo: Zoo) -> None:
     run(store, zoo.folder())
     with pytest.raises(InputError, match=r"no finished run of mode=inputs_embeds.* make one with: dfo-bench run -t"):
         export_peft(store, store.path / "adapters")
-    key = run(store, zoo.folder(), mode="inputs_embeds")["key"]
+    key = run(store, zoo.folder(), mode="inputs_embeds").key
     notes = export_peft(store, store.path / "adapters")
     assert notes == ["left out: 1 runs of other modes, which PEFT does not have"]
     assert [folder.name for folder in (store.path / "adapters").iterdir()] == [key]
@@ -231,8 +233,8 @@ def test_a_projection_learns_from_exported_prompts_and_begins_at_their_mean(stor
     np.testing.assert_allclose(begun.reshape(mean.shape), mean, rtol=1e-6)
     # What was found in it is learned from in turn, and rebuilt to the bit.
     summary = execute(spec, store.path)
-    assert summary["status"] == "finished", summary["events"]
-    assert summary["key"] in {prompt.key for prompt in prompts.collect_prompts(store)[0]}
+    assert summary.status == "finished", summary.events
+    assert summary.key in {prompt.key for prompt in prompts.collect_prompts(store)[0]}
 
 
 def test_the_key_of_a_learned_projection_rests_on_its_prompts_and_not_on_their_place(store: Store, zoo: Zoo) -> None:
@@ -243,7 +245,7 @@ def test_the_key_of_a_learned_projection_rests_on_its_prompts_and_not_on_their_p
     first, second = (assemble(spec) for spec in specs)
     assert first.key == second.key
     summary = execute(specs[1], store.path)
-    assert summary["digests"]["projection:prompts"] == first.projection.contents["prompts"]
+    assert summary.digests["projection:prompts"] == first.projection.contents["prompts"]
     run(store, zoo.folder(), "cma:popsize=4")
     prompts.export_prompts(store, copy)
     assert assemble(specs[1]).key != first.key

@@ -6,8 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from dfo_bench.errors import InputError
-from dfo_bench.store import atomic
+from dfo_bench.store.atomic import write_text
 
 
 def table_of(*columns: str, title: str | None = None) -> Table:
@@ -27,10 +26,7 @@ def print_table(table: Table) -> None:
 
 def write(path: Path, text: str) -> None:
     """Put a file in place at once: a browser may be reading the one before."""
-    try:
-        atomic.put(path, text)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}; name another with --output") from error
+    write_text(path, text, "name another with --output")
 
 
 def notes(notes: list[str]) -> None:

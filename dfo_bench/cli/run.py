@@ -125,7 +125,7 @@ def _sweep(given: dict[str, Any]) -> int:
         print("dfo-bench: what has run is kept; the same command goes on from here", file=sys.stderr)
         raise
     _print_results(store)
-    failed = [event for event in ended if event.summary is None or event.summary["status"] == "failed"]
+    failed = [event for event in ended if event.summary is None or event.summary.status == "failed"]
     if failed:
         print(
             f"dfo-bench: {len(failed)} of {len(ended)} runs failed; the same command tries them again", file=sys.stderr

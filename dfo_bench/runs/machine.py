@@ -5,12 +5,13 @@ import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import dfo_bench
 
@@ -35,19 +36,33 @@ def peak_device_memory() -> int | None:
     return peak
 
 
-def provenance() -> dict[str, Any]:
-    """Return what this process runs on: versions, hardware, git revision."""
+@dataclass(frozen=True)
+class Provenance:
+    """What a run was made on."""
+
+    versions: Mapping[str, str]
+    platform: str
+    cpu: str
+    cores: int | None
+    git: str | None
+    """The revision of a checkout, with "+" where it had uncommitted changes; None of an installed package."""
+    ended: str
+    """The time in UTC, in ISO 8601."""
+
+
+def provenance() -> Provenance:
+    """Return what this process runs on."""
     root = Path(dfo_bench.__file__).resolve().parent.parent
     versions = {"python": platform.python_version(), "dfo-bench": dfo_bench.__version__}
     versions |= {name: version(name) for name in _REPORTED if name in sys.modules}
-    return {
-        "versions": versions,
-        "platform": platform.platform(),
-        "cpu": _cpu(),
-        "cores": os.cpu_count(),
-        "git": _git(root) if (root / "setup.cfg").is_file() else None,
-        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    return Provenance(
+        versions,
+        platform.platform(),
+        _cpu(),
+        os.cpu_count(),
+        _git(root) if (root / "setup.cfg").is_file() else None,
+        datetime.now(UTC).isoformat(timespec="seconds"),
+    )
 
 
 @cache
