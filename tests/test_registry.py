@@ -91,11 +91,3 @@ def test_a_plugin_that_cannot_be_used_names_its_file(install: Install, source: s
 def test_an_unknown_name_brings_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="no optimizer named 'cmaa'; did you mean cma"):
         registry.load("optimizer", "cmaa")
-
-
-def test_the_source_digest_changes_with_the_file_and_with_its_family(install: Install) -> None:
-    path = install(OPTIMIZER.format(name="Theirs"))
-    cls = registry.load("optimizer", "theirs")
-    before = registry.source_digest(cls)
-    path.write_text(path.read_text() + "# changed\n")
-    assert registry.source_digest(cls) != before

@@ -3,14 +3,12 @@
 Listing imports nothing; a plugin's module is imported when it is first used.
 """
 
-import ast
-import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
 import pkgutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -110,31 +108,3 @@ def construct(kind: str, component: Component, *args: Any, **given: Any) -> Any:
         raise
     except (Exception, SystemExit) as error:
         raise InputError(f"{kind} {component} cannot be built: {cause(error)}") from error
-
-
-def source_digest(cls: type) -> str:
-    """Return the digest of a plugin's source: the files of its class, of its bases, and of what these import.
-
-    Only imports from the own package count: a family's private modules, all of the language-model objective. The
-    contracts are left out.
-    """
-    files: dict[str, bytes] = {}
-    waiting = [base.__module__ for base in cls.__mro__ if base.__module__ not in ("builtins", "abc", "dfo_bench.core")]
-    while waiting:
-        name = waiting.pop()
-        file = getattr(sys.modules.get(name), "__file__", None)
-        if name not in files and file and file.endswith(".py"):
-            files[name] = Path(file).read_bytes()
-            waiting += _family_imports(name, files[name])
-    return hashlib.sha256(b"".join(files[name] for name in sorted(files))).hexdigest()[:16]
-
-
-def _family_imports(name: str, source: bytes) -> Iterator[str]:
-    """Yield the modules of its own package that a module imports."""
-    package = name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom):
-            module = "." * node.level + (node.module or "")
-            absolute = importlib.util.resolve_name(module, package) if node.level else module
-            if package and (absolute == package or absolute.startswith(f"{package}.")):
-                yield from (absolute, *(f"{absolute}.{alias.name}" for alias in node.names))

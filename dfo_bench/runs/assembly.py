@@ -11,6 +11,7 @@ from dfo_bench.core import Array, Cost, Embedding, EmbeddingOptimizer, Optimizer
 from dfo_bench.errors import InputError, RunError
 from dfo_bench.plugins import parameters, registry
 from dfo_bench.plugins.component import Component
+from dfo_bench.plugins.digest import source_digest
 from dfo_bench.runs.spec import DIM, RunSpec, streams
 
 
@@ -115,7 +116,7 @@ class Assembly:
         """Return the digest of each plugin's source, and of the contents of the files that parameters name."""
         plugins = {kind: (kind, getattr(self.spec, kind).name) for kind in registry.KINDS}
         plugins |= {f"inner {name}": ("optimizer", name) for name in _inner(self.spec.optimizer)}
-        sources = {word: registry.source_digest(registry.load(*plugin)) for word, plugin in plugins.items()}
+        sources = {word: source_digest(registry.load(*plugin)) for word, plugin in plugins.items()}
         contents = {"task": self.task.contents, "projection": self.projection.contents}
         files = {f"{kind}:{name}": digest for kind, named in contents.items() for name, digest in named.items()}
         return {**sources, **files}
