@@ -11,8 +11,10 @@ DfoBenchError
 """
 
 import re
+import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class DfoBenchError(Exception):
@@ -59,8 +61,17 @@ class BusyError(DfoBenchError):
     """Another process holds this run's journal."""
 
 
+def say(error: BaseException) -> str:
+    """Return an exception's type and words; where it has none, as a bare assert, the place that raised it."""
+    if str(error).strip():
+        return f"{type(error).__name__}: {error}"
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        return f"{type(error).__name__} in {Path(frame.filename).name}:{frame.lineno}: {frame.line}"
+    return type(error).__name__
+
+
 def cause(error: BaseException) -> str:
     """Say what an exception out of other people's code comes to: a module that is missing, or its own words."""
     if missing := re.search(r"No module named '([\w.]+)'", str(error)):
         return f"it needs the Python module {missing[1]}, which is not installed; install it or take another method"
-    return f"{type(error).__name__}: {error}"
+    return say(error)
