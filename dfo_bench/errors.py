@@ -11,6 +11,7 @@ DfoBenchError
 """
 
 import re
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -70,8 +71,17 @@ def writing(path: Path, remedy: str = "free space and run again") -> Iterator[No
         raise StoreError(f"{path} cannot be written: {error.strerror}; {remedy}") from error
 
 
+def say(error: BaseException) -> str:
+    """Return an exception's type and words; where it has none, as a bare assert, the place that raised it."""
+    if str(error).strip():
+        return f"{type(error).__name__}: {error}"
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        return f"{type(error).__name__} in {Path(frame.filename).name}:{frame.lineno}: {frame.line}"
+    return type(error).__name__
+
+
 def cause(error: BaseException) -> str:
     """Say what an exception out of other people's code comes to: a module that is missing, or its own words."""
     if missing := re.search(r"No module named '([\w.]+)'", str(error)):
         return f"it needs the Python module {missing[1]}, which is not installed; install it or take another method"
-    return f"{type(error).__name__}: {error}"
+    return say(error)

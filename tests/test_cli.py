@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from dfo_bench import __version__
 from dfo_bench.cli import app
 from dfo_bench.errors import InputError
-from dfo_bench.plugins import registry
+from dfo_bench.plugins.registry import KINDS
 from dfo_bench.store.filenames import MARKER
 from dfo_bench.sweeps.config import presets
 
@@ -231,10 +231,10 @@ def test_a_page_that_cannot_be_written_is_refused_and_leaves_nothing(home: Path,
     assert [path.name for path in home.iterdir()] == ["store"]
 
 
-@pytest.mark.parametrize("kind", registry.KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_list_names_every_plugin(home: Path, kind: str) -> None:
     listed = json.loads(dfo_bench("list", f"{kind}s", "--json", cwd=home).stdout)[f"{kind}s"]
-    assert set(registry.names(kind)) == set(listed)
+    assert set(KINDS[kind].names()) == set(listed)
     text = dfo_bench("list", f"{kind}s", cwd=home).stdout
     assert all(name in text for name in listed)
 
@@ -280,7 +280,7 @@ def test_check_exits_by_what_it_finds(home: Path) -> None:
     assert "global generator" in broken.stdout
 
 
-@pytest.mark.parametrize("kind", registry.KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_new_writes_a_plugin_that_keeps_its_contract(home: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     done = dfo_bench("new", kind, "my_own", cwd=home)
     assert done.returncode == 0, done.stderr

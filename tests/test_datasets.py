@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from dfo_bench.lm import DatasetTask, data
-from dfo_bench.plugins import registry
+from dfo_bench.plugins.registry import TASKS
 
 DATASETS: dict[str, type[DatasetTask]] = {
-    name: found for name in registry.names("task") if issubclass(found := registry.load("task", name), DatasetTask)
+    name: found for name in TASKS.names() if issubclass(found := TASKS.load(name), DatasetTask)
 }
 FIELDS = [["{text}"], ["{text_a}", "{text_b}"]]
 

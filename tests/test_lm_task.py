@@ -9,8 +9,9 @@ import torch
 from dfo_bench.core import Array, Cost, Dense, InputError, Points, Task
 from dfo_bench.lm import TextTask, data, models
 from dfo_bench.lm.modes import MODES
-from dfo_bench.plugins import parameters, registry
 from dfo_bench.plugins.component import Component, parse
+from dfo_bench.plugins.plugin import resolve
+from dfo_bench.plugins.registry import TASKS
 from dfo_bench.runs.spec import streams
 from tests import plain_lm
 from tests.tiny_lm import Zoo, build, reviews, write
@@ -37,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make(name: str, seed: int = 0, **params: Any) -> TextTask:
-    task = registry.construct("task", parameters.resolve("task", Component(name, params)), rngs=streams(seed))
+    task = resolve(TASKS, Component(name, params)).construct(rngs=streams(seed))
     assert isinstance(task, TextTask)
     return task
 
@@ -311,7 +312,8 @@ def test_text_takes_csv_labels_of_its_own_and_a_template(tmp_path: Path, zoo: Zo
     words = json.dumps({"good": "great", "bad": "awful"})
     written = parse(f'text:train={table},model={zoo.folder()},shots=1,prompt_tokens=3,head=masked,words={words},'
                     'template="{text} it was [MASK]"')  # fmt: skip
-    task = registry.construct("task", parameters.resolve("task", written), rngs=streams(0))
+    task = resolve(TASKS, written).construct(rngs=streams(0))
+    assert isinstance(task, TextTask)
     assert task.words == ("awful", "great")
     assert np.isfinite(task.evaluate(points(2))).all()
 

@@ -2,11 +2,14 @@
 
 import hashlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from dfo_bench.plugins.plugin import resolve
+from dfo_bench.plugins.registry import OPTIMIZERS, PROJECTIONS, TASKS
 from dfo_bench.store.store import Store
 from dfo_bench.store.verify import verify
 
@@ -45,7 +48,13 @@ def test_published_runs_keep_their_keys(store: Store) -> None:
             kind, _, parameter = name.partition(":")
             if parameter:
                 contents[kind][parameter] = value
-        assert summary.spec.key(**contents) == key
+        keyed = replace(
+            summary.spec,
+            task=resolve(TASKS, summary.spec.task).keyed(contents["task"]),
+            optimizer=resolve(OPTIMIZERS, summary.spec.optimizer).keyed(),
+            projection=resolve(PROJECTIONS, summary.spec.projection).keyed(contents["projection"]),
+        )
+        assert keyed.key() == key
 
 
 def test_a_published_run_verifies(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,7 +112,7 @@ def test_a_run_that_cannot_be_replayed_does_not_agree_unless_something_is_known_
     assert not verdict.agrees
     assert verdict.problems == ["asked again, odd differs after evaluation 5"]
     plugin = toys / "odd_plugin.py"
-    plugin.write_text(plugin.read_text() + "\n# another version\n")
+    plugin.write_text(plugin.read_text() + "\nVERSION = 2\n")
     verdict = _only(store)
     assert verdict.agrees
     assert verdict.notes == ["since then another optimizer", "asked again, odd differs after evaluation 5"]

@@ -17,7 +17,7 @@ from safetensors.numpy import save
 
 from dfo_bench import __version__
 from dfo_bench.errors import InputError
-from dfo_bench.plugins import registry
+from dfo_bench.plugins.registry import TASKS
 from dfo_bench.runs.assembly import Assembly, assemble
 from dfo_bench.runs.journal import plain_json
 from dfo_bench.runs.rebuild import rebuild
@@ -89,7 +89,7 @@ def _finished(store: Store) -> list[tuple[RunSpec, Summary]]:
 def _on_text(spec: RunSpec) -> bool:
     from dfo_bench.lm import TextTask
 
-    return issubclass(registry.load("task", spec.task.name), TextTask)
+    return issubclass(TASKS.load(spec.task.name), TextTask)
 
 
 def _instance(run: tuple[RunSpec, Summary]) -> tuple[str, int]:

@@ -4,12 +4,12 @@ import os
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from dfo_bench.core import Anchor, Array, Cost, InputError, Points, Rngs, Space, Task
+from dfo_bench.core import Anchor, Array, Cost, InputError, Points, Rngs, Space, Task, Value
 from dfo_bench.lm import data, losses, models
 from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.heads import EmbeddingHead, WordsHead
@@ -45,6 +45,7 @@ class TextTask(Task):
     """For head=embedding: the same without a mask."""
     lead: str = " . "
     """In mode=add and mode=deep: what stands between the prompt and the text."""
+    unkeyed: ClassVar[Mapping[str, Value]] = {"backend": "torch"}
     metric = "accuracy"
     positive: str | None = None
     """For metric=f1: the label it is of."""

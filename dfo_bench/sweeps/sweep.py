@@ -9,7 +9,6 @@ from typing import Any
 
 from dfo_bench.core import Task
 from dfo_bench.errors import InputError, StoreError, UnknownNameError, cause
-from dfo_bench.plugins import registry
 from dfo_bench.plugins.component import Component, component
 from dfo_bench.runs.assembly import Assembly, assemble
 from dfo_bench.runs.header import PlannedRun
@@ -142,7 +141,7 @@ def check(specs: Sequence[RunSpec], store: Path) -> dict[RunSpec, PlannedRun]:
             built.add((spec.task, spec.seed))
         if (spec.task, spec.seed) not in built:
             built.add((spec.task, spec.seed))
-            registry.construct("task", assemblies[combination].spec.task, rngs=streams(spec.seed))
+            assemblies[combination].plugins.task.construct(rngs=streams(spec.seed))
         # Another seed changes neither what the key rests on nor what a journal must agree with.
         assembly = replace(assemblies[combination], spec=replace(assemblies[combination].spec, seed=spec.seed))
         # Two spellings of one run, "cma" and "cma:sigma=1.0", are one run.
