@@ -166,7 +166,7 @@ def repeats_in_another_process(plugin: Component) -> Problem:
     other = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
     command = [sys.executable, "-c", "import sys, dfo_bench.testing.kit as kit; kit.replay(sys.argv[1])", str(plugin)]
     environment = {**os.environ, "PYTHONHASHSEED": other, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment)
     if done.returncode:
         return f"the process ended with {done.returncode}: {' '.join(done.stderr.splitlines()[-1:])}"
     return _difference(_drive(_assembly(plugin)), done.stdout.splitlines()[-1].split())
