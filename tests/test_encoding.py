@@ -42,7 +42,7 @@ def test_a_sweep_file_means_the_same_everywhere_and_what_cannot_be_printed_is_re
     (tmp_path / "mine.yaml").write_text(
         "tasks: [{name: toy, fail: Gefühl}]\noptimizers: [odd]\nbudget: 20\nseeds: 1\nstore: store\n", encoding="utf-8"
     )
-    command = [sys.executable, "-m", "dfo_bench.cli", "sweep", "mine.yaml"]
+    command = [sys.executable, "-m", "dfo_bench", "sweep", "mine.yaml"]
     done = subprocess.run(command, cwd=tmp_path, env=os.environ | locale, capture_output=True, encoding="ascii")
     assert done.returncode == 0, done.stderr
     assert "toy:fail=Gef?hl" in done.stdout
