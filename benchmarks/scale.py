@@ -123,7 +123,7 @@ print(f"peak {peak_memory() / 1e9:.2f} GB", file=sys.stderr)
 def measure(path: Path, what: str) -> str:
     """Run one step in a process of its own; return its seconds, CPU seconds and peak memory."""
     wall, before = time.perf_counter(), os.times()
-    done = subprocess.run([sys.executable, "-c", MEASURED, path, STEPS[what]], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", MEASURED, path, STEPS[what]], capture_output=True, encoding="utf-8")
     wall, after = time.perf_counter() - wall, os.times()
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
     said = " | ".join([*done.stdout.splitlines()[-1:], *done.stderr.splitlines()[-1:]])

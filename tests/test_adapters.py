@@ -96,7 +96,7 @@ def test_what_the_library_does_not_have_is_refused_with_the_nearest_names(
 def test_a_package_that_a_method_misses_is_found_before_a_sweep_begins(tmp_path: Path) -> None:
     command = ["run", "-t", "sphere", "-o", "nevergrad:method=SMAC3", "-d", "3", "-b", "20", "--store", "demo"]
     done = subprocess.run(
-        [sys.executable, "-m", "dfo_bench.cli", *command],
+        [sys.executable, "-m", "dfo_bench", *command],
         capture_output=True,
         text=True,
         cwd=tmp_path,

@@ -21,7 +21,7 @@ Done = subprocess.CompletedProcess[str]
 
 def dfo_bench(*arguments: str | Path, cwd: Path) -> Done:
     """Run the command line as a user does, in a folder of its own."""
-    command = [sys.executable, "-m", "dfo_bench.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "dfo_bench", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
 
 
@@ -93,7 +93,7 @@ def test_brackets_in_names_and_errors_are_no_markup(home: Path, toys: Path) -> N
 def interrupted(*command: str, cwd: Path, ready: Callable[[], bool], by: signal.Signals = signal.SIGINT) -> str:
     """Start a command, interrupt it when it is ready, and return what it said; it must end with 130."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "dfo_bench.cli", *command],
+        [sys.executable, "-m", "dfo_bench", *command],
         cwd=cwd,
         stderr=subprocess.PIPE,
         text=True,

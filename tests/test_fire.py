@@ -208,7 +208,7 @@ def test_two_sweeps_started_on_one_store_share_the_work_and_pay_nothing_twice(st
     command = ["sweep", "-t", task, "-o", "odd", "-d", "3", "-b", "60", "-s", "0-3", "--dev-every", "20"]
     both = [
         subprocess.Popen(
-            [sys.executable, "-m", "dfo_bench.cli", *command, "--store", store.path],
+            [sys.executable, "-m", "dfo_bench", *command, "--store", store.path],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

@@ -181,7 +181,7 @@ def test_a_published_store_may_be_packed_and_keeps_its_digests(store: Store) -> 
 
 
 def _verify(store: Store, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "dfo_bench.cli", "verify", "--store", str(store.path), *options]
+    command = [sys.executable, "-m", "dfo_bench", "verify", "--store", str(store.path), *options]
     return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"})
 
 

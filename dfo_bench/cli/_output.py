@@ -1,7 +1,9 @@
 """What commands print and write."""
 
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -22,6 +24,11 @@ def print_table(table: Table) -> None:
     width = None if sys.stdout.isatty() else 200
     # Names and errors come from plugins and data: brackets in them are no markup.
     Console(width=width, markup=False, emoji=False, highlight=False).print(table)
+
+
+def print_json(value: Any) -> None:
+    """Print JSON with every digit of its numbers; nan and the infinities, which JSON does not have, become null."""
+    print(json.dumps(json.loads(json.dumps(value), parse_constant=lambda constant: None), indent=1))
 
 
 def write(path: Path, text: str) -> None:

@@ -56,7 +56,7 @@ def _show(kind: Kind[Any], name: str, as_json: bool) -> None:
 def _first_line(source: Source) -> str:
     """Return the first line of a plugin file's docstring, read without running the file."""
     try:
-        return (ast.get_docstring(ast.parse(Path(source.where).read_text())) or "").partition("\n")[0]
+        return (ast.get_docstring(ast.parse(Path(source.where).read_text(encoding="utf-8"))) or "").partition("\n")[0]
     except (OSError, SyntaxError, ValueError):
         return source.where
 

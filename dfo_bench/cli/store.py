@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dfo_bench.cli._options import AsJson, StoreFrom
-from dfo_bench.cli._output import notes, print_table, table_of
+from dfo_bench.cli._output import notes, print_json, print_table, table_of
 from dfo_bench.errors import UnknownNameError
 
 commands = typer.Typer()
@@ -20,8 +20,6 @@ def status(store: StoreFrom = Path("results"), as_json: AsJson = False) -> None:
 
     Of the sweep that was started last also how many wait for their turn.
     """
-    import pandas as pd
-
     from dfo_bench.runs.spec import describe
     from dfo_bench.store.filenames import MARKER
     from dfo_bench.store.store import Store
@@ -30,7 +28,7 @@ def status(store: StoreFrom = Path("results"), as_json: AsJson = False) -> None:
     runs, planned = opened.runs(), opened.planned()
     if as_json:
         rows = [*runs.to_dict("records"), *planned.assign(status="planned").to_dict("records")]
-        print(pd.DataFrame(rows).to_json(orient="records", indent=1))
+        print_json([{**dict.fromkeys(runs), **row} for row in rows])
         return
     counts = [f"{number} {name}" for name, number in runs["status"].value_counts().items()]
     counts += [f"{len(planned)} not begun"] if len(planned) else []

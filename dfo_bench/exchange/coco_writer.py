@@ -66,7 +66,8 @@ def _write_function(store: Store, out: Path, runs: pd.DataFrame) -> None:
     index = []
     for dim, members in runs.groupby("dim"):
         path = f"data_f{function}/bbobexp_f{function}_DIM{dim}"
-        with (folder / f"{path}.dat").open("w") as dat, (folder / f"{path}.tdat").open("w") as tdat:
+        dat, tdat = ((folder / f"{path}.{end}").open("w", encoding="utf-8") for end in ("dat", "tdat"))
+        with dat, tdat:
             ended = []
             for run in members.to_dict("records"):
                 rows, improved = _rows(store.curves([run["key"]]), run["evaluations"], run["reference"])
@@ -75,7 +76,7 @@ def _write_function(store: Store, out: Path, runs: pd.DataFrame) -> None:
                     file.writelines(_ROW % tuple(row) for row in written)
                 ended.append(f"{run['instance']}:{rows[-1, 0]:.0f}|{rows[-1, 1]:.1e}")
         index += [*_described(first, int(str(dim))), f"{path}.dat, {', '.join(ended)}"]
-    (folder / f"bbobexp_f{function}.info").write_text("\n".join(index) + "\n")
+    (folder / f"bbobexp_f{function}.info").write_text("\n".join(index) + "\n", encoding="utf-8")
 
 
 def _rows(curve: pd.DataFrame, spent: int, reference: float) -> tuple[Array, Marks]:

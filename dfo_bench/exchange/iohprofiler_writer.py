@@ -59,7 +59,7 @@ def _write_function(store: Store, out: Path, runs: pd.DataFrame) -> None:
         "attributes": ATTRIBUTES,
         "scenarios": scenarios,
     }
-    (folder / f"IOHprofiler_{name}.json").write_text(plain_json.encode(described) + "\n")
+    (folder / f"IOHprofiler_{name}.json").write_text(plain_json.encode(described) + "\n", encoding="utf-8")
 
 
 def _write_runs(file: IO[bytes], store: Store, runs: pd.DataFrame) -> Iterator[dict[str, Any]]:

@@ -195,7 +195,7 @@ def _pooling(folder: Path, name: str) -> str:
     if not path.is_file():
         return "mean"
     try:
-        settings = dict(json.loads(path.read_text()))
+        settings = dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{path} cannot be read: {error}; copy the model again") from error
     # A flag for each way, or one of their names.

@@ -95,7 +95,7 @@ def write_plugin(kind: Kind[Any], name: str) -> tuple[Path, str]:
     checkout = Path("setup.cfg").is_file() and Path("dfo_bench/core.py").is_file()
     path = folder / f"{name}.py" if checkout else Path(f"{name}.py")
     try:
-        with path.open("x") as file:
+        with path.open("x", encoding="utf-8") as file:
             file.write(_TEMPLATES[kind].format(cls=cls))
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error

@@ -21,7 +21,7 @@ _REPORTED = ("numpy", "scipy", "torch", "transformers", "cma", "optuna", "neverg
 def peak_memory() -> int:
     """Return the most memory this process has held so far, in bytes: the runs that it made before count, too."""
     with suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
             if line.startswith("VmHWM:"):
                 return 1024 * int(line.split()[1])
     # On Linux only the second choice: there it begins at what the parent held when it started this process.
@@ -68,7 +68,7 @@ def provenance() -> Provenance:
 @cache
 def _cpu() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
@@ -78,8 +78,8 @@ def _cpu() -> str:
 def _git(root: Path) -> str | None:
     """Return the revision of a checkout, with "+" where it has uncommitted changes."""
     try:
-        revision = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True)
-        changes = subprocess.run(["git", "-C", root, "status", "--porcelain", "-uno"], capture_output=True, text=True)
+        revision = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True)
+        changes = subprocess.run(["git", "-C", root, "status", "--porcelain", "-uno"], capture_output=True)
     except OSError:
         return None
-    return revision.stdout.strip() + ("+" if changes.stdout.strip() else "") if revision.returncode == 0 else None
+    return revision.stdout.decode().strip() + ("+" if changes.stdout else "") if revision.returncode == 0 else None

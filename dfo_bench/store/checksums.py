@@ -25,7 +25,7 @@ def compare(store: Store) -> tuple[list[str], list[str]] | None:
     None where the store carries no digests.
     """
     try:
-        lines = (store.path / CHECKSUMS).read_text().splitlines()
+        lines = (store.path / CHECKSUMS).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return None
     listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}

@@ -43,7 +43,7 @@ class Store:
         self.path = Path(path)
         self._named: set[str] = set()
         try:
-            text = (self.path / MARKER).read_text()
+            text = (self.path / MARKER).read_text(encoding="utf-8")
         except (FileNotFoundError, NotADirectoryError):
             what = "is not a dfo-bench store" if self.path.exists() else "does not exist"
             raise StoreError(f"{self.path} {what}; make one with: dfo-bench sweep --store {self.path} ...") from None
@@ -63,7 +63,7 @@ class Store:
         try:
             if not (path / MARKER).exists():
                 path.mkdir(parents=True, exist_ok=True)
-                (path / MARKER).write_text(json.dumps({"format": FORMAT}) + "\n")
+                (path / MARKER).write_text(json.dumps({"format": FORMAT}) + "\n", encoding="utf-8")
             probe = path / f".{MARKER}.{os.getpid()}"
             probe.touch()
             probe.unlink(missing_ok=True)

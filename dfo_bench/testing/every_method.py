@@ -107,7 +107,7 @@ def _end(status: int | None) -> str:
 def _check(optimizer: Component, connection: Connection, idle_limit_s: float) -> None:
     """Send the first thing that it breaks under an empty title, then what is reported of it."""
     # What libraries print and warn of would stand between the lines of the matrix.
-    with open(os.devnull, "w") as nothing:
+    with open(os.devnull, "w", encoding="utf-8") as nothing:
         os.dup2(nothing.fileno(), 1)
         os.dup2(nothing.fileno(), 2)
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT_S, CPU_LIMIT_S))

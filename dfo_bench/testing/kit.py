@@ -181,7 +181,7 @@ def repeats_in_another_process(plugin: AnyOptimizer) -> Problem:
         str(plugin.component),
     ]
     environment = {**os.environ, "PYTHONHASHSEED": other, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment)
     if done.returncode:
         return f"the process ended with {done.returncode}: {' '.join(done.stderr.splitlines()[-1:])}"
     return _difference(_drive(_assembly(plugin)), done.stdout.splitlines()[-1].split())
