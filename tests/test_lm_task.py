@@ -396,6 +396,54 @@ def test_a_test_set_that_the_template_does_not_fit_is_refused_before_anything_is
         make("text", train=str(train), test=str(test), model=zoo.folder(), shots=1, prompt_tokens=3)
 
 
+@pytest.fixture(scope="module")
+def knowing_more(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return a model whose tokenizer knows a token, "zz", for which there is no embedding."""
+    folder = build(tmp_path_factory.mktemp("models") / "bert")
+    tokenizer = models.load(str(folder), "masked").tokenizer
+    tokenizer.add_tokens(["zz"])
+    tokenizer.save_pretrained(str(folder))
+    models._load.cache_clear()
+    return str(folder)
+
+
+NO_EMBEDDING = "the token 'zz' has the id 1030, and model '.*' has embeddings for ids below 1030; leave the token out"
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("head", ["embedding", "masked"])
+@pytest.mark.parametrize("split", ["train", "dev", "test"])
+def test_a_token_without_an_embedding_is_refused_before_anything_is_spent_wherever_it_stands(
+    tmp_path: Path, knowing_more: str, split: str, head: str, mode: str
+) -> None:
+    rows = [{"text": f"{word} film {i}", "label": word} for i in range(4) for word in ("bad", "good")]
+    files = {"train": write(tmp_path / "train.jsonl", rows), "test": write(tmp_path / "test.jsonl", rows)}
+    params = {"model": knowing_more, "shots": 2, "prompt_tokens": 3, "head": head, "mode": mode}
+    task = make("text", train=str(files["train"]), test=str(files["test"]), **params)
+    assert np.isfinite(task.evaluate(points(1, task.space.dim))).all()
+    last = rows[-1] if split == "test" else next(r for r in rows if r["text"] == task.rows(split)[-1].texts[0])
+    path = files["test" if split == "test" else "train"]
+    write(path, [{**row, "text": f"{row['text']} zz"} if row is last else row for row in rows])
+    with pytest.raises(InputError, match=rf"{path}:{rows.index(last) + 1}: {NO_EMBEDDING}"):
+        make("text", train=str(files["train"]), test=str(files["test"]), **params)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"head": "masked", "template": "zz [MASK] {text}"}, rf"train\.jsonl:\d: {NO_EMBEDDING}"),
+        ({"head": "masked", "words": {"a": "good", "b": "zz"}}, f"label word 'zz': {NO_EMBEDDING}"),
+        ({"head": "embedding", "words": {"a": "good", "b": "a zz"}}, f"label text 'a zz': {NO_EMBEDDING}"),
+    ],
+)
+def test_a_template_or_a_word_without_an_embedding_is_refused(
+    tmp_path: Path, knowing_more: str, params: dict[str, Any], message: str
+) -> None:
+    train = write(tmp_path / "train.jsonl", [{"text": "x", "label": label} for label in "abab"])
+    with pytest.raises(InputError, match=message):
+        make("text", train=str(train), model=knowing_more, shots=1, prompt_tokens=3, **params)
+
+
 def test_labels_words_and_templates_that_look_the_same_are_the_same(tmp_path: Path, zoo: Zoo) -> None:
     composed, apart = ("n\u00e9gatif", "positif"), ("ne\u0301gatif", "positif")
     train = write(tmp_path / "train.jsonl", [{"text": f"a {i}", "label": composed[i % 2]} for i in range(4)])

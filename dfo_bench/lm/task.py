@@ -103,8 +103,12 @@ class TextTask(Task):
         self.tolerance = 1e-5 if precision == "float32" else 0.05
         self._encoded: dict[str, list[Encoded]] = {}
         for split in self.splits:
-            # What does not fit the template shows now, not when the budget is spent.
-            self._template.encode(self.rows(split)[0])
+            # What the model cannot take shows now, not when the budget is spent. Where every token has an embedding,
+            # one text tells whether those of a split fit the template.
+            if loaded.complete:
+                self._template.encode(self.rows(split)[0])
+            else:
+                self.inputs(split)
 
         dim = int(np.prod(self._mode.shape))
         # Of mode=deep a prompt is no point: its blocks have the scales of a seed's own texts.
