@@ -8,7 +8,7 @@ class Sentiment(DatasetTask):
 
     labels = ("negative", "positive")
     words = ("bad", "great")
-    answers = ("negative", "positive")
-    texts = ("It was bad.", "It was great.")
+    causal_words = ("negative", "positive")
+    embedding_texts = ("It was bad.", "It was great.")
     template = "{text} . It was [MASK] ."
-    answer = "{text} . The sentiment is"
+    causal_template = "{text} . The sentiment is"

@@ -26,15 +26,15 @@ def task(request: pytest.FixtureRequest) -> type[DatasetTask]:
 
 
 def test_labels_and_what_stands_for_them_are_distinct_and_as_many(task: type[DatasetTask]) -> None:
-    for names in (task.labels, task.words, task.texts, task.answers or task.words):
+    for names in (task.labels, task.words, task.embedding_texts, task.causal_words or task.words):
         assert len(set(names)) == len(names) == len(task.labels) > 1
 
 
 def test_every_template_holds_the_texts_and_where_it_must_the_mask(task: type[DatasetTask]) -> None:
-    masks = [template.count("[MASK]") for template in (task.template, task.answer, task.plain)]
+    masks = [template.count("[MASK]") for template in (task.template, task.causal_template, task.embedding_template)]
     assert masks == [1, 0, 0]
     assert fields(task.template) in FIELDS
-    assert fields(task.template) == fields(task.answer) == fields(task.plain)
+    assert fields(task.template) == fields(task.causal_template) == fields(task.embedding_template)
 
 
 def test_the_metric_knows_its_class(task: type[DatasetTask]) -> None:

@@ -14,6 +14,7 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, 
 from typer.testing import CliRunner
 
 from dfo_bench.cli import app
+from dfo_bench.core import Dense
 from dfo_bench.errors import InputError
 from dfo_bench.exchange import EXPORTS, prompts
 from dfo_bench.exchange.peft import export_peft
@@ -90,7 +91,7 @@ def test_prompts_are_the_selected_ones_as_the_task_used_them(
         prompt, source = file.get_tensor(key), json.loads(file.metadata()[key])
     assert (prompt.shape, prompt.dtype) == (shape, np.float32)
     task = task_of(summary)
-    logits = task._engine.logits(prompt[None], task._inputs("train"))
+    logits = task._engine.logits(prompt[None], task.inputs("train"))
     loss = store.curves()["loss"].iloc[evaluation - 1]
     assert task._scores(logits, "train")["loss"][0] == pytest.approx(loss, abs=1e-5)
     row = store.runs().iloc[0]
@@ -155,8 +156,8 @@ def test_peft_loads_an_adapter_and_computes_what_the_run_did(store: Store, zoo: 
     base = AUTO[head].from_pretrained(zoo.folder(model), dtype=torch.float32)
     adapted = PeftModel.from_pretrained(base, str(store.path / "adapters" / summary.key)).eval()
     task, (prompt,) = task_of(summary), prompts.collect_prompts(store)[0]
-    expected = task._engine.logits(prompt.values[None], task._inputs("train"))[0]
-    found = [label_logits(adapted, task, zoo.load(model, head), text) for text in task._inputs("train")]
+    expected = task.logits(Dense(prompt.values.reshape(1, -1)), "train")[0]
+    found = [label_logits(adapted, task, zoo.load(model, head), text) for text in task.inputs("train")]
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -166,7 +167,7 @@ def label_logits(adapted: Any, task: TextTask, loaded: LanguageModel, text: Enco
     ids = torch.tensor([text.ids])
     if task.head == "embedding":
         own = adapted(input_ids=ids).last_hidden_state.mean(1)
-        labels = [loaded.model(**loaded.tokenizer(label, return_tensors="pt")) for label in task.texts]
+        labels = [loaded.model(**loaded.tokenizer(label, return_tensors="pt")) for label in task.embedding_texts]
         return [20 * float(torch.cosine_similarity(own, label.last_hidden_state.mean(1))) for label in labels]
     if task.head == "seq2seq":
         scores = adapted(input_ids=ids, decoder_input_ids=torch.tensor([text.decoder])).logits[0, -1]

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import reprlib
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,7 +55,8 @@ class Hub:
 def read_file(path: Path) -> list[Row]:
     """Read rows with `label` and `text`, or `text_a` and `text_b`; raise InputError with file, row and field.
 
-    Whitespace around texts and labels is not read. A label may also be a whole number, or true or false.
+    Whitespace around texts, labels and names of columns is not read, and accents are composed (NFC). A label may also
+    be a whole number, or true or false.
     """
     records = _READERS.get(path.suffix.lower())
     if records is None:
@@ -93,6 +95,11 @@ def read_hub(hub: Hub, split: str, labels: Sequence[str], name: str) -> list[Row
             texts = {name: text.replace(hub.line_break, " ") for name, text in texts.items()}
         rows.append(_row({**texts, "label": names.get(label, label)}, f"{hub.path} {split} row {i}"))
     return _checked(rows, f"{hub.path} {split}")
+
+
+def compose(text: str) -> str:
+    """Return a text with its accents composed (NFC): what looks the same is the same."""
+    return unicodedata.normalize("NFC", text)
 
 
 def digest(rows: Iterable[Row]) -> str:
@@ -165,21 +172,26 @@ def _json_lines(path: Path) -> Records:
 
 
 def _csv(path: Path) -> Records:
-    records = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
+    # A space after a comma is around a value, so it is not read, and a quote after it opens a quoted value.
+    records = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True, skipinitialspace=True)
     number = 0
     try:
-        names = records.fieldnames or ()
+        names = records.fieldnames = [name.strip() for name in records.fieldnames or ()]
+        if len(names) == 1 and (separator := next((mark for mark in ";\t|" if mark in names[0]), None)):
+            raise InputError(f"{path}: its columns are separated by {separator!r}; separate them by commas")
         if len(set(names)) < len(names):
-            raise InputError(f"{path}: two columns have one name among {reprlib.repr(list(names))}; rename one")
+            raise InputError(f"{path}: two columns have one name among {reprlib.repr(names)}; rename one")
         for number, record in enumerate(records, 1):
             if None in record:
                 raise InputError(
-                    f"{path} row {number}: more fields than the header; put a text that holds a comma into quotes"
+                    f"{path} row {number}: more fields than the header; put a text that holds a comma into straight "
+                    'double quotes, "", right after the comma before it'
                 )
             yield f" row {number}", record
     except csv.Error as error:
         raise InputError(
-            f"{path} row {number + 1}: not CSV: {error}; put texts into quotes and double their own"
+            f"{path} row {number + 1}: not CSV: {error}; put texts into quotes, double those within, and leave nothing "
+            "between a quote that closes and the comma, no space either"
         ) from None
 
 
@@ -221,7 +233,7 @@ def _row(record: Record, where: str) -> Row:
             raise InputError(
                 f"{where}: field {name!r} is {reprlib.repr(value)}; it must be text that is not empty{number}"
             )
-    return Row(label.strip(), tuple(record[name].strip() for name in names), where)
+    return Row(compose(label.strip()), tuple(compose(record[name].strip()) for name in names), where)
 
 
 def _encodes(text: str) -> bool:

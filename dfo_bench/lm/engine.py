@@ -30,7 +30,8 @@ class Engine:
     def __init__(self, model: LanguageModel, head: Head, mode: Mode, backend: str = "torch") -> None:
         """`backend` is "torch", or "openvino" for an encoder on a CPU."""
         self._model, self._head, self._mode = model, head, mode
-        self._tokens = GPU_TOKENS if model.device.type == "cuda" else 0
+        self.tokens = GPU_TOKENS if model.device.type == "cuda" else 0
+        """How many tokens it takes at a time; 0 is ROWS rows."""
         self._graph = None if backend == "torch" else graph(model, head, mode)
         # A decoder sees only what comes before, so what all texts begin with is computed once a candidate.
         self._causal = "causal" in model.family.heads and isinstance(head, WordsHead)
@@ -42,15 +43,15 @@ class Engine:
         """
         longest = max(len(text.ids) for text in texts) + self._mode.before
         while True:
-            rows = max(1, self._tokens // longest) if self._tokens else ROWS
+            rows = max(1, self.tokens // longest) if self.tokens else ROWS
             try:
                 parts = -(-len(prompts) // rows)
                 bounds = [len(prompts) * i // parts for i in range(parts + 1)]
                 return np.concatenate([self._chunk(prompts[a:b], texts, rows // (b - a)) for a, b in pairwise(bounds)])
             except torch.OutOfMemoryError:
-                if not self._tokens or rows == 1:
+                if not self.tokens or rows == 1:
                     raise
-                self._tokens //= 2
+                self.tokens //= 2
 
     @torch.inference_mode()
     def _chunk(self, candidates: Prompts, texts: Sequence[Encoded], size: int) -> Array:

@@ -35,9 +35,12 @@ class EmbeddingHead(Head):
         if len(set(texts)) < len(texts) or not all(text.strip() for text in texts):
             raise InputError(f"label texts must be different, and none empty: {', '.join(map(repr, texts))}")
         self._model, self._before, self.classes = model, before, len(texts)
+        ids = [model.tokenizer(text)["input_ids"] for text in texts]
+        for text, own in zip(texts, ids, strict=True):
+            model.check(own, f"label text {text!r}")
         with torch.inference_mode():
-            ids = (torch.tensor([model.tokenizer(text)["input_ids"]], device=model.device) for text in texts)
-            self._labels = torch.cat([self._embed({"input_ids": row}) for row in ids])
+            rows = (torch.tensor([own], device=model.device) for own in ids)
+            self._labels = torch.cat([self._embed({"input_ids": row}) for row in rows])
 
     def logits(self, inputs: dict[str, Any], at: torch.Tensor) -> torch.Tensor:
         """Return 20 x cosine; all rows are read, wherever `at` is."""
@@ -46,7 +49,10 @@ class EmbeddingHead(Head):
     def _embed(self, inputs: dict[str, Any], before: int = 0) -> torch.Tensor:
         hidden = self._model.model(**inputs).last_hidden_state
         # A prompt that stands before [CLS] does not take its place.
-        pooled = {"mean": hidden.mean(dim=1), "cls": hidden[:, before], "last": hidden[:, -1]}[self._model.pooling]
+        sentence = self._model.sentence
+        pooled = {"mean": hidden.mean(dim=1), "cls": hidden[:, before], "last": hidden[:, -1]}[sentence.pooling]
+        for layer in sentence.layers:
+            pooled = layer(pooled)
         return torch.nn.functional.normalize(pooled, dim=1)
 
 

@@ -33,16 +33,16 @@ class TextTask(Task):
     labels: tuple[str, ...]
     words: tuple[str, ...]
     """The label words: the first token of each is read at the mask, or where the answer begins."""
-    answers: tuple[str, ...] = ()
-    """For head=causal: the label words where they are others."""
-    texts: tuple[str, ...]
-    """For head=embedding: the label texts."""
+    causal_words: tuple[str, ...] = ()
+    """The label words of head=causal, where they are others."""
+    embedding_texts: tuple[str, ...]
+    """The label texts of head=embedding."""
     template: str
-    """For head=masked and head=seq2seq: {text}, or {text_a} and {text_b}, and one [MASK]."""
-    answer: str
-    """For head=causal: the same without a mask; the answer comes next."""
-    plain: str = "{text}"
-    """For head=embedding: the same without a mask."""
+    """The template of head=masked and head=seq2seq: {text}, or {text_a} and {text_b}, and one [MASK]."""
+    causal_template: str
+    """The template of head=causal, without a mask: the label word comes next."""
+    embedding_template: str = "{text}"
+    """The template of head=embedding, without a mask."""
     lead: str = " . "
     """In mode=add and mode=deep: what stands between the prompt and the text."""
     unkeyed: ClassVar[Mapping[str, Value]] = {"backend": "torch"}
@@ -78,22 +78,24 @@ class TextTask(Task):
         ):
             if value < least:
                 raise InputError(f"{name} must be at least {least}, got {value}")
+        # As rows are read: equal to the eye is equal.
+        self.labels = tuple(data.compose(label) for label in self.labels)
+        self._positive = None if self.positive is None else self.labels.index(data.compose(self.positive))
         rows = self.read()
-        for split in rows.values():
-            data.classes(split, self.labels)
+        for some in rows.values():
+            data.classes(some, self.labels)
         train, dev = data.few_shot(rows["train"], self.labels, shots, rngs("split"))
         self._rows = {**rows, "train": train, "dev": dev}
         self.splits = ("dev", "test") if "test" in rows else ("dev",)
-        self._positive = None if self.positive is None else self.labels.index(self.positive)
 
         loaded = models.load(model, head, precision)
         self.contents = {"model": loaded.digest, **self.digests({s: data.digest(r) for s, r in rows.items()})}
         self.mode, self.prompt_tokens, self.model_name, self.head = mode, prompt_tokens, loaded.name, head
         self._mode = Mode(loaded, mode, prompt_tokens)
-        words = (self.answers if head == "causal" else ()) or self.words
+        words = (self.causal_words if head == "causal" else ()) or self.words
         self._template = self._filled(loaded, head, words, demonstrations)
         if head == "embedding":
-            reader: EmbeddingHead | WordsHead = EmbeddingHead(loaded, self.texts, self._mode.before)
+            reader: EmbeddingHead | WordsHead = EmbeddingHead(loaded, self.embedding_texts, self._mode.before)
         else:
             spaced = head == "causal" if leading_space is None else leading_space
             reader = WordsHead(loaded, label_tokens(loaded, words, leading_space=spaced))
@@ -101,9 +103,13 @@ class TextTask(Task):
         self._loss = loss
         self.tolerance = 1e-5 if precision == "float32" else 0.05
         self._encoded: dict[str, list[Encoded]] = {}
-        for name in self.splits:
-            # What does not fit the template shows now, not when the budget is spent.
-            self._template.encode(self._rows[name][0])
+        for split in self.splits:
+            # What the model cannot take shows now, not when the budget is spent. Where every token has an embedding,
+            # one text tells whether those of a split fit the template.
+            if loaded.complete:
+                self._template.encode(self.rows(split)[0])
+            else:
+                self.inputs(split)
 
         dim = int(np.prod(self._mode.shape))
         # Of mode=deep a prompt is no point: its blocks have the scales of a seed's own texts.
@@ -113,10 +119,11 @@ class TextTask(Task):
 
     def _filled(self, model: models.LanguageModel, head: str, words: tuple[str, ...], demonstrations: int) -> Template:
         """Return the template of a head, with its demonstrations; raise InputError where no text fits any more."""
-        pattern = self.plain if head == "embedding" else self.answer if head == "causal" else self.template
+        wanted = {"embedding": "embedding_template", "causal": "causal_template"}.get(head, "template")
         slots, before = self._mode.slots, self._mode.before
         lead = self.lead if slots else ""
-        template = Template(model, pattern, head=head, slots=slots, lead=lead, limit=model.max_tokens - before)
+        limit = model.max_tokens - before
+        template = Template(model, getattr(self, wanted), head=head, slots=slots, lead=lead, limit=limit)
         if template.room < 1:
             most = self.prompt_tokens + template.room - 1
             remedy = f"at most prompt_tokens={most}" if most >= 0 else "another model: the template alone is too long"
@@ -141,7 +148,7 @@ class TextTask(Task):
         if self.mode != "deep":
             self._steps: npt.NDArray[np.float32] | None = None
             return 1
-        scales = np.array(self._mode.block_scales(text.ids for text in self._inputs("train")[:32]))
+        scales = np.array(self._mode.block_scales(text.ids for text in self.inputs("train")[:32]))
         self._steps = (scales / self._mode.scale).astype(np.float32)[:, None, None]
         return len(scales)
 
@@ -163,9 +170,23 @@ class TextTask(Task):
             prompts = points.dense().astype(np.float32).reshape(len(points), *self._mode.shape)
             return prompts if self._steps is None else prompts * self._steps
 
+    def rows(self, split: str) -> list[data.Row]:
+        """Return the examples of "train", "dev" or "test": train and dev as they were drawn."""
+        return self._rows[split]
+
+    def inputs(self, split: str) -> list[Encoded]:
+        """Return the examples of a split as they enter the model, without the prompt's vectors."""
+        if split not in self._encoded:
+            self._encoded[split] = [self._template.encode(row) for row in self.rows(split)]
+        return self._encoded[split]
+
+    def logits(self, points: Points, split: str) -> Array:
+        """Return the label logits of every example of a split, shape (n, examples, classes)."""
+        return self._engine.logits(self.prompts(points), self.inputs(split))
+
     def evaluate(self, points: Points) -> Array:
         """Return the loss on the train set, shape (n,); nan where a logit is not finite."""
-        logits = self._logits(points, "train")
+        logits = self.logits(points, "train")
         finite = np.isfinite(logits).all(axis=(1, 2))
         values = np.full(len(points), np.nan)
         values[finite] = self._scores(logits[finite], "train")["loss"]
@@ -175,12 +196,12 @@ class TextTask(Task):
         """Return the metrics and the loss of a single candidate on "dev" or "test"."""
         if split not in self.splits:
             return super().measure(point, split)
-        scores = self._scores(self._logits(point, split), split)
+        scores = self._scores(self.logits(point, split), split)
         return {name: float(value[0]) for name, value in scores.items()}, self._cost(split)
 
     def truncated(self, split: str) -> int:
         """Return how many texts of a split are cut to what the model takes."""
-        return sum(text.cut > 0 for text in self._inputs(split))
+        return sum(text.cut > 0 for text in self.inputs(split))
 
     @property
     def events(self) -> list[str]:
@@ -189,21 +210,13 @@ class TextTask(Task):
         limit = self._template.limit
         return [f"{cut} of {n} {split} texts are cut to {limit} tokens" for split, (cut, n) in counts.items() if cut]
 
-    def _logits(self, points: Points, split: str) -> Array:
-        return self._engine.logits(self.prompts(points), self._inputs(split))
-
     def _scores(self, logits: Array, split: str) -> dict[str, Array]:
         classes = data.classes(self._rows[split], self.labels)
         scores = losses.metrics(logits, classes, self._positive)
         return {**scores, "loss": losses.loss(self._loss, logits, classes, scores[self.metric])}
 
-    def _inputs(self, split: str) -> list[Encoded]:
-        if split not in self._encoded:
-            self._encoded[split] = [self._template.encode(row) for row in self._rows[split]]
-        return self._encoded[split]
-
     def _cost(self, split: str) -> Cost:
-        texts = self._inputs(split)
+        texts = self.inputs(split)
         up = sum(text.text_bytes for text in texts)
         return Cost(
             examples=len(texts),

@@ -53,7 +53,7 @@ class Template:
                 f"{len(model.words)}; pass a smaller prompt_tokens or mode=cat"
             )
         self._pattern, self._head, self._lead, self.limit = pattern, head, lead, limit
-        self._tokenizer, self._first, self._config = model.tokenizer, model.first, model.model.config
+        self._model, self._tokenizer, self._first = model, model.tokenizer, model.first
         self._mask = _mask(model, head) if masked else ""
         self._prefix = tuple(range(PREFIX, PREFIX + slots))
         self._parts = re.split(r"(\{[^{}]*\}|\[MASK\])", pattern)
@@ -104,15 +104,17 @@ class Template:
             mask = next(k for k, i in enumerate(kept) if tokens[i][0][0] <= mask_at < tokens[i][0][1])
             mask += len(self._prefix)
         ids = (*ids[: self._first], *self._prefix, *ids[self._first :])
+        decoder = self._decoder(ids, mask)
+        self._model.check((*ids, *decoder), row.where)
         size = len(text.removeprefix(self._lead).encode())
-        return Encoded(ids, mask, size, len(cut), self._decoder(ids, mask))
+        return Encoded(ids, mask, size, len(cut), decoder)
 
     def _decoder(self, ids: tuple[int, ...], mask: int | None) -> tuple[int, ...]:
         """Return what the decoder has written when the answer is next: the sentinel, or all up to the mask."""
         if self._head != "seq2seq" or mask is None:
             return ()
         written = (ids[mask],) if self._mask == _SENTINEL else ids[:mask]
-        return (self._config.decoder_start_token_id, *written)
+        return (self._model.model.config.decoder_start_token_id, *written)
 
     def _fill(self, row: Row, text: str, word: str | None) -> tuple[str, list[tuple[int, int]], int | None]:
         """Return `text` and the filled pattern, the span of every field in it, and where the mask begins.
@@ -156,6 +158,7 @@ def label_tokens(model: LanguageModel, words: Sequence[str], *, leading_space: b
         ids = model.tokenizer(text, add_special_tokens=False)["input_ids"][len(before) :]
         if not word.strip() or not ids or model.tokenizer.unk_token_id in ids:
             raise InputError(f"label word {word!r} has no token in model {model.name!r}; choose another word")
+        model.check(ids, f"label word {word!r}")
         if word in tokens.values():
             raise InputError(f"two labels have the label word {word!r}; choose others")
         if ids[0] in tokens:
