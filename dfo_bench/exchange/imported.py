@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from dfo_bench.core import Array, Index
-from dfo_bench.errors import StoreError
+from dfo_bench.exchange.suite import writing
 from dfo_bench.plugins.component import Component
 from dfo_bench.runs.journal import FORMAT, Batch
 from dfo_bench.runs.spec import RunSpec
@@ -38,11 +38,12 @@ class ImportedRun:
     source: dict[str, Any]
     """Where it comes from, as plain JSON."""
     evaluation: Index
-    """Shape (n,), ascending, the first 1."""
+    """Shape (n,), ascending from 1 or later."""
     loss: Array
     """Shape (n,), lower is better, nan where it failed."""
     seconds: Array
     """Shape (n, 2): those of the task and of the optimizer up to each evaluation; nan where they are not known."""
+    optimum: float | None = None
 
     @cached_property
     def spec(self) -> RunSpec:
@@ -59,10 +60,8 @@ class ImportedRun:
         folder = store / self.spec.key()
         if read_summary(folder):
             return False
-        try:
+        with writing(folder):
             folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"{folder} cannot be written: {error.strerror}") from error
         write_results(folder, self._table(), self._summary())
         return True
 
@@ -85,7 +84,7 @@ class ImportedRun:
             "spec": self.spec.to_json(),
             "shown": {"optimizer": self.algorithm, "task": self.function, "projection": IMPORTED},
             "digests": {},
-            "optimum": None,
+            "optimum": self.optimum,
             "metric": "loss",
             "cost": {},
             "status": "finished",

@@ -59,13 +59,13 @@ def _write_function(store: Store, out: Path, runs: pd.DataFrame) -> None:
         "attributes": ATTRIBUTES,
         "scenarios": scenarios,
     }
-    (folder / f"IOHprofiler_{name}.json").write_text(plain_json.encode(described) + "\n")
+    (folder / f"IOHprofiler_{name}.json").write_text(plain_json.encode(described) + "\n", encoding="utf-8")
 
 
 def _write_runs(file: IO[bytes], store: Store, runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Write a block a run, and yield its entry."""
     for run in runs.to_dict("records"):
-        curve = store.curves([run["key"]])
+        curve = _from_the_first(store.curves([run["key"]]))
         loss = curve["loss"].to_numpy(dtype=float)
         columns = {
             "evaluations": curve["evaluation"],
@@ -84,6 +84,13 @@ def _write_runs(file: IO[bytes], store: Store, runs: pd.DataFrame) -> Iterator[d
             "best": _best(curve),
             "seed": run["seed"],
         }
+
+
+def _from_the_first(curve: pd.DataFrame) -> pd.DataFrame:
+    """Return a curve that begins with evaluation 1, without a loss where an imported run has none of it."""
+    if curve["evaluation"].iloc[0] == 1:
+        return curve
+    return pd.concat([curve.iloc[:1].assign(evaluation=1, loss=np.nan, best=np.inf), curve], ignore_index=True)
 
 
 def _best(curve: pd.DataFrame) -> dict[str, Any]:

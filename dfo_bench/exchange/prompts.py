@@ -17,6 +17,7 @@ from safetensors.numpy import save
 
 from dfo_bench import __version__
 from dfo_bench.errors import InputError
+from dfo_bench.exchange.suite import writing
 from dfo_bench.plugins import registry
 from dfo_bench.runs.assembly import Assembly, assemble
 from dfo_bench.runs.journal import plain_json
@@ -116,7 +117,7 @@ def _prompt(store: Store, assembly: Assembly, summary: dict[str, Any], scores: p
         "evaluation": selected["evaluation"],
         "loss": store.curves([key])["loss"].iloc[selected["evaluation"] - 1],
         **scores.drop("dev_every").dropna().to_dict(),
-        "model": task.model_name,
+        "model": _anywhere(task.model_name),
         "model_digest": task.contents["model"],
         **{name: getattr(task, name) for name in ("head", "mode", "prompt_tokens")},
         "space": task.space.meaning,
@@ -124,11 +125,15 @@ def _prompt(store: Store, assembly: Assembly, summary: dict[str, Any], scores: p
     return Prompt(key, task.prompts(point)[0], source)
 
 
+def _anywhere(model: str) -> str:
+    """Return the name of a model that means the same in every working folder."""
+    folder = Path(model).expanduser()
+    return str(folder.resolve()) if folder.is_dir() else model
+
+
 def write_files(files: Mapping[Path, bytes]) -> None:
     """Write files, with the folders they stand in."""
     for path, data in files.items():
-        try:
+        with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-        except OSError as error:
-            raise InputError(f"{path} cannot be written: {error.strerror}; name another place") from error
