@@ -262,6 +262,70 @@ def test_no_name_leads_out_of_its_folder_or_into_that_of_another(tmp_path: Path,
     assert len(rows) == 2 * len(names)
 
 
+def imported(store: Store, losses: dict[int, list[float]], optimum: float | None = None) -> None:
+    """Write runs of these losses, by seed."""
+    for seed, loss in losses.items():
+        curve = np.arange(1, len(loss) + 1), np.array(loss), np.full((len(loss), 2), np.nan)
+        ImportedRun("f", "a", 5, len(loss), seed, len(loss), {}, *curve, optimum=optimum).write(store.path)
+
+
+ENDS = [-1.7e308, -1e308, -5e-324, 0.1 + 0.2, 1e-17, 1 / 3, 2.0**-1074, 1e300, 1.7976931348623157e308]
+
+
+def test_every_number_is_written_to_the_last_bit_and_to_the_ends_of_floats(tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "store")
+    losses = {seed: list(np.roll(ENDS, seed)) for seed in range(len(ENDS))}
+    imported(store, losses)
+    given = np.concatenate(list(losses.values()))
+    for name in CURVES:
+        EXPORTS[name](store, tmp_path / name)
+    _, rows = readers.iohinspector(tmp_path / "iohprofiler", monotonic=False)
+    np.testing.assert_array_equal(rows.sort_values(["seed", "evaluations"])["raw_y"], given)
+    for frame in (pd.read_csv(tmp_path / "csv"), pd.read_parquet(tmp_path / "parquet")):
+        np.testing.assert_array_equal(frame.sort_values(["seed", "evaluation"])["loss"], given)
+    (one,) = readers.cocopp(tmp_path / "coco").to_dict("records")
+    best = np.minimum.accumulate(np.column_stack(list(losses.values())))
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(np.array(one["curves"])[:, 1:], np.minimum(best + 1.7e308, CEILING))
+
+
+def test_differences_beyond_what_cocopp_takes_are_said(tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "store")
+    imported(store, {0: [1.7e308, 3.0], 1: [2.0, 1.0]}, optimum=0.0)
+    notes = EXPORTS["coco"](store, tmp_path / "coco")
+    assert notes == [
+        "differences of 1e+308 and more are written as 1e+308, the largest cocopp takes, in a · imported on f, d=5"
+    ]
+    assert readers.cocopp(tmp_path / "coco")["curves"].tolist() == [[[1, 1e308, 2.0], [2, 3.0, 1.0]]]
+
+
+@pytest.mark.parametrize(
+    ("losses", "ends"),
+    [
+        ([3e-9, 1e-10], True),
+        ([3e-9, 3e-9], False),
+        ([2e-8, 1e-10], False),
+        ([-1.0, -2.0], True),
+        ([-1.0, -1.0], True),
+        ([0.0, 0.0], False),
+    ],
+)
+def test_the_export_warns_exactly_where_cocopp_ends_with_its_own_assertion(
+    tmp_path: Path, losses: list[float], ends: bool
+) -> None:
+    store = Store.create(tmp_path / "store")
+    imported(store, {0: losses, 1: losses}, optimum=0.0)
+    warned = [
+        note for note in EXPORTS["coco"](store, tmp_path / "coco") if "AssertionError at a · imported on f" in note
+    ]
+    assert bool(warned) == ends
+    if ends:
+        with pytest.raises(AssertionError, match="_evals"):
+            readers.cocopp(tmp_path / "coco")
+    else:
+        assert len(readers.cocopp(tmp_path / "coco")) == 1
+
+
 @pytest.mark.parametrize("name", CURVES)
 def test_a_store_without_evaluations_is_refused(tmp_path: Path, name: str) -> None:
     store = Store.create(tmp_path / "store")

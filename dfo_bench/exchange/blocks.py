@@ -11,11 +11,10 @@ import numpy as np
 from dfo_bench.core import Array
 from dfo_bench.errors import InputError
 
-Columns = Callable[[str], tuple[Sequence[int], int | None]]
-"""Takes a run's first line; returns the columns to read, the evaluation first, and how many there are.
+Columns = Callable[[str], tuple[Sequence[int], range]]
+"""Takes a run's first line; returns the columns to read, the evaluation first, and how many cells the rows may have.
 
-A column of -1 is not given, and read as nan; None cells means as many as the first row has. InputError is raised where
-the columns cannot be read.
+A column of -1 is not given, and read as nan. InputError is raised where the columns cannot be read.
 """
 
 
@@ -73,38 +72,41 @@ class _Run:
     def __init__(self, header: str, columns: Columns) -> None:
         self.header, self.fault, self.cells = header, "", array("d")
         self.columns: Sequence[int] = [0, 0]
-        self.width: int | None = None
+        self.width = range(0)
         try:
             self.columns, self.width = columns(header)
         except InputError as error:
             self.fault = str(error)
+        self.given = [at for at in self.columns if at >= 0]
 
     def add(self, number: int, line: str) -> None:
         """Read one line; of a run that cannot be read only the first fault is kept."""
         if self.fault:
             return
         words = line.split()
-        self.width = self.width or len(words)
-        if len(words) != self.width:
-            self.fault = f"line {number} has {len(words)} cells, not {self.width}"
+        if len(words) not in self.width:
+            self.fault = f"line {number} has {len(words)} cells, not {self.width.start}"
             return
+        if not self.cells:
+            # All rows of a run have as many as its first.
+            self.width = range(len(words), len(words) + 1)
         try:
-            self.cells.extend(_number(words[at]) if at >= 0 else np.nan for at in self.columns)
-        except (ValueError, IndexError):
+            for at in self.given:
+                # IOHexperimenter writes None where there is no value to write.
+                self.cells.append(np.nan if words[at] == "None" else float(words[at]))
+        except ValueError:
             self.fault = f"line {number} has a cell that is no number"
 
     def block(self, *, cut: bool = False) -> Block:
         """Return what was read."""
+        empty = np.empty((0, len(self.columns)))
         if self.fault:
-            return Block(self.header, np.empty((0, len(self.columns))), fault=self.fault)
-        rows = np.array(self.cells).reshape(-1, len(self.columns))
+            return Block(self.header, empty, fault=self.fault)
+        read = np.array(self.cells).reshape(-1, len(self.given))
+        rows = np.full((len(read), len(self.columns)), np.nan)
+        rows[:, [at >= 0 for at in self.columns]] = read
         evaluation = rows[:, 0]
         if not (np.diff(evaluation, prepend=1) >= 0).all() or (evaluation % 1 != 0).any():
-            return Block(self.header, rows[:0], fault="its evaluations are not whole numbers from 1 that ascend")
+            return Block(self.header, empty, fault="its evaluations are not whole numbers from 1 that ascend")
         rows = distinct(rows)
         return Block(self.header, rows, int(rows[-1, 0]) if len(rows) else 0, cut=cut)
-
-
-def _number(word: str) -> float:
-    # IOHexperimenter writes None where there is no value to write.
-    return np.nan if word == "None" else float(word)

@@ -8,6 +8,7 @@ import errno
 import os
 import re
 import shutil
+import sys
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -80,7 +81,7 @@ def _is_packed(path: Path) -> bool:
 
 def _unpack(archive: Path, to: Path) -> None:
     """Write the index files and the files of rows of an archive; raise InputError where a name leads elsewhere."""
-    with tarfile.open(archive) as members:
+    with tarfile.open(archive, "r:gz") as members:
         for member in members:
             place = PurePosixPath(member.name)
             if place.is_absolute() or ".." in place.parts:
@@ -133,26 +134,32 @@ def _blocks(path: Path) -> Iterator[Block]:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     for both in zip_longest(*(read_blocks(other, _begins, _columns) for other in paths)):
         blocks = [block for block in both if block]
-        rows = np.concatenate([block.rows for block in blocks])
-        optimum = _OPTIMUM.search(blocks[0].header)
-        yield Block(
-            header=blocks[0].header,
-            rows=changes(distinct(rows[np.argsort(rows[:, 0], kind="stable")])),
-            end=max(block.end for block in blocks),
-            fault=next((block.fault for block in blocks if block.fault), ""),
-            cut=any(block.cut for block in blocks),
-            source={"f_opt": float(optimum[1]) if optimum else None},
-        )
+        yield next((block for block in blocks if block.fault), None) or _merge(blocks)
+
+
+def _merge(blocks: list[Block]) -> Block:
+    """Return one run of what its files hold of it."""
+    rows = np.concatenate([block.rows for block in blocks])
+    header = blocks[0].header
+    optimum = _OPTIMUM.search(header)
+    return Block(
+        header,
+        changes(distinct(rows[np.argsort(rows[:, 0], kind="stable")])),
+        end=max(block.end for block in blocks),
+        cut=any(block.cut for block in blocks),
+        source={"f_opt": float(optimum[1]) if optimum else None},
+    )
 
 
 def _begins(line: str) -> bool:
     return line.startswith("%") and "evaluation" in line
 
 
-def _columns(header: str) -> tuple[list[int], int | None]:
+def _columns(header: str) -> tuple[list[int], range]:
     names = [name.strip() for name in header.lstrip("%").split("|")]
     best = [at for at, name in enumerate(names) if name.startswith(_BEST)]
     if not best:
         raise InputError(f"it has no column {_BEST!r}")
-    # How many cells there are depends on whether points are logged.
-    return [0, best[0], -1, -1], None
+    # The variables of a point need not be logged.
+    fixed = sum(not re.match(r"x\d", name) for name in names)
+    return [0, best[0], -1, -1], range(fixed, sys.maxsize)

@@ -160,7 +160,11 @@ def _names(header: str) -> list[str]:
     return [quoted or word for quoted, word in re.findall(r'"([^"]*)"|(\S+)', header)]
 
 
-def _columns(header: str) -> tuple[list[int], int]:
+def _width(names: list[str]) -> range:
+    return range(len(names), len(names) + 1)
+
+
+def _columns(header: str) -> tuple[list[int], range]:
     names = _names(header)
     if not names:
         raise InputError("no line names its columns")
@@ -169,7 +173,7 @@ def _columns(header: str) -> tuple[list[int], int]:
     loss = next((name for name in _LOSSES if name in names), None)
     if not loss:
         raise InputError(f"it has no column {_LOSSES[0]}")
-    return [0, *(names.index(name) if name in names else -1 for name in (loss, *_TIMES))], len(names)
+    return [0, *(names.index(name) if name in names else -1 for name in (loss, *_TIMES))], _width(names)
 
 
 def _rises(path: Path) -> bool:
@@ -180,6 +184,6 @@ def _rises(path: Path) -> bool:
         return False
 
 
-def _best(header: str) -> tuple[list[int], int]:
+def _best(header: str) -> tuple[list[int], range]:
     names = _names(header)
-    return [0, names.index(_LOSSES[-1]) if _LOSSES[-1] in names else -1], len(names)
+    return [0, names.index(_LOSSES[-1]) if _LOSSES[-1] in names else -1], _width(names)
