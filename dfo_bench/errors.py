@@ -68,7 +68,9 @@ def writing(path: Path, remedy: str = "free space and run again") -> Iterator[No
     try:
         yield
     except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error.strerror}; {remedy}") from error
+        # Arrow's errors have no strerror.
+        reason = error.strerror or error
+        raise StoreError(f"{error.filename or path} cannot be written: {reason}; {remedy}") from error
 
 
 def say(error: BaseException) -> str:

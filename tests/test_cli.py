@@ -183,7 +183,7 @@ def test_ctrl_c_on_a_watched_report_gives_130_and_a_page_that_rests(home: Path) 
         (["report", "--store", "nowhere"], "nowhere does not exist"),
         (["export", "promts", "out"], "no format named 'promts'; did you mean prompts"),
         (["export", "prompts", "out", "--store", "nowhere"], "nowhere does not exist"),
-        (["import", "ioh", "data"], "no format named 'ioh'; there are: iohprofiler"),
+        (["import", "ioh", "data"], "no format named 'ioh'; there are: coco, iohprofiler"),
         (["import", "iohprofiler", "nowhere"], "nowhere has no IOHprofiler_*.json"),
         (["sql", "from runs", "--store", "nowhere"], "nowhere does not exist"),
         (["check", "optimizr", "cma"], "did you mean optimizer"),

@@ -420,7 +420,7 @@ def test_a_token_without_an_embedding_is_refused_before_anything_is_spent_wherev
 ) -> None:
     rows = [{"text": f"{word} film {i}", "label": word} for i in range(4) for word in ("bad", "good")]
     files = {"train": write(tmp_path / "train.jsonl", rows), "test": write(tmp_path / "test.jsonl", rows)}
-    params = {"model": knowing_more, "shots": 2, "prompt_tokens": 3, "head": head, "mode": mode}
+    params: dict[str, Any] = {"model": knowing_more, "shots": 2, "prompt_tokens": 3, "head": head, "mode": mode}
     task = make("text", train=str(files["train"]), test=str(files["test"]), **params)
     assert np.isfinite(task.evaluate(points(1, task.space.dim))).all()
     last = rows[-1] if split == "test" else next(r for r in rows if r["text"] == task.rows(split)[-1].texts[0])

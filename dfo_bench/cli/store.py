@@ -135,14 +135,17 @@ def export(
 
 @commands.command("import", epilog="Example: dfo-bench import iohprofiler ioh_data --store results/demo")
 def import_runs(
-    source: Annotated[str, typer.Argument(help="iohprofiler.", metavar="FORMAT")],
-    folder: Annotated[Path, typer.Argument(help="The folder to read.", metavar="DIR")],
+    source: Annotated[str, typer.Argument(help="iohprofiler or coco.", metavar="FORMAT")],
+    folder: Annotated[Path, typer.Argument(help="The folder to read, or an archive of COCO.", metavar="DIR")],
     store: StoreFrom = Path("results"),
 ) -> None:
     """Put the runs of another program into a store, to stand in its report.
 
     A task is called like the function, an optimizer like the algorithm, and the projection is called imported. What was
-    imported before is left as it is.
+    imported before is left as it is. Runs that were cut off are left out and named.
+
+    iohprofiler: folders of IOHexperimenter's loggers, those before 2022 included; what is maximised is negated. coco:
+    folders of COCO's observers, and its archives (.tgz, .tar.gz), of suites of one objective.
     """
     from dfo_bench.exchange import IMPORTS
 

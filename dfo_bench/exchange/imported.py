@@ -39,11 +39,12 @@ class ImportedRun:
     source: dict[str, Any]
     """Where it comes from, as plain JSON."""
     evaluation: Index
-    """Shape (n,), ascending, the first 1."""
+    """Shape (n,), ascending from 1 or later."""
     loss: Array
     """Shape (n,), lower is better, nan where it failed."""
     seconds: Array
     """Shape (n, 2): those of the task and of the optimizer up to each evaluation; nan where they are not known."""
+    optimum: float | None = None
 
     @cached_property
     def spec(self) -> RunSpec:
@@ -82,7 +83,7 @@ class ImportedRun:
             spec=self.spec,
             shown={"optimizer": self.algorithm, "task": self.function, "projection": IMPORTED},
             digests={},
-            optimum=None,
+            optimum=self.optimum,
             metric="loss",
             cost=None,
             baseline=False,

@@ -16,7 +16,8 @@ import pandas as pd
 from safetensors.numpy import save
 
 from dfo_bench import __version__
-from dfo_bench.errors import InputError
+from dfo_bench.errors import InputError, writing
+from dfo_bench.exchange.suite import ELSEWHERE
 from dfo_bench.plugins.registry import TASKS
 from dfo_bench.runs.assembly import Assembly, assemble
 from dfo_bench.runs.journal import plain_json
@@ -121,7 +122,7 @@ def _prompt(store: Store, assembly: Assembly, summary: Summary, scores: pd.Serie
         "evaluation": selected.evaluation,
         "loss": store.curves([key])["loss"].iloc[selected.evaluation - 1],
         **{str(name): value for name, value in scores.dropna().items()},
-        "model": task.model_name,
+        "model": _anywhere(task.model_name),
         "model_digest": task.contents["model"],
         **{name: getattr(task, name) for name in ("head", "mode", "prompt_tokens")},
         "space": task.space.meaning,
@@ -129,11 +130,15 @@ def _prompt(store: Store, assembly: Assembly, summary: Summary, scores: pd.Serie
     return Prompt(key, task.prompts(point)[0], source)
 
 
+def _anywhere(model: str) -> str:
+    """Return the name of a model that means the same in every working folder."""
+    folder = Path(model).expanduser()
+    return str(folder.resolve()) if folder.is_dir() else model
+
+
 def write_files(files: Mapping[Path, bytes]) -> None:
     """Write files, with the folders they stand in."""
     for path, data in files.items():
-        try:
+        with writing(path, ELSEWHERE):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-        except OSError as error:
-            raise InputError(f"{path} cannot be written: {error.strerror}; name another place") from error

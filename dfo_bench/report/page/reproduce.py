@@ -19,7 +19,7 @@ def commands(runs: pd.DataFrame, store: str) -> list[str]:
     """
     imported = int((runs["projection"] == IMPORTED).sum())
     runs = runs[runs["projection"] != IMPORTED]
-    again = f"dfo-bench import iohprofiler DIR --store {shlex.quote(store)}  # for {imported} imported runs"
+    again = f"dfo-bench import FORMAT DIR --store {shlex.quote(store)}  # for {imported} imported runs"
     found: list[str] = [again] if imported else []
     for (dim, budget, dev_every, rule), group in runs.groupby(["dim", "budget", "dev_every", "selection"], sort=True):
         settings = f"-d {dim} -b {budget} --dev-every {dev_every}"
