@@ -20,7 +20,6 @@ from dfo_bench.report.figures import KINDS, save
 from dfo_bench.report.figures.curve import draw_curve
 from dfo_bench.report.labels import looks
 from dfo_bench.report.page.page import build_page
-from dfo_bench.report.page.reproduce import commands
 from dfo_bench.report.page.tables import costs, results
 from dfo_bench.report.stats.statistics import summary
 
@@ -348,20 +347,6 @@ def test_a_panel_of_dev_says_which_candidate_is_scored() -> None:
         runs, curves, measures = one_task(*(run(selection=rule) for rule in rules))
         measures.loc[0] = [runs["key"][0], 1, "dev", "accuracy", 0.5]
         assert f"Dev accuracy of the {scored}" in page_of(runs, curves, measures).text
-
-
-def test_the_commands_make_every_run_again() -> None:
-    runs, _, _ = one_task(
-        *(run(optimizer=o, seed=s, dim=5, budget=9) for o in ("cma", "random") for s in (0, 1)),
-        run(optimizer="start", dim=5),
-        run(optimizer="cma", dim=5, budget=9, selection="current"),
-    )
-    sweep = "dfo-bench sweep -t sphere"
-    assert commands(runs, "a b") == [
-        f"{sweep} -o start -p normal -d 5 -b 1 --dev-every 100 -s 0 --store 'a b'",
-        f"{sweep} -o cma -p normal -d 5 -b 9 --dev-every 100 --selection current -s 0 --store 'a b'",
-        f"{sweep} -o cma -o random -p normal -d 5 -b 9 --dev-every 100 -s 0-1 --store 'a b'",
-    ]
 
 
 def test_peak_memory_is_a_cost_where_it_is_known() -> None:
