@@ -1,7 +1,7 @@
 import pandas as pd
 
 from dfo_bench.report.page.reproduce import commands
-from tests.test_report_page import one_task, run
+from tests.frames import one_task, run
 
 
 def test_the_commands_make_every_run_again() -> None:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from dfo_bench.exchange.suite import chosen, writing
-from dfo_bench.report.stats.statistics import GROUP
+from dfo_bench.store.columns import GROUP
 from dfo_bench.store.store import Store
 
 SCHEMA = pa.schema(
