@@ -136,15 +136,15 @@ def _sweep(given: dict[str, Any]) -> int:
 
 def _print_results(store: Any) -> None:
     """Print the report's table of each task."""
-    from dfo_bench.report.baselines import placed
+    from dfo_bench.report.baselines import place_baselines
     from dfo_bench.report.labels import looks
-    from dfo_bench.report.page.tables import results
-    from dfo_bench.report.stats.statistics import summary
+    from dfo_bench.report.page.tables import tabulate_results
+    from dfo_bench.report.stats.groups import summarise
 
-    runs = placed(store.runs())
-    groups = summary(runs)
+    runs = place_baselines(store.runs())
+    groups = summarise(runs)
     for task in groups.index.unique("task"):
-        content = results(groups.loc[groups.index.get_level_values("task") == task], looks(runs))
+        content = tabulate_results(groups.loc[groups.index.get_level_values("task") == task], looks(runs))
         table = table_of(*content.columns, title=f"{task}: {content.caption.lower()}")
         for row in content.rows:
             table.add_row(*(f"{cell.note} {cell.text}".strip() for cell in row))

@@ -15,7 +15,7 @@ from pyarrow import csv
 
 from dfo_bench.errors import writing
 from dfo_bench.exchange.suite import ELSEWHERE, chosen
-from dfo_bench.report.stats.statistics import GROUP
+from dfo_bench.store.columns import GROUP
 from dfo_bench.store.store import Store
 
 SCHEMA = pa.schema(
