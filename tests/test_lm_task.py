@@ -328,7 +328,7 @@ def test_text_takes_pairs(tmp_path: Path, zoo: Zoo, name: str, head: str) -> Non
     ("params", "message"),
     [
         ({"shots": 0}, "shots must be at least 1, got 0"),
-        ({"shots": 5}, r"shots=5 needs 10 examples a class.* has 8; pass shots=4"),
+        ({"shots": 5}, r"shots=5 needs 10 examples per class.* has 8; pass shots=4"),
         ({"prompt_tokens": -1}, "prompt_tokens must be at least 0, got -1"),
         ({"demonstrations": -1}, "demonstrations must be at least 0, got -1"),
         ({"demonstrations": 5, "head": "masked"}, r"demonstrations=5 .*; pass demonstrations=4 or shots=5"),
@@ -418,7 +418,7 @@ def test_a_token_without_an_embedding_is_refused_before_anything_is_spent_wherev
 ) -> None:
     rows = [{"text": f"{word} film {i}", "label": word} for i in range(4) for word in ("bad", "good")]
     files = {"train": write(tmp_path / "train.jsonl", rows), "test": write(tmp_path / "test.jsonl", rows)}
-    params = {"model": knowing_more, "shots": 2, "prompt_tokens": 3, "head": head, "mode": mode}
+    params: dict[str, Any] = {"model": knowing_more, "shots": 2, "prompt_tokens": 3, "head": head, "mode": mode}
     task = make("text", train=str(files["train"]), test=str(files["test"]), **params)
     assert np.isfinite(task.evaluate(points(1, task.space.dim))).all()
     last = rows[-1] if split == "test" else next(r for r in rows if r["text"] == task.rows(split)[-1].texts[0])
