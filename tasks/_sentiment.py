@@ -1,10 +1,10 @@
-"""What the tasks on sentiment share: the labels, and the templates of Black-Box Tuning (arXiv 2201.03514)."""
+"""The base of the tasks on sentiment: labels, and the templates of Black-Box Tuning (arXiv 2201.03514)."""
 
 from dfo_bench.lm import DatasetTask
 
 
 class Sentiment(DatasetTask):
-    """Whether a text speaks well of its subject, two classes."""
+    """Sentiment of a text, two classes."""
 
     labels = ("negative", "positive")
     words = ("bad", "great")

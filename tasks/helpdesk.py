@@ -6,7 +6,7 @@ from dfo_bench.lm import DatasetTask
 
 
 class Helpdesk(DatasetTask):
-    """What a ticket is about, six classes."""
+    """Subject of a ticket, six classes."""
 
     folder = "helpdesk"
     labels = ("billing", "login", "delivery", "bug", "feature", "cancellation")

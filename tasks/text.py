@@ -1,4 +1,4 @@
-"""Your own texts: `text:train=FILE,test=FILE`."""
+"""Classification of your own texts: `text:train=FILE,test=FILE`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,5 +54,5 @@ class Text(TextTask):
         return self._read
 
     def digests(self, splits: Mapping[str, str]) -> dict[str, str]:
-        """Return a digest for each file."""
+        """Return one digest per file."""
         return dict(splits)

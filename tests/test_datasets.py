@@ -66,7 +66,7 @@ def test_few_shot_sets_of_the_data_beside_the_project_are_full(
 
 
 def test_labels_stand_in_the_order_of_the_datasets(shared: Path) -> None:
-    manifest = json.loads((shared / "data" / "manifest.json").read_text())
+    manifest = json.loads((shared / "data" / "manifest.json").read_text(encoding="utf-8"))
     assert {name: list(DATASETS[name].labels) for name in manifest} == {
         name: entry["labels"] for name, entry in manifest.items()
     }

@@ -34,7 +34,9 @@ def write_csv(records: Records, path: Path) -> None:
 
 
 WRITERS: dict[str, Callable[[Records, Path], object]] = {
-    ".jsonl": lambda records, path: path.write_text("".join(json.dumps(record) + "\n" for record in records)),
+    ".jsonl": lambda records, path: path.write_text(
+        "".join(json.dumps(record) + "\n" for record in records), encoding="utf-8"
+    ),
     ".csv": write_csv,
     ".parquet": lambda records, path: pd.DataFrame(records).to_parquet(path),
 }
@@ -219,7 +221,7 @@ def test_a_damaged_parquet_file_is_refused(
 
 @pytest.mark.parametrize("suffix", WRITERS)
 def test_a_file_that_is_missing_or_a_folder_is_refused(tmp_path: Path, suffix: str) -> None:
-    refused(tmp_path / f"a{suffix}", f"no data file .*a{suffix}; it must hold one example a row")
+    refused(tmp_path / f"a{suffix}", f"no data file .*a{suffix}; it must hold one example per row")
     (tmp_path / f"b{suffix}").mkdir()
     refused(tmp_path / f"b{suffix}", f"b{suffix} cannot be read: Is a directory")
 
@@ -318,7 +320,7 @@ def test_only_the_configuration_asked_for_is_read(on_hub: Callable[[str, Records
     for config in ("rte", "mrpc"):
         folder = on_hub(f"{config}/train-00000-of-00001.parquet", [{"a": config, "b": "x", "label": 0}])
     files = "".join(f"- config_name: {name}\n  data_files: {name}/train-*\n" for name in ("rte", "mrpc"))
-    Path(folder, "README.md").write_text(f"---\nconfigs:\n{files}---\n")
+    Path(folder, "README.md").write_text(f"---\nconfigs:\n{files}---\n", encoding="utf-8")
     hub = Hub(folder, config="mrpc", fields=(("a", "text_a"), ("b", "text_b")))
     assert data.read_hub(hub, "train", LABELS, "mrpc") == [Row("no", ("mrpc", "x"))]
 

@@ -1,6 +1,5 @@
 """Folders as they are on disks and hubs: what makes a model, what is refused by name, what is left aside."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,17 +18,9 @@ from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.heads import WordsHead
 from dfo_bench.lm.modes import Mode
 from dfo_bench.lm.templates import Encoded
-from tests.tiny_lm import TINY, Zoo, build
+from tests.tiny_lm import TINY, Zoo, build, configure
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 133466304\n"
-
-
-def configure(folder: Path, file: str = "config.json", **settings: Any) -> Path:
-    """Change entries of a file of settings."""
-    path = folder / file
-    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    path.write_text(json.dumps({**before, **settings}), encoding="utf-8")
-    return folder
 
 
 def refused(folder: Path, message: str, head: str = "masked") -> None:
@@ -47,10 +38,10 @@ def logits(folder: Path) -> list[float]:
     return scores
 
 
-def lora(base: Path, folder: Path, alpha: int = 16) -> Path:
+def lora(base: Path, folder: Path) -> Path:
     """Save an adapter that changes what a model computes."""
     torch.manual_seed(0)
-    config = LoraConfig(r=2, lora_alpha=alpha, target_modules=["query"], init_lora_weights=False)
+    config = LoraConfig(r=2, target_modules=["query"], init_lora_weights=False)
     get_peft_model(AutoModelForMaskedLM.from_pretrained(base), config).save_pretrained(str(folder))
     return folder
 

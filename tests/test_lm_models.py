@@ -18,16 +18,9 @@ from transformers import (
 from dfo_bench.core import InputError
 from dfo_bench.lm import models
 from dfo_bench.lm.families import FAMILIES, family
-from tests.tiny_lm import SIZE, TINY, Zoo, build
+from tests.tiny_lm import SIZE, TINY, Zoo, build, configure
 
 HEADS = ("embedding", "masked", "causal", "seq2seq")
-
-
-def configure(folder: Path, **settings: Any) -> Path:
-    """Change entries of a saved configuration."""
-    path = folder / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **settings}))
-    return folder
 
 
 def test_every_family_has_a_tiny_model_to_be_tested_with() -> None:
@@ -112,8 +105,7 @@ def test_weights_take_the_precision_asked_for_whatever_they_were_saved_in(tmp_pa
 
 def test_an_input_has_as_many_tokens_as_model_and_tokenizer_take(tmp_path: Path, zoo: Zoo) -> None:
     folder = build(tmp_path / "short")
-    path = folder / "tokenizer_config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "model_max_length": 40}))
+    configure(folder, "tokenizer_config.json", model_max_length=40)
     assert models.load(str(folder), "masked").max_tokens == 40
     # RoBERTa has 66 positions, of which it leaves two to padding.
     assert zoo.load("roberta", "masked").max_tokens == 64

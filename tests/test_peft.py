@@ -10,6 +10,7 @@ from peft import PeftConfig, PeftModel
 from safetensors.numpy import load_file
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
 
+from dfo_bench.core import Dense
 from dfo_bench.errors import InputError
 from dfo_bench.exchange import prompts
 from dfo_bench.exchange.peft import export_peft
@@ -57,7 +58,7 @@ def test_peft_loads_an_adapter_and_computes_what_the_run_did(store: Store, zoo: 
     base = AUTO[head].from_pretrained(zoo.folder(model), dtype=torch.float32)
     adapted = PeftModel.from_pretrained(base, str(store.path / "adapters" / summary.key)).eval()
     task, (prompt,) = task_of(summary), prompts.collect_prompts(store)[0]
-    expected = task._engine.logits(prompt.values[None], task.inputs("train"))[0]
+    expected = task.logits(Dense(prompt.values.reshape(1, -1).astype(float)), "train")[0]
     found = [label_logits(adapted, task, zoo.load(model, head), text) for text in task.inputs("train")]
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 

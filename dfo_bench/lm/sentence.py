@@ -1,4 +1,4 @@
-"""A sentence encoder's own files: how it makes one embedding of a text's tokens, and how long a text may be.
+"""The own files of a sentence encoder: its pooling and its layers, the most tokens of a text, lower case.
 
 They are those of the sentence-transformers library: modules.json names the modules in their order, and each module
 has a folder with its settings. What the files say is followed, or refused by name.
@@ -58,12 +58,12 @@ _ACTIVATIONS: dict[str, Layer] = {
 
 @dataclass(frozen=True)
 class Sentence:
-    """How an encoder embeds a text; the defaults are those of a model without files of its own."""
+    """The way from a text's tokens to its embedding; the defaults are for a model without such files."""
 
     pooling: str = "mean"
-    """How one embedding is made of the tokens': "mean", "cls" or "last"."""
+    """The pooling of the tokens' embeddings: "mean", "cls" or "last"."""
     layers: tuple[Layer, ...] = ()
-    """What comes after the pooling; each takes and returns embeddings, shape (n, size)."""
+    """The layers after the pooling; each takes and returns embeddings, shape (n, size)."""
     limit: int | None = None
     """The most tokens of an input, specials included."""
     lower: bool = False
