@@ -11,7 +11,8 @@ from dfo_bench.core import Array, Cost, Embedding, EmbeddingOptimizer, Optimizer
 from dfo_bench.errors import InputError, RunError
 from dfo_bench.plugins import parameters, registry
 from dfo_bench.plugins.component import Component
-from dfo_bench.runs.spec import DIM, RunSpec, streams
+from dfo_bench.runs.defaults import DIM
+from dfo_bench.runs.spec import RunSpec, streams
 
 
 class InOneEmbedding(EmbeddingOptimizer):
