@@ -23,7 +23,8 @@ from dfo_bench.errors import InputError, RunError
 from dfo_bench.plugins.component import Component
 from dfo_bench.plugins.plugin import AnyOptimizer, Plugin, resolve
 from dfo_bench.plugins.registry import OPTIMIZERS, PROJECTIONS, TASKS
-from dfo_bench.runs.spec import DIM, RunSpec, streams
+from dfo_bench.runs.defaults import DIM
+from dfo_bench.runs.spec import RunSpec, streams
 
 
 class InOneEmbedding(EmbeddingOptimizer):
