@@ -62,17 +62,13 @@ from dfo_bench.core import Array, Embedding, Projection, RandomEmbedding, Space
 class {cls}(Projection):
     """Entries +-1/sqrt(d); put your own in its place."""
 
-    def __init__(self, *, alpha: float = 1.0) -> None:
-        """`alpha` multiplies the step."""
-        self.alpha = alpha
-
-    def draw(self, space: Space, dim: int, seed: int, index: int) -> Embedding:
-        """Draw A from uniforms in (0, 1), one an entry; every entry has variance 1/dim."""
+    def draw(self, space: Space, dim: int, seed: int, number: int) -> Embedding:
+        """Draw A from uniforms in (0, 1), one per entry; every entry has variance 1/dim."""
 
         def entries(uniforms: Array) -> Array:
             return ((uniforms > 0.5) * 2.0 - 1.0) / dim**0.5
 
-        return RandomEmbedding(space, dim, index, self.alpha * space.scale, seed, entries)
+        return RandomEmbedding(space, dim, number, self.factor(space), seed, entries)
 '''
 
 _TEMPLATES: dict[Kind[Any], str] = {OPTIMIZERS: _OPTIMIZER, TASKS: _TASK, PROJECTIONS: _PROJECTION}
