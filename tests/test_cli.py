@@ -242,10 +242,10 @@ def test_list_names_every_plugin(home: Path, kind: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "name", "rows"),
     [
-        ("optimizers", "cma", {"popsize": "whole number at least 2 20", "variant": "full, sep, vkd full"}),
-        ("optimizers", "rembo", {"inner": "optimizer (bo)", "box": "number above 0 or null null"}),
-        ("projections", "pretrained", {"prompts": "text required"}),
-        ("tasks", "text", {"train": "text required", "words": "mapping or null null"}),
+        ("optimizer", "cma", {"popsize": "whole number at least 2 20 how many points are asked at a time."}),
+        ("optimizers", "rembo", {"k": "whole number above 0 4 how many embeddings."}),
+        ("projection", "normal", {"alpha": "number above 0 1.0 multiplies the step that a unit z makes."}),
+        ("tasks", "sphere", {"effective": "whole number above 0 10 how many coordinates matter."}),
     ],
 )
 def test_list_shows_what_a_plugin_takes(kind: str, name: str, rows: dict[str, str]) -> None:
@@ -253,7 +253,12 @@ def test_list_shows_what_a_plugin_takes(kind: str, name: str, rows: dict[str, st
     shown = {words[0]: " ".join(words[1:]) for line in text.splitlines() if (words := line.split())}
     assert rows.items() <= shown.items()
     listed = json.loads(CliRunner().invoke(app, ["list", kind, name, "--json"]).stdout)
-    assert {key: " ".join(listed[key]) for key in rows} == rows
+    assert {key: " ".join(listed[key].values()) for key in rows} == rows
+
+
+def test_list_says_what_an_installed_plugin_is_without_importing_it(home: Path) -> None:
+    text = dfo_bench("list", "optimizer", cwd=home).stdout
+    assert ["odd", "Random search that misbehaves."] in [line.rstrip().split(None, 1) for line in text.splitlines()]
 
 
 def test_without_arguments_the_help_is_shown_and_the_version_is_told(home: Path) -> None:

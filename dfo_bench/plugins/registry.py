@@ -8,9 +8,10 @@ import importlib.metadata
 import importlib.util
 import pkgutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
@@ -27,6 +28,18 @@ class Source:
 
     module: str
     where: str
+
+    def file(self) -> Path | None:
+        """Return the module's file, found without importing it or its package; None where there is none."""
+        path: Sequence[str] | None = None
+        name, spec = "", None
+        for part in self.module.split("."):
+            name = f"{name}.{part}" if name else part
+            spec = PathFinder.find_spec(name, path) if name != part else importlib.util.find_spec(name)
+            if spec is None:
+                return None
+            path = spec.submodule_search_locations
+        return Path(spec.origin) if spec and spec.origin else None
 
 
 @dataclass(frozen=True, eq=False)
