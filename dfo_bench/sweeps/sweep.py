@@ -10,6 +10,8 @@ from typing import Any
 from dfo_bench.core import Task
 from dfo_bench.errors import InputError, StoreError, UnknownNameError, cause
 from dfo_bench.plugins.component import Component, component
+from dfo_bench.plugins.files import refuse_namesakes
+from dfo_bench.plugins.registry import KINDS
 from dfo_bench.runs.assembly import Assembly, assemble
 from dfo_bench.runs.journal import Log
 from dfo_bench.runs.loop import mismatch
@@ -130,6 +132,8 @@ def check(specs: Sequence[RunSpec], store: Path) -> dict[RunSpec, dict[str, Any]
     runs: dict[RunSpec, dict[str, Any]] = {}
     keys: set[str] = set()
     others: list[str] = []
+    for kind in KINDS:
+        refuse_namesakes(getattr(spec, kind) for spec in specs)
     for spec in specs:
         combination = spec.task, spec.projection, spec.optimizer
         if combination not in assemblies:
