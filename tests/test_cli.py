@@ -285,20 +285,6 @@ def test_check_exits_by_what_it_finds(home: Path) -> None:
     assert "global generator" in broken.stdout
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_new_writes_a_plugin_that_keeps_its_contract(home: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = dfo_bench("new", kind, "my_own", cwd=home)
-    assert done.returncode == 0, done.stderr
-    assert f'[project.entry-points."dfo_bench.{kind}s"]' in done.stdout
-    info = home / "mine-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(f"[dfo_bench.{kind}s]\nmy_own = my_own\n")
-    monkeypatch.setenv("PYTHONPATH", f"{home}:{os.environ['PYTHONPATH']}")
-    check = dfo_bench("check", kind, "my_own", cwd=home)
-    assert check.returncode == 0, check.stdout + check.stderr
-
-
 def test_the_help_of_sweep_names_every_preset(home: Path) -> None:
     done = dfo_bench("sweep", "--help", cwd=home)
     assert all(name in done.stdout for name in presets())
