@@ -12,7 +12,7 @@ import tempfile
 from _timing import machine
 
 ROUNDS = 7
-COMMAND = [sys.executable, "-m", "dfo_bench.cli"]
+COMMAND = [sys.executable, "-m", "dfo_bench"]
 
 
 def cpu_seconds(command: list[str]) -> float:

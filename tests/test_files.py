@@ -100,7 +100,7 @@ def test_a_run_of_a_file_goes_on_where_it_stopped(lone: Path) -> None:
     spec = planned("sphere", "./search.py:batch=4", dim=3, budget=20)
     interrupt(spec, store.path, 8)
     (summary,) = [execute(RunSpec.from_json(spec.to_json()), store.path)]
-    assert (summary["status"], summary["evaluations"], summary["attempts"]) == ("finished", 20, 2)
+    assert (summary.status, summary.evaluations, summary.attempts) == ("finished", 20, 2)
 
 
 def test_two_files_of_one_name_in_a_sweep_are_refused_with_both(lone: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_name_that_is_only_a_files_brings_the_path(lone: Path) -> None:
 
 def test_a_path_stands_in_yaml_and_on_the_command_line_too(lone: Path) -> None:
     assert component({"name": "./search.py", "batch": 2}) == parse("./search.py:batch=2")
-    command = [sys.executable, "-m", "dfo_bench.cli"]
+    command = [sys.executable, "-m", "dfo_bench"]
     environment = {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     for arguments in (["check", "task", "far.py:dim=3"], ["list", "optimizers", "./search.py", "--json"]):
         done = subprocess.run([*command, *arguments], capture_output=True, text=True, env=environment)

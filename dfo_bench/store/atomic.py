@@ -19,6 +19,10 @@ def replacing(path: Path, remedy: str = "free space and run again") -> Iterator[
         try:
             yield unfinished
             os.replace(unfinished, path)
+        except OSError as error:
+            # A reader knows the file by its own name.
+            error.filename = str(path)
+            raise
         finally:
             with suppress(OSError):
                 unfinished.unlink()
