@@ -72,6 +72,8 @@ def html_of(
     )
 
 
-def numbers(packed: str) -> Array:
+def numbers(packed: str | list[float | None]) -> Array:
     """Return the numbers that the page packs for its script."""
+    if isinstance(packed, list):
+        return np.array(packed, dtype=float)
     return np.frombuffer(base64.b64decode(packed), "<f4").astype(float)

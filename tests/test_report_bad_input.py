@@ -148,3 +148,19 @@ def test_costs_that_nothing_has() -> None:
     frames: Frames = one_task(run(examples=0, tokens=0, bytes_up_z=0, bytes_up_prompt=0, bytes_down=0))
     page = whole(page_of(*frames))
     assert list(page.figures[0]["groups"]["random · normal"]["bands"]) == ["evaluation"]
+
+
+def test_losses_at_the_ends_of_floats() -> None:
+    rows = [run(optimizer=o, seed=s, budget=3, evaluations=3, best_loss=loss * (1 if s % 2 else -1))
+            for o, loss in (("cma", 1e308), ("random", 1.7e308), ("sre", 1e42)) for s in range(4)]  # fmt: skip
+    page = told(*rows)
+    assert "cma · normal on sphere: 4 of its runs reached a loss beyond ±1e+100, which counts as that." in page.text
+    # 32-bit floats have no room for these: they are lists.
+    band = page.figures[0]["groups"]["cma · normal"]["bands"]["evaluation"]
+    assert (band["lower"], band["upper"]) == ([-1e100] * 3, [1e100] * 3)
+    assert "0.000e+00 ± 1.155e+100" in page.text
+
+
+def test_losses_below_the_range_of_32_bit_floats_keep_their_digits() -> None:
+    page = told(*(run(optimizer=o, best_loss=loss) for o, loss in (("cma", 1e-50), ("random", 3e-50))))
+    assert page.figures[0]["groups"]["cma · normal"]["bands"]["evaluation"]["median"] == [1e-50]

@@ -1,6 +1,8 @@
 """Every kind of figure from a store with mishaps: names that do not fit, a failed run, losses of any size."""
 
 import re
+import warnings
+from contextlib import suppress
 from itertools import combinations, product
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from matplotlib.figure import Figure
 from dfo_bench.errors import InputError
 from dfo_bench.report.counting import Counting
 from dfo_bench.report.figures import KINDS
-from dfo_bench.report.figures.canvas import save, wrap
+from dfo_bench.report.figures.canvas import save, span, wrap
 from dfo_bench.report.rules import Rules
 from tests.frames import SPHERE, TEXT, Case, one_task, run, store_of, sweep
 
@@ -222,6 +224,29 @@ def test_a_curve_against_a_cost_that_no_run_knows_is_refused() -> None:
         KINDS["curve"].draw(runs, curves, rules=Rules(against="tokens"))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "losses",
+    [[1e308, -1e308, -1.7e308], [1.7e308, 1e308, 1e308], [1.7e308, 10.0, 1.0], [-1e150, -1e200, -1e200]],
+    ids=["both ends", "upper end", "diverged at first", "lower end"],
+)
+def test_losses_at_the_ends_of_floats_are_drawn_or_refused_in_one_line(
+    kind: str, losses: list[float], tmp_path: Path
+) -> None:
+    seen: dict[Case, list[float]] = {
+        (task, name, seed): [losses[0], losses[1] * (1 - seed / 10), losses[2] / (1 + place)]
+        for task in "st" for place, name in enumerate(("random", "a", "b")) for seed in range(6)
+    }  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        drawn = False
+        with suppress(InputError):
+            save(KINDS[kind].draw(*store_of(seen)), tmp_path / "figure.png")
+            drawn = True
+    # Where nothing within reach gets better there is no scale of targets or scores.
+    assert drawn or kind in ("ecdf", "profile", "heatmap")
+
+
 def test_methods_that_do_not_fit_are_refused_and_not_squeezed() -> None:
     runs, curves = store_of({("s", f"m{place}", 0): [float(place)] for place in range(20)})
     with pytest.raises(InputError, match="20 methods do not fit into one-column, which has room for 8"):
@@ -237,11 +262,14 @@ def test_methods_that_do_not_fit_are_refused_and_not_squeezed() -> None:
         ("abcdefghijkl", 5, ["abcde", "fghij", "kl"]),
         ("p = 1", 3, ["p =", "1"]),
         ("a$b", 9, [r"a\$b"]),
+        ("数据/客户.csv", 6, ["数据", "/客户", ".csv"]),
     ],
 )
-def test_a_name_is_broken_behind_its_punctuation(text: str, letters: int, lines: list[str]) -> None:
+def test_a_name_is_broken_behind_its_punctuation_and_its_letters_of_full_width(
+    text: str, letters: int, lines: list[str]
+) -> None:
     assert wrap(text, letters).split("\n") == lines
-    assert all(len(line) <= letters for line in wrap(text, letters).split("\n"))
+    assert all(span(line) <= letters for line in wrap(text, letters).split("\n"))
 
 
 @pytest.mark.parametrize(("style", "width"), [("one-column", 3.4), ("two-column", 7.0)])

@@ -21,6 +21,12 @@ def test_numbers_are_written_for_people() -> None:
     assert [count(n) for n in (12345.4, NAN)] == ["12,345", "—"]
 
 
+def test_a_deviation_larger_than_its_numbers_sets_their_precision_and_a_smaller_one_does_not() -> None:
+    assert precision([0.0, 0.5], [1e100])(0.5) == "5.000e-01"
+    assert precision([0.5], [20.0, NAN])(0.5) == "0.50"
+    assert precision([0.5], [1e-9])(0.5) == "0.500"
+
+
 @pytest.mark.parametrize(
     ("column", "written"),
     [

@@ -8,7 +8,7 @@ import typer
 
 from dfo_bench.cli._command import examples
 from dfo_bench.cli._options import StoreFrom
-from dfo_bench.cli._output import write
+from dfo_bench.cli._output import print_notes, write
 from dfo_bench.errors import InputError
 from dfo_bench.report.figures import FORMATS, KINDS
 from dfo_bench.report.rules import STANDARD
@@ -144,6 +144,7 @@ def plot(
     from dfo_bench.report.figures.canvas import save
     from dfo_bench.report.rules import parse_rules
     from dfo_bench.report.stats.standings import WRITERS, standings
+    from dfo_bench.report.stats.steps import beyond_reach
     from dfo_bench.store.store import Store
 
     given = {"metric": metric, "budget": budget, "counting": counting, "margin": margin, "against": against}
@@ -162,10 +163,11 @@ def plot(
     runs, curves = select(opened.runs()), opened.curves(improvements=True)
     if suffix in WRITERS:
         write(path, WRITERS[suffix](standings(runs, curves, rules), rules))
+        print_notes(beyond_reach(curves))
     else:
         figure = KINDS[kind].draw(runs, curves, rules=rules, style=style)
         try:
-            save(figure, path)
+            print_notes([*beyond_reach(curves), *save(figure, path)])
         except OSError as error:
             raise InputError(f"{path} cannot be written: {error.strerror}") from error
     print(path)

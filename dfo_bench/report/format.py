@@ -49,14 +49,16 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %" if share < 0.0995 else f"{100 * share:.0f} %"
 
 
-def precision(numbers: Iterable[float]) -> Callable[[float], str]:
+def precision(numbers: Iterable[float], deviations: Iterable[float] = ()) -> Callable[[float], str]:
     """Return one format for a column: four digits of its largest number from 1 on, three below.
 
-    Where one number of decimals cannot show the smallest, too, it is powers of ten.
+    Where one number of decimals cannot show the smallest, too, it is powers of ten. A deviation is as large as any
+    number, but may be as small as it likes.
     """
     sizes = [abs(n) for n in numbers if math.isfinite(n) and n != 0]
-    if sizes and (max(sizes) >= 1e6 or max(sizes) < 1e-3 or max(sizes) > 1e4 * min(sizes)):
+    largest = max([*sizes, *(d for d in deviations if math.isfinite(d) and d > 0)], default=1.0)
+    if largest >= 1e6 or largest < 1e-3 or largest > 1e4 * min(sizes, default=largest):
         decimals, kind = 3, "e"
     else:
-        decimals, kind = max(0, 3 - int(math.log10(max(sizes, default=1.0)))), "f"
+        decimals, kind = max(0, 3 - int(math.log10(largest))), "f"
     return lambda number: f"{number:.{decimals}{kind}}" if math.isfinite(number) else MISSING

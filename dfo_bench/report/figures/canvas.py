@@ -2,6 +2,8 @@
 
 import re
 import textwrap
+import unicodedata
+import warnings
 from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
@@ -15,6 +17,7 @@ from matplotlib.figure import Figure
 
 from dfo_bench.errors import InputError
 from dfo_bench.report.figures import FORMATS, STYLES
+from dfo_bench.report.figures.fonts import complete_fonts
 from dfo_bench.report.labels import Look, looks
 
 PANEL, LINE, LETTER, SMALL, HANDLE = 2.1, 0.15, 0.058, 0.053, 0.55
@@ -124,15 +127,24 @@ def methods_of(runs: pd.DataFrame) -> dict[str, Look]:
 
 
 def wrap(text: str, letters: int) -> str:
-    """Break a name into lines, behind its punctuation where it has no spaces; matplotlib reads no formula in it."""
+    """Break a name into lines of so many Latin letters; matplotlib reads no formula in it.
+
+    Where it has no spaces, it is broken behind punctuation and behind letters of full width.
+    """
     breakable = re.sub(r"([:,·])(?=\S)", "\\1\u200b", str(text))
+    breakable = "".join(f"{letter}\u200b" if span(letter) > 1 else letter for letter in breakable)
     pieces: list[str] = []
-    for word in re.split(r"(?<= )|\u200b", breakable):
-        if pieces and len(pieces[-1] + word.rstrip()) <= max(letters, 4):
+    for word in filter(None, re.split(r"(?<= )|\u200b", breakable)):
+        if pieces and span(pieces[-1] + word.rstrip()) <= max(letters, 4):
             pieces[-1] += word
         else:
             pieces += textwrap.wrap(word, max(letters, 4), drop_whitespace=False) or [word]
     return "\n".join(piece.rstrip() for piece in pieces).replace("$", r"\$")
+
+
+def span(text: str) -> int:
+    """Return how many Latin letters a text is wide: a letter of full width, such as a Chinese one, is two."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def name_panel(axes: Axes, text: str, style: str, columns: int, share: float = 1.0) -> None:
@@ -146,18 +158,25 @@ def seeds(numbers: pd.Series) -> str:
     return f"{many} seed{'s' * (many > 1)}" if few == many else f"{few} to {many} seeds"
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write the figure as the suffix says; the same figure gives the same bytes. Raises InputError."""
+def save(figure: Figure, path: Path) -> list[str]:
+    """Write the figure as the suffix says; the same figure gives the same bytes. Raises InputError.
+
+    Return what its reader should know: that no installed font has some of its letters.
+    """
     kind = path.suffix.removeprefix(".").lower()
     if kind not in FORMATS:
         raise InputError(f"cannot write {str(path)!r}; the name must end in {', '.join('.' + f for f in FORMATS)}")
     date = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
-    with matplotlib.rc_context(SETTINGS):
+    with matplotlib.rc_context(SETTINGS), warnings.catch_warnings():
+        missing = "".join(sorted(complete_fonts(figure)))
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # said in a sentence
         figure.savefig(path, dpi=300, metadata=date)
+    shown = f"{missing[:9]}{'...' * (len(missing) > 9)}"
+    return [f"no installed font has {shown}, drawn as boxes; install one, e.g. Noto Sans CJK"] if missing else []
 
 
 def _legend(labels: list[str], width: float) -> tuple[list[str], int]:
     """Wrap the labels and count the columns that fit into the width."""
-    letters = max(len(label) for label in labels)
+    letters = max(map(span, labels))
     ncols = max(1, min(len(labels), int(width / (letters * LETTER + HANDLE))))
     return [wrap(label, int((width / ncols - HANDLE) / LETTER)) for label in labels], ncols

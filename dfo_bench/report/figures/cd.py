@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dfo_bench.report.figures.canvas import LETTER, LINE, SETTINGS, SMALL, size, wrap
+from dfo_bench.report.figures.canvas import LETTER, LINE, SETTINGS, SMALL, size, span, wrap
 from dfo_bench.report.rules import STANDARD, Rules
 from dfo_bench.report.scores import scores
 from dfo_bench.report.stats.ranks import Friedman, friedman
@@ -25,7 +25,7 @@ def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, s
     scored = scores(runs, curves, metric=rules.metric, budget=rules.budget, counting=rules.counting)
     test = friedman(scored, rules.metric)
     labels = {name: f"{name} ({rank:.2f})" for name, rank in test.ranks.items()}
-    side = min(_SIDE * width, SMALL * (max(map(len, labels.values())) + 2))
+    side = min(_SIDE * width, SMALL * (max(map(span, labels.values())) + 2))
     names = {name: wrap(label, int(side / SMALL) - 1) for name, label in labels.items()}
     half = (len(names) + 1) // 2
     ordered = list(names)

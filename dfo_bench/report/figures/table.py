@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dfo_bench.report.figures.canvas import LETTER, LINE, SETTINGS, SMALL, size, wrap
+from dfo_bench.report.figures.canvas import LETTER, LINE, SETTINGS, SMALL, size, span, wrap
 from dfo_bench.report.rules import STANDARD, Rules
 from dfo_bench.report.stats.standings import OPEN, cells, note, standings
 
@@ -22,11 +22,11 @@ def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, s
     table = standings(runs, curves, rules)
     shown = cells(table)
     best = set(table.loc[table["best"], ["task", "method"]].itertuples(index=False, name=None))
-    side = min(0.36 * width, SMALL * (max(map(len, shown.index)) + 2))
+    side = min(0.36 * width, SMALL * (max(map(span, shown.index)) + 2))
     names = {method: wrap(str(method), int(side / SMALL) - 1) for method in shown.index}
     column = SMALL * (max(shown[task].map(len).max() for task in shown) + 3)
     across = max(1, min(len(shown.columns), int((width - side) / column)))
-    column = min((width - side) / across, max(column, SMALL * (max(map(len, shown.columns)) + 3)))
+    column = min((width - side) / across, max(column, SMALL * (max(map(span, shown.columns)) + 3)))
     heads = {task: wrap(str(task), int((column - _MARK) / SMALL) - 1) for task in shown}
     parts = [list(shown.columns[at : at + across]) for at in range(0, len(shown.columns), across)]
     words = wrap(note(rules, table), int(width / LETTER))

@@ -125,7 +125,7 @@ def _scores(groups: pd.DataFrame, names: dict[str, str]) -> dict[str, list[Cell]
     Where not all runs that have begun have the value, the cell says how many do.
     """
     known = [column for column in names if _known(groups, column)]
-    number = precision(groups[known[0], "mean"]) if known else count
+    number = precision(groups[known[0], "mean"], groups[known[0], "sd"]) if known else count
     cells: dict[str, list[Cell]] = {names[column]: [] for column in known}
     for column in known:
         described = zip(*(groups[column, part] for part in ("mean", "sd", "n")), groups["runs", "begun"], strict=True)

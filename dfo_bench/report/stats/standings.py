@@ -77,7 +77,7 @@ def cells(table: pd.DataFrame) -> pd.DataFrame:
     """Write each cell as text, methods x tasks, the best mean rank first; tasks have a precision each."""
     written = {}
     for task, members in table.groupby("task", sort=True):
-        number = precision(members["mean"])
+        number = precision(members["mean"], members["sd"])
         full = int(members["of"].max())
         written[task] = pd.Series([_cell(row, number, full) for row in members.itertuples()], members["method"])
     return pd.DataFrame(written).reindex(order(table)).fillna(MISSING)

@@ -24,6 +24,13 @@ def within_reach(values: Array) -> Array:
     return np.where(np.isfinite(values), np.clip(values, -REACH, REACH), values)
 
 
+def beyond_reach(curves: pd.DataFrame) -> list[str]:
+    """Say that losses count as smaller than they are, where some do."""
+    best = curves["best"].to_numpy(dtype=float)
+    number = int((np.isfinite(best) & (np.abs(best) > REACH)).sum())
+    return [f"losses beyond ±{REACH:.0e} count as that: {number} of {len(best)}"] if number else []
+
+
 def read_steps(rows: pd.DataFrame, at: str, value: str) -> Steps:
     """Read the steps of each run from rows with `key`, `evaluation` and the columns `at` and `value`, in any order.
 
