@@ -4,7 +4,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from dfo_bench.errors import StoreError
+from dfo_bench.errors import StoreError, writing
 
 
 def lock(fd: int, path: Path) -> bool:
@@ -28,8 +28,9 @@ def lock(fd: int, path: Path) -> bool:
 def refuse_without_locks(folder: Path) -> None:
     """Raise StoreError where files in a folder cannot be locked."""
     probe = folder / f".lock.{os.getpid()}"
-    try:
-        with probe.open("w", encoding="utf-8") as file:
-            lock(file.fileno(), folder)
-    finally:
-        probe.unlink(missing_ok=True)
+    with writing(folder):
+        try:
+            with probe.open("wb") as file:
+                lock(file.fileno(), folder)
+        finally:
+            probe.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import ModuleType
 
-from dfo_bench.errors import BusyError, DfoBenchError
+from dfo_bench.errors import BusyError, DfoBenchError, say
 from dfo_bench.runs.header import PlannedRun
 from dfo_bench.store.folder import mark_failed
 from dfo_bench.sweeps.events import Advance, Ended, Event
@@ -55,7 +55,7 @@ def _run(run: PlannedRun, store: Path, hear: Callable[[Advance], None]) -> Ended
     except DfoBenchError as error:
         return Ended(run.key, None, str(error))
     except Exception as error:
-        return Ended(run.key, None, f"{type(error).__name__}: {error}")
+        return Ended(run.key, None, say(error))
 
 
 def _serve(connection: Connection, store: Path) -> None:
