@@ -55,20 +55,20 @@ def collect_prompts(store: Store) -> tuple[list[Prompt], list[str]]:
 
     Raise InputError where there are none, or where a run's model or data are not there any more.
     """
-    runs = [run for run in _finished(store) if _on_text(run[0])]
+    runs = [run for run in _find_finished(store) if _is_of_text(run[0])]
     scores = store.runs().set_index("key").filter(regex="^(dev|test)_")
     prompts: list[Prompt] = []
     notes: list[str] = []
     # As in a run: what threads add up in another order differs in the last bits.
     with single_threaded():
         # Runs of one task and seed share it: to build one may mean to load a model.
-        for _, shared in groupby(sorted(runs, key=_instance), key=_instance):
+        for _, shared in groupby(sorted(runs, key=_name_instance), key=_name_instance):
             assembly = None
             for spec, summary in shared:
                 assembly = assemble(spec, assembly.task if assembly else None)
-                notes += _differences(assembly, summary)
+                notes += _find_differences(assembly, summary)
                 if assembly.task.space.dim:
-                    prompts.append(_prompt(store, assembly, summary, scores.loc[summary["key"]]))
+                    prompts.append(_read_prompt(store, assembly, summary, scores.loc[summary["key"]]))
     if not prompts:
         raise InputError(
             f"{store.path} has no finished run with a prompt; make one with: "
@@ -77,23 +77,23 @@ def collect_prompts(store: Store) -> tuple[list[Prompt], list[str]]:
     return prompts, notes
 
 
-def _finished(store: Store) -> list[tuple[RunSpec, dict[str, Any]]]:
+def _find_finished(store: Store) -> list[tuple[RunSpec, dict[str, Any]]]:
     summaries = [summary for key in store if (summary := store.summary(key))]
     chosen = [summary for summary in summaries if summary["status"] == "finished" and summary["selected"]]
     return [(RunSpec.from_json(summary["spec"]), summary) for summary in chosen]
 
 
-def _on_text(spec: RunSpec) -> bool:
+def _is_of_text(spec: RunSpec) -> bool:
     from dfo_bench.lm import TextTask
 
     return issubclass(registry.load("task", spec.task.name), TextTask)
 
 
-def _instance(run: tuple[RunSpec, dict[str, Any]]) -> tuple[str, int]:
+def _name_instance(run: tuple[RunSpec, dict[str, Any]]) -> tuple[str, int]:
     return str(run[0].task), run[0].seed
 
 
-def _differences(assembly: Assembly, summary: dict[str, Any]) -> list[str]:
+def _find_differences(assembly: Assembly, summary: dict[str, Any]) -> list[str]:
     """Return which plugins, of those a prompt rests on, have changed; raise InputError if the files they read have."""
     now, then = assembly.source_digests(), summary["digests"]
     other = [name for name in now if now[name] != then.get(name)]
@@ -107,7 +107,7 @@ def _differences(assembly: Assembly, summary: dict[str, Any]) -> list[str]:
     return [f"run {summary['key']} was made by another version of {' and '.join(plugins)}"] if plugins else []
 
 
-def _prompt(store: Store, assembly: Assembly, summary: dict[str, Any], scores: pd.Series) -> Prompt:
+def _read_prompt(store: Store, assembly: Assembly, summary: dict[str, Any], scores: pd.Series) -> Prompt:
     task = cast("TextTask", assembly.task)
     key, selected = summary["key"], summary["selected"]
     point = rebuild(selected["recipe"], task.space, assembly.embed)
@@ -117,7 +117,7 @@ def _prompt(store: Store, assembly: Assembly, summary: dict[str, Any], scores: p
         "evaluation": selected["evaluation"],
         "loss": store.curves([key])["loss"].iloc[selected["evaluation"] - 1],
         **scores.drop("dev_every").dropna().to_dict(),
-        "model": _anywhere(task.model_name),
+        "model": _resolve_model(task.model_name),
         "model_digest": task.contents["model"],
         **{name: getattr(task, name) for name in ("head", "mode", "prompt_tokens")},
         "space": task.space.meaning,
@@ -125,7 +125,7 @@ def _prompt(store: Store, assembly: Assembly, summary: dict[str, Any], scores: p
     return Prompt(key, task.prompts(point)[0], source)
 
 
-def _anywhere(model: str) -> str:
+def _resolve_model(model: str) -> str:
     """Return the name of a model that means the same in every working folder."""
     folder = Path(model).expanduser()
     return str(folder.resolve()) if folder.is_dir() else model
