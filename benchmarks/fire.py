@@ -16,8 +16,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 import dfo_bench
-from dfo_bench.runs.spec import RunSpec
 from dfo_bench.store.store import Store
+from dfo_bench.sweeps.events import Listener
 
 TASK = '''
 from pathlib import Path
@@ -67,14 +66,9 @@ DIED = 9
 CALLS = Path("calls")
 
 
-@contextmanager
-def quiet(specs: Sequence[RunSpec]) -> Iterator[Callable[[object], None]]:
-    yield lambda event: None
-
-
 def sweep(path: Path) -> None:
     # The log is named relative to the working folder, so that every sweep has the same keys.
-    dfo_bench.sweep(tasks=["burning:log=calls"], store=path, listener=quiet, **AXES)
+    dfo_bench.sweep(tasks=["burning:log=calls"], store=path, listener=Listener(), **AXES)
 
 
 def compact(path: Path) -> None:
@@ -133,7 +127,9 @@ def _burn(work: Callable[[Path], None], path: Path, moment: int | None, pipe: An
     os.write = guarded("write", write, lambda fd, data: write(fd, data[: len(data) // 2]))
     pq.write_table = guarded("write table", write_table, half_table)
     Path.write_text = guarded(  # type: ignore[method-assign]
-        "write text", write_text, lambda file, text: write_text(file, text[: len(text) // 2])
+        "write text",
+        write_text,
+        lambda file, text, encoding: file.write_bytes(text[: len(text) // 2].encode(encoding)),
     )
     for name in ("replace", "rename", "unlink", "rmdir", "mkdir", "ftruncate"):
         setattr(os, name, guarded(name, getattr(os, name)))
@@ -160,8 +156,8 @@ def facts(path: Path) -> list[pd.DataFrame]:
     runs = store.runs()
     changing = [c for c in runs if str(c).endswith("seconds") or c in ("attempts", "repaid", "peak_memory")]
     curves = [store.curves(improvements=improvements) for improvements in (False, True)]
-    summaries = [store.summary(key) or {} for key in store]
-    kept = [{name: summary[name] for name in ("incumbent", "selected")} for summary in summaries]
+    summaries = [summary for key in store if (summary := store.summary(key))]
+    kept = [{"incumbent": summary.incumbent, "selected": summary.selected} for summary in summaries]
     return [
         runs.drop(columns=changing),
         *(curve.drop(columns=["task_seconds", "optimizer_seconds"]) for curve in curves),
@@ -183,7 +179,7 @@ def survive(path: Path, moment: int, rng: np.random.Generator, expected: list[pd
         if (path / "dfo-bench.json").exists():
             Store(path).runs()
         next_death = int(rng.integers(2 * moment + 2)) if rng.random() < 0.5 else None
-    repaid = len(CALLS.read_text().split()) - int(expected[0]["evaluations"].sum())
+    repaid = len(CALLS.read_text(encoding="utf-8").split()) - int(expected[0]["evaluations"].sum())
     counted = int(Store(path).runs()["repaid"].sum())
     wrong = "the store differs" if differs(path, expected) else ""
     if not 0 <= repaid <= min(counted, BATCH * deaths):
@@ -240,9 +236,9 @@ def declare(folder: Path) -> None:
     """Make the task known, as an installed package would."""
     info = folder / "burning-1.dist-info"
     info.mkdir(parents=True)
-    (folder / "burning_plugin.py").write_text(TASK)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: burning\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[dfo_bench.tasks]\nburning = burning_plugin\n")
+    (folder / "burning_plugin.py").write_text(TASK, encoding="utf-8")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: burning\nVersion: 1\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text("[dfo_bench.tasks]\nburning = burning_plugin\n", encoding="utf-8")
     sys.path.insert(0, str(folder))
 
 

@@ -81,7 +81,7 @@ def test_curves_are_the_improvements_of_both_files_down_from_an_optimum_of_0(tmp
     assert curve["loss"].tolist() == [5.0, 1.25, 1.0, 4e-9, 2.5e-12]
     summary = store.summary(str(runs.loc[1, "key"]))
     assert summary
-    assert summary["imported"] == {
+    assert summary.imported == {
         "file": "data_f1/bbobexp_f1_DIM2_i1.dat",
         "run": 2,
         "instance": 2,
@@ -144,7 +144,8 @@ def test_an_archive_is_read_and_nothing_of_it_stays(
     store = Store(tmp_path / "store")
     summary = store.summary(next(iter(store)))
     assert summary
-    assert summary["imported"]["file"] == "NM.tgz/NM/data_f1/bbobexp_f1_DIM2_i1.dat"
+    assert summary.imported
+    assert summary.imported["file"] == "NM.tgz/NM/data_f1/bbobexp_f1_DIM2_i1.dat"
 
 
 def test_an_algorithm_without_a_name_is_called_by_its_archive(tmp_path: Path) -> None:

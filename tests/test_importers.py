@@ -19,7 +19,6 @@ from dfo_bench.errors import InputError
 from dfo_bench.exchange import EXPORTS, IMPORTS
 from dfo_bench.exchange.imported import ImportedRun
 from dfo_bench.report.page.reproduce import commands
-from dfo_bench.runs.spec import RunSpec
 from dfo_bench.store.frames import IMPORTED
 from dfo_bench.store.store import Store
 from dfo_bench.store.verify import verify
@@ -86,7 +85,7 @@ def test_imported_runs_are_told_apart_and_hold_what_was_logged(tmp_path: Path) -
     assert set(curve["digest"]) == {""}
     summary = store.summary(key)
     assert summary
-    assert summary["imported"] == {
+    assert summary.imported == {
         "file": "data_f1_Sphere/IOHprofiler_f1_DIM2.dat",
         "run": 1,
         "instance": 1,
@@ -95,7 +94,7 @@ def test_imported_runs_are_told_apart_and_hold_what_was_logged(tmp_path: Path) -
         "version": "0.3.22",
         "negated": False,
     }
-    assert summary["provenance"] == {}
+    assert summary.provenance is None
 
 
 def test_what_was_imported_before_is_left_as_it_is(tmp_path: Path) -> None:
@@ -260,8 +259,9 @@ def test_a_maximised_problem_is_negated_and_says_so(tmp_path: Path, logger: str)
     assert (run["best_loss"], run["evaluations"]) == (-best, 3)
     summary = store.summary(run["key"])
     assert summary
-    assert summary["imported"]["negated"]
-    assert "OneMax (negated)" in summary["spec"]["task"]
+    assert summary.imported
+    assert summary.imported["negated"]
+    assert "OneMax (negated)" in str(summary.spec.task)
 
 
 OLD = """suite = 'PBO', funcId = {function}, DIM = 3, algId = 'A, b', algInfo = 'it''s'
@@ -492,4 +492,4 @@ def test_a_sweep_does_not_take_an_imported_run_for_its_own(tmp_path: Path) -> No
     summary = Store(tmp_path / "store").summary(next(iter(Store(tmp_path / "store"))))
     assert summary
     with pytest.raises(InputError, match=r"no projection named 'imported'|no optimizer named 'imported'"):
-        execute(RunSpec.from_json(summary["spec"]), tmp_path / "store")
+        execute(summary.spec, tmp_path / "store")

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from dfo_bench.core import Anchor, Array, Dense, Points, Space, Task
 from dfo_bench.errors import ReplayError, RunError
 from dfo_bench.runs.journal import Journal, Log
 from dfo_bench.runs.meter import Meter
+from tests import toys
 
 Losses = Callable[[Array], Array]
 
@@ -29,7 +31,7 @@ class Answering(Task):
 
 
 def _meter(path: Path, answer: Losses = np.abs, budget: int = 10) -> Meter:
-    return Meter(Answering(answer), budget, Journal(path, {"key": "x"}), lambda spent, best, replayed: None)
+    return Meter(Answering(answer), budget, Journal(path, toys.header()), lambda spent, best, replayed: None)
 
 
 def _points(*values: float) -> Points:
@@ -94,6 +96,55 @@ def test_an_exception_costs_the_batch_and_three_in_a_row_fail_the_run(path: Path
     assert log.evaluations == 5
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_run_without_one_finite_loss_fails_after_a_tenth_of_its_budget(path: Path, bad: float) -> None:
+    meter = _meter(path, lambda x: np.full(len(x), bad), budget=1500)
+    for _ in range(14):
+        meter.evaluate(_points(*range(10)))
+    with pytest.raises(RunError, match=rf"none of 150 evaluations gave a finite loss, the last was {bad}"):
+        meter.evaluate(_points(*range(10)))
+
+
+@pytest.mark.parametrize(("budget", "batch", "spent"), [(300, 1, 100), (300, 60, 180), (8000, 20, 800), (90, 10, 90)])
+def test_it_fails_after_100_evaluations_and_3_batches_at_least(path: Path, budget: int, batch: int, spent: int) -> None:
+    meter = _meter(path, lambda x: np.full(len(x), np.nan), budget=budget)
+    try:
+        while meter.spent < budget:
+            meter.evaluate(_points(*range(batch)))
+    except RunError:
+        assert meter.spent < budget
+    assert meter.spent == spent
+
+
+def test_one_finite_loss_is_enough(path: Path) -> None:
+    meter = _meter(path, lambda x: np.where(x == 0, 1.0, np.nan), budget=300)
+    meter.evaluate(_points(0))
+    for _ in range(299):
+        meter.evaluate(_points(1))
+    assert (meter.spent, meter.best) == (300, 1.0)
+
+
+def test_a_run_without_a_finite_loss_goes_on_where_its_journal_does_and_has_as_many_tries_anew(path: Path) -> None:
+    """A journal of another rule may hold more; and whoever tries again has mended something."""
+
+    def spend(journal: Journal, calls: int) -> int:
+        meter = Meter(Answering(lambda x: np.full(len(x), np.nan)), 1000, journal, lambda *_: None)
+        with suppress(RunError):
+            for _ in range(calls):
+                meter.evaluate(_points(*range(10)))
+        return meter.spent
+
+    with Journal(path, toys.header()) as journal:
+        journal.begin_attempt()
+        # Killed after the batch that would have failed it: the next process knows no more, and pays for nothing.
+        assert spend(journal, 10) == 100
+        assert spend(journal, 50) == 100
+        journal.begin_attempt(retry=True)
+        assert spend(journal, 50) == 200
+        journal.begin_attempt(retry=True)
+        assert spend(journal, 50) == 300
+
+
 def test_losses_of_another_shape_are_an_error_of_the_task(path: Path) -> None:
     meter = _meter(path, lambda x: x[:-1])
     meter.evaluate(_points(1, 2))
@@ -112,13 +163,13 @@ def test_a_batch_is_in_the_journal_before_anybody_is_told(path: Path) -> None:
 
 
 def test_a_replay_asks_the_task_for_nothing_and_other_points_are_refused(path: Path) -> None:
-    journal = Journal(path, {"key": "x"})
+    journal = Journal(path, toys.header())
     journal.begin_attempt()
     first = Meter(Answering(np.abs), 9, journal, lambda *_: None)
     first.evaluate(_points(3, 2))
     journal.close()
     task = Answering(np.abs)
-    journal = Journal(path, {})
+    journal = Journal(path, toys.header())
     journal.begin_attempt()
     again = Meter(task, 9, journal, lambda *_: None)
     np.testing.assert_array_equal(again.evaluate(_points(3, 2)), [3, 2])
@@ -127,7 +178,7 @@ def test_a_replay_asks_the_task_for_nothing_and_other_points_are_refused(path: P
     assert task.seen == [1.0]
     assert [batch.repaid for batch in again.batches] == [0, 1]
     again._journal.close()
-    other = Meter(task, 9, Journal(path, {}), lambda *_: None)
+    other = Meter(task, 9, Journal(path, toys.header()), lambda *_: None)
     with pytest.raises(ReplayError, match="evaluation 1"):
         other.evaluate(_points(3, 2.5))
 

@@ -10,6 +10,7 @@ from peft import PeftConfig, PeftModel
 from safetensors.numpy import load_file
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
 
+from dfo_bench.core import Dense
 from dfo_bench.errors import InputError
 from dfo_bench.exchange import prompts
 from dfo_bench.exchange.peft import export_peft
@@ -55,10 +56,10 @@ def test_peft_loads_an_adapter_and_computes_what_the_run_did(store: Store, zoo: 
     summary = run(store, zoo.folder(model), head=head, mode="inputs_embeds")
     assert export_peft(store, store.path / "adapters") == []
     base = AUTO[head].from_pretrained(zoo.folder(model), dtype=torch.float32)
-    adapted = PeftModel.from_pretrained(base, str(store.path / "adapters" / summary["key"])).eval()
+    adapted = PeftModel.from_pretrained(base, str(store.path / "adapters" / summary.key)).eval()
     task, (prompt,) = task_of(summary), prompts.collect_prompts(store)[0]
-    expected = task._engine.logits(prompt.values[None], task._inputs("train"))[0]
-    found = [label_logits(adapted, task, zoo.load(model, head), text) for text in task._inputs("train")]
+    expected = task.logits(Dense(prompt.values.reshape(1, -1).astype(float)), "train")[0]
+    found = [label_logits(adapted, task, zoo.load(model, head), text) for text in task.inputs("train")]
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -68,7 +69,7 @@ def label_logits(adapted: Any, task: TextTask, loaded: LanguageModel, text: Enco
     ids = torch.tensor([text.ids])
     if task.head == "embedding":
         own = adapted(input_ids=ids).last_hidden_state.mean(1)
-        labels = [loaded.model(**loaded.tokenizer(label, return_tensors="pt")) for label in task.texts]
+        labels = [loaded.model(**loaded.tokenizer(label, return_tensors="pt")) for label in task.embedding_texts]
         return [20 * float(torch.cosine_similarity(own, label.last_hidden_state.mean(1))) for label in labels]
     if task.head == "seq2seq":
         scores = adapted(input_ids=ids, decoder_input_ids=torch.tensor([text.decoder])).logits[0, -1]
@@ -80,7 +81,7 @@ def label_logits(adapted: Any, task: TextTask, loaded: LanguageModel, text: Enco
 
 
 def test_what_peft_saves_is_what_is_exported(store: Store, zoo: Zoo) -> None:
-    key = run(store, zoo.folder(), mode="inputs_embeds", head="masked")["key"]
+    key = run(store, zoo.folder(), mode="inputs_embeds", head="masked").key
     out, again = store.path / "adapters", store.path / "again"
     export_peft(store, out)
     base = AutoModelForMaskedLM.from_pretrained(zoo.folder())
@@ -94,7 +95,7 @@ def test_peft_takes_runs_of_its_own_mode_only(store: Store, zoo: Zoo) -> None:
     run(store, zoo.folder())
     with pytest.raises(InputError, match=r"no finished run of mode=inputs_embeds.* make one with: dfo-bench run -t"):
         export_peft(store, store.path / "adapters")
-    key = run(store, zoo.folder(), mode="inputs_embeds")["key"]
+    key = run(store, zoo.folder(), mode="inputs_embeds").key
     notes = export_peft(store, store.path / "adapters")
     assert notes == ["left out: 1 runs of other modes, which PEFT does not have"]
     assert [folder.name for folder in (store.path / "adapters").iterdir()] == [key]
@@ -105,7 +106,7 @@ def test_a_model_named_by_a_relative_path_is_found_from_every_folder(
 ) -> None:
     model = Path(zoo.folder())
     monkeypatch.chdir(model.parent)
-    key = run(store, model.name, head="masked", mode="inputs_embeds")["key"]
+    key = run(store, model.name, head="masked", mode="inputs_embeds").key
     export_peft(store, store.path / "adapters")
     monkeypatch.chdir(store.path)
     base = PeftConfig.from_pretrained(str(store.path / "adapters" / key)).base_model_name_or_path

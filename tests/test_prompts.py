@@ -46,14 +46,15 @@ def test_prompts_are_the_selected_ones_as_the_task_used_them(
     store: Store, zoo: Zoo, mode: str, optimizer: str, shape: tuple[int, ...]
 ) -> None:
     summary = run(store, zoo.folder(), optimizer, head="masked", mode=mode)
-    key, evaluation = summary["key"], summary["selected"]["evaluation"]
+    assert summary.selected
+    key, evaluation = summary.key, summary.selected.evaluation
     assert prompts.export_prompts(store, store.path / "out" / "prompts.safetensors") == []
     with safe_open(store.path / "out" / "prompts.safetensors", "np") as file:
         assert list(file.keys()) == [key]
         prompt, source = file.get_tensor(key), json.loads(file.metadata()[key])
     assert (prompt.shape, prompt.dtype) == (shape, np.float32)
     task = task_of(summary)
-    logits = task._engine.logits(prompt[None], task._inputs("train"))
+    logits = task._engine.logits(prompt[None], task.inputs("train"))
     loss = store.curves()["loss"].iloc[evaluation - 1]
     assert task._scores(logits, "train")["loss"][0] == pytest.approx(loss, abs=1e-5)
     row = store.runs().iloc[0]
@@ -70,7 +71,7 @@ def test_only_finished_runs_of_text_tasks_with_a_prompt_are_exported(store: Stor
     run(store, zoo.folder(), "start", prompt_tokens=0)
     with pytest.raises(InputError, match="no finished run with a prompt; make one with: dfo-bench run -t helpdesk"):
         prompts.export_prompts(store, store.path / "prompts.safetensors")
-    keys = [run(store, zoo.folder(), optimizer)["key"] for optimizer in ("random", "cma")]
+    keys = [run(store, zoo.folder(), optimizer).key for optimizer in ("random", "cma")]
     prompts.export_prompts(store, store.path / "prompts.safetensors")
     assert sorted(load_file(store.path / "prompts.safetensors")) == sorted(keys)
 
@@ -85,7 +86,7 @@ def test_a_model_named_by_a_relative_path_is_named_so_that_every_folder_finds_it
 
 def test_another_model_or_other_data_than_the_run_used_is_refused(store: Store, zoo: Zoo, tmp_path: Path) -> None:
     model = Path(zoo.folder()).rename(tmp_path / "model")
-    key = run(store, str(model))["key"]
+    key = run(store, str(model)).key
     text = (model / "config.json").read_text()
     (model / "config.json").write_text(text + " ")
     models._load.cache_clear()
@@ -99,7 +100,7 @@ def test_another_model_or_other_data_than_the_run_used_is_refused(store: Store, 
 
 
 def test_another_version_of_a_plugin_is_said(store: Store, zoo: Zoo) -> None:
-    key = run(store, zoo.folder())["key"]
+    key = run(store, zoo.folder()).key
     path = store.path / key / "summary.json"
     summary = json.loads(path.read_text())
     summary["digests"] |= {"projection": "0" * 16, "optimizer": "0" * 16}
@@ -142,8 +143,8 @@ def test_a_projection_learns_from_exported_prompts_and_begins_at_their_mean(stor
     np.testing.assert_allclose(begun.reshape(mean.shape), mean, rtol=1e-6)
     # What was found in it is learned from in turn, and rebuilt to the bit.
     summary = execute(spec, store.path)
-    assert summary["status"] == "finished", summary["events"]
-    assert summary["key"] in {prompt.key for prompt in prompts.collect_prompts(store)[0]}
+    assert summary.status == "finished", summary.events
+    assert summary.key in {prompt.key for prompt in prompts.collect_prompts(store)[0]}
 
 
 def test_the_key_of_a_learned_projection_rests_on_its_prompts_and_not_on_their_place(store: Store, zoo: Zoo) -> None:
@@ -154,7 +155,7 @@ def test_the_key_of_a_learned_projection_rests_on_its_prompts_and_not_on_their_p
     first, second = (assemble(spec) for spec in specs)
     assert first.key == second.key
     summary = execute(specs[1], store.path)
-    assert summary["digests"]["projection:prompts"] == first.projection.contents["prompts"]
+    assert summary.digests["projection:prompts"] == first.projection.contents["prompts"]
     run(store, zoo.folder(), "cma:popsize=4")
     prompts.export_prompts(store, copy)
     assert assemble(specs[1]).key != first.key

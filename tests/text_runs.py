@@ -6,6 +6,7 @@ from dfo_bench.lm import TextTask
 from dfo_bench.plugins.component import Component, parse
 from dfo_bench.runs.assembly import assemble
 from dfo_bench.runs.spec import RunSpec
+from dfo_bench.runs.summary import Summary
 from dfo_bench.store.store import Store
 from dfo_bench.sweeps.execute import execute
 from tests.tiny_lm import reviews, write
@@ -21,14 +22,14 @@ def planned(
     return RunSpec(Component("text", given), parse(optimizer), parse(projection), dim=5, budget=12, dev_every=6)
 
 
-def run(store: Store, *args: Any, **params: Any) -> dict[str, Any]:
+def run(store: Store, *args: Any, **params: Any) -> Summary:
     """Make a finished run, and return its summary."""
     summary = execute(planned(store, *args, **params), store.path)
-    assert summary["status"] == "finished", summary["events"]
+    assert summary.status == "finished", summary.events
     return summary
 
 
-def task_of(summary: dict[str, Any]) -> TextTask:
-    task = assemble(RunSpec.from_json(summary["spec"])).task
+def task_of(summary: Summary) -> TextTask:
+    task = assemble(summary.spec).task
     assert isinstance(task, TextTask)
     return task

@@ -1,39 +1,46 @@
 """What commands print and write."""
 
+import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
+from dfo_bench.store.atomic import write_text
 
-from dfo_bench.errors import InputError
-from dfo_bench.store import atomic
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
-def table_of(*columns: str, title: str | None = None) -> Table:
+def table_of(*columns: str, title: str | None = None) -> "Table":
     """Return a table without rows; long cells are folded, not cut."""
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, title=title, title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
 
 
-def print_table(table: Table) -> None:
+def print_table(table: "Table") -> None:
     """Print a table as wide as the terminal, and wide enough for all elsewhere."""
+    from rich.console import Console
+
     width = None if sys.stdout.isatty() else 200
     # Names and errors come from plugins and data: brackets in them are no markup.
     Console(width=width, markup=False, emoji=False, highlight=False).print(table)
 
 
+def print_json(value: Any) -> None:
+    """Print JSON with every digit of its numbers; nan and the infinities, which JSON does not have, become null."""
+    print(json.dumps(json.loads(json.dumps(value), parse_constant=lambda constant: None), indent=1))
+
+
 def write(path: Path, text: str) -> None:
     """Put a file in place at once: a browser may be reading the one before."""
-    try:
-        atomic.put(path, text)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}; name another with --output") from error
+    write_text(path, text, "name another with --output")
 
 
-def notes(notes: list[str]) -> None:
+def print_notes(notes: list[str]) -> None:
     """Print remarks, apart from what a command answers."""
     for note in notes:
         print(f"dfo-bench: {note}", file=sys.stderr)

@@ -2,39 +2,62 @@
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
+from dfo_bench.cli._command import examples
 from dfo_bench.cli._options import StoreFrom
 from dfo_bench.cli._output import write
-from dfo_bench.errors import InputError, UnknownNameError
+from dfo_bench.errors import InputError
+from dfo_bench.report.figures import FORMATS, KINDS
+from dfo_bench.report.rules import STANDARD
 
 commands = typer.Typer()
 
+_LOOK_EVERY = 10
+"""Seconds between two looks at a store that is watched."""
+
+Kind = Literal["curve", "ecdf", "profile", "rank", "cd", "wins", "box", "table", "heatmap", "overhead"]
+Style = Literal["one-column", "two-column"]
+Against = Literal[
+    "evaluation",
+    "examples",
+    "tokens",
+    "bytes_up_z",
+    "bytes_up_prompt",
+    "bytes_down",
+    "task_seconds",
+    "total_seconds",
+]
 Counted = Annotated[
-    str | None,
+    Literal["last", "worst", "drop"] | None,
     typer.Option(
         "--counting",
-        help="Failed and unfinished runs count with their best so far (last), as the worst (worst), or not (drop). "
-        "[default: last]",
+        help="How failed and unfinished runs count: with their best so far (last), as the worst (worst), or not at all "
+        "(drop). [default: last]",
     ),
 ]
 
 
-@commands.command(epilog="Example: dfo-bench report --store results/demo --output demo.html")
+@commands.command(
+    epilog=examples(
+        "dfo-bench report --store results/demo --output demo.html", "dfo-bench report --store results/demo --watch"
+    )
+)
 def report(
     store: StoreFrom = Path("results"),
-    output: Annotated[Path | None, typer.Option("--output", help="The page. [default: STORE/report.html]")] = None,
+    output: Annotated[Path | None, typer.Option("--output", help="Page to write. [default: STORE/report.html]")] = None,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Write it anew every 10 s while a sweep is under way.")
+        bool,
+        typer.Option("--watch", help=f"Write the page again every {_LOOK_EVERY} s while a sweep is under way."),
     ] = False,
     counting: Counted = None,
 ) -> None:
     """Write one HTML page: curves, tables, costs.
 
-    It holds all it needs and opens without a network. Watched, it loads itself again in the browser, and what was
-    chosen on it stays.
+    The page needs no other file and no network. With --watch it loads itself again in the browser, and keeps what was
+    chosen on it.
     """
     from dfo_bench.report.rules import parse_rules
     from dfo_bench.store.store import Store
@@ -53,10 +76,6 @@ def report(
         write(path, _page(opened, rule, refresh=0))
         raise
     print(path)
-
-
-_LOOK_EVERY = 10
-"""Seconds between two looks at a store that is watched."""
 
 
 def _page(store: Any, counting: Any, refresh: int) -> str:
@@ -78,12 +97,18 @@ def _page(store: Any, counting: Any, refresh: int) -> str:
 
 
 @commands.command(
-    epilog="Examples: dfo-bench plot curve --store results/demo --output curve.pdf --style one-column; "
-    "dfo-bench plot curve --against tokens; dfo-bench plot wins --metric test_accuracy --margin 0.02; "
-    "dfo-bench plot table --store results/demo --output table.tex"
+    help="Draw a figure for a paper, legible in black and white.\n\n"
+    + "\b\n"
+    + "\n".join(f"{name:9} {kind.says}" for name, kind in KINDS.items()),
+    epilog=examples(
+        "dfo-bench plot curve --store results/demo --output curve.pdf --style one-column",
+        "dfo-bench plot curve --against tokens",
+        "dfo-bench plot wins --metric test_accuracy --margin 0.02",
+        "dfo-bench plot table --store results/demo --output table.tex",
+    ),
 )
 def plot(
-    kind: Annotated[str, typer.Argument(help="curve, ecdf, profile, rank, cd, wins, box, table, heatmap or overhead.")],
+    kind: Annotated[Kind, typer.Argument(help="Kind of figure, see above.")],
     store: StoreFrom = Path("results"),
     output: Annotated[
         Path | None,
@@ -91,9 +116,10 @@ def plot(
             "--output", help="FILE.png, .pdf or .svg; a table also .tex, .md or .csv. [default: STORE/KIND.png]"
         ),
     ] = None,
-    style: Annotated[str, typer.Option("--style", help="one-column or two-column.")] = "two-column",
+    style: Annotated[Style, typer.Option("--style", help="Width of the figure, in a paper.")] = "two-column",
     metric: Annotated[
-        str | None, typer.Option("--metric", help="What runs are compared by, e.g. test_accuracy. [default: loss]")
+        str | None,
+        typer.Option("--metric", help="Metric to compare runs by, e.g. test_accuracy. [default: loss]"),
     ] = None,
     budget: Annotated[
         int | None,
@@ -104,36 +130,26 @@ def plot(
     counting: Counted = None,
     margin: Annotated[
         float | None,
-        typer.Option("--margin", help="Scores tie within this share of the larger. [default: 0.01]"),
-    ] = None,
-    against: Annotated[
-        str | None,
         typer.Option(
-            "--against",
-            help="What a curve is drawn against: evaluation, examples, tokens, bytes_up_z, bytes_up_prompt, "
-            "bytes_down, task_seconds or total_seconds. [default: evaluation]",
+            "--margin", help=f"Share of the larger score within which two scores tie. [default: {STANDARD.margin:g}]"
         ),
     ] = None,
+    against: Annotated[
+        Against | None,
+        typer.Option("--against", help=f"Cost that a curve is drawn against. [default: {STANDARD.against}]"),
+    ] = None,
 ) -> None:
-    """Draw a figure for a paper, legible in black and white.
-
-    curve: the incumbent's loss over evaluations. ecdf: the share of targets hit over evaluations. profile: data and
-    performance profiles. rank: mean ranks over the budget. cd: Friedman's test and the critical difference. wins: how
-    often each method beats each other. box: single runs. table: means and what is not told from the best. heatmap:
-    scores normalised by random search. overhead: the optimizer's seconds beside the task's.
-    """
-    from dfo_bench.report.baselines import placed, pooled
-    from dfo_bench.report.figures import BY_TASK, FORMATS, KINDS, READS, save
+    """Draw a figure for a paper; the help is made of `KINDS`."""
+    from dfo_bench.report.baselines import drop_baselines, place_baselines
+    from dfo_bench.report.figures.canvas import save
     from dfo_bench.report.rules import parse_rules
     from dfo_bench.report.stats.standings import WRITERS, standings
     from dfo_bench.store.store import Store
 
-    if kind not in KINDS:
-        raise UnknownNameError("kind of plot", kind, KINDS)
     given = {"metric": metric, "budget": budget, "counting": counting, "margin": margin, "against": against}
     for name, value in given.items():
-        if value is not None and name not in READS[kind]:
-            takers = ", ".join(one for one in KINDS if name in READS[one])
+        if value is not None and name not in KINDS[kind].reads:
+            takers = ", ".join(one for one in KINDS if name in KINDS[one].reads)
             raise InputError(f"--{name} changes nothing in {kind}; it is for {takers}")
     rules = parse_rules(metric=metric, budget=budget, counting=counting, margin=margin, against=against)
     opened = Store(store)
@@ -142,11 +158,12 @@ def plot(
     formats = [*FORMATS, *(WRITERS if kind == "table" else ())]
     if suffix not in formats:
         raise InputError(f"cannot write {str(path)!r}; the name must end in {', '.join('.' + f for f in formats)}")
-    runs, curves = (placed if kind in BY_TASK else pooled)(opened.runs()), opened.curves(improvements=True)
+    select = place_baselines if KINDS[kind].by_task else drop_baselines
+    runs, curves = select(opened.runs()), opened.curves(improvements=True)
     if suffix in WRITERS:
         write(path, WRITERS[suffix](standings(runs, curves, rules), rules))
     else:
-        figure = KINDS[kind](runs, curves, rules=rules, style=style)
+        figure = KINDS[kind].draw(runs, curves, rules=rules, style=style)
         try:
             save(figure, path)
         except OSError as error:

@@ -17,7 +17,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from dfo_bench.core import Array
-from dfo_bench.exchange.suite import number_runs, writing
+from dfo_bench.errors import writing
+from dfo_bench.exchange.suite import ELSEWHERE, number_runs
 from dfo_bench.store.store import Store
 
 CEILING = 1e308
@@ -47,7 +48,7 @@ def export_coco(store: Store, out: Path) -> list[str]:
     if not runs["known"].all():
         tasks = ", ".join(sorted(runs.loc[~runs["known"], "task"].unique()))
         notes.append(f"differences are from the best loss of all exported runs, for want of an optimum, for: {tasks}")
-    with writing(out):
+    with writing(out, ELSEWHERE):
         for _, members in runs.groupby(["folder", "function"]):
             notes += _write_function(store, out, members)
     return notes
@@ -70,7 +71,10 @@ def _write_function(store: Store, out: Path, runs: pd.DataFrame) -> Iterator[str
     index = []
     for dim, members in runs.groupby("dim"):
         path = f"data_f{function}/bbobexp_f{function}_DIM{dim}"
-        with (folder / f"{path}.dat").open("w") as dat, (folder / f"{path}.tdat").open("w") as tdat:
+        with (
+            (folder / f"{path}.dat").open("w", encoding="utf-8") as dat,
+            (folder / f"{path}.tdat").open("w", encoding="utf-8") as tdat,
+        ):
             ended, began = [], []
             for run in members.to_dict("records"):
                 rows, improved = _make_rows(store.curves([run["key"]]), run["evaluations"], run["reference"])

@@ -16,7 +16,8 @@ import pyarrow as pa
 from pyarrow import csv
 
 from dfo_bench import __version__
-from dfo_bench.exchange.suite import number_runs, safe, writing
+from dfo_bench.errors import writing
+from dfo_bench.exchange.suite import ELSEWHERE, number_runs, safe
 from dfo_bench.runs.journal import plain_json
 from dfo_bench.store.store import Store
 
@@ -32,7 +33,7 @@ _NUMBERS_ALONE = csv.WriteOptions(include_header=False, delimiter=" ", quoting_s
 def export_iohprofiler(store: Store, out: Path) -> list[str]:
     """Write every evaluation of every run; an evaluation that failed is nan."""
     runs, notes = number_runs(store, out)
-    with writing(out):
+    with writing(out, ELSEWHERE):
         for _, members in runs.groupby(["folder", "function"]):
             _write_function(store, out, members)
     return notes

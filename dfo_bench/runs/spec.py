@@ -3,20 +3,15 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Any, get_args
 
 import numpy as np
 
 from dfo_bench.core import Rngs
 from dfo_bench.errors import InputError, UnknownNameError
 from dfo_bench.plugins.component import Component, component
-
-DIM, BUDGET, DEV_EVERY = 500, 8_000, 100
-"""The defaults of a run: Black-Box Tuning's."""
-
-Selection = Literal["incumbent", "current"]
-"""Which candidate dev scores: the best so far, or the last one evaluated, as the original Black-Box Tuning does."""
+from dfo_bench.runs.defaults import BUDGET, DEV_EVERY, SELECTION, Selection
 
 
 @dataclass(frozen=True)
@@ -34,7 +29,7 @@ class RunSpec:
     budget: int = BUDGET
     seed: int = 0
     dev_every: int = DEV_EVERY
-    selection: Selection = "incumbent"
+    selection: Selection = SELECTION
 
     def __post_init__(self) -> None:
         """Refuse what makes no run."""
@@ -60,14 +55,9 @@ class RunSpec:
         kinds = {name: component(plain[name]) for name in ("task", "optimizer", "projection")}
         return cls(**{**plain, **kinds})
 
-    def key(self, **contents: Mapping[str, str]) -> str:
-        """Return the 16-digit digest that names a resolved spec; `contents` are those of its task and projection.
-
-        The parameters that name files are replaced by the digest of what they hold.
-        """
-        named = {kind: getattr(self, kind).replace(**digests) for kind, digests in contents.items()}
-        plain = replace(self, **named).to_json()
-        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+    def key(self) -> str:
+        """Return the 16-digit digest that names a run; its components are as `Plugin.keyed` returns them."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def streams(seed: int) -> Rngs:

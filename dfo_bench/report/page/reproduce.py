@@ -41,7 +41,8 @@ def _command(runs: pd.DataFrame, settings: str, store: str) -> str:
 
 
 def _seeds(seeds: Sequence[int]) -> str:
-    if len(seeds) > 1 and list(seeds) == list(range(seeds[0], seeds[-1] + 1)):
+    """Write sorted seeds, each once: as a range where none between the first and the last is missing."""
+    if len(seeds) > 1 and seeds[-1] - seeds[0] == len(seeds) - 1:
         return f"-s {seeds[0]}-{seeds[-1]}"
     return " ".join(f"-s {seed}" for seed in seeds)
 
