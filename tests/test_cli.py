@@ -422,7 +422,7 @@ def test_the_help_of_a_command_names_the_values_and_the_defaults_that_there_are(
         ("sweep bb", ["bbt", "bbtv2"]),
         ("sweep --selection c", ["current"]),
         ("export co", ["coco"]),
-        ("import ", ["iohprofiler"]),
+        ("import ", ["iohprofiler", "coco"]),
         ("plot c", ["curve", "cd"]),
         ("plot curve --style t", ["two-column"]),
         ("validate par", ["parity"]),
