@@ -96,9 +96,9 @@ class Assembly:
             projection=self.plugins.projection.keyed(self.projection.contents),
         ).key()
 
-    def embed(self, index: int) -> Embedding:
-        """Draw the run's index-th embedding: the same for every optimizer of a seed."""
-        return self.projection.draw(self.task.space, self.dim, self.spec.seed, index)
+    def embed(self, number: int) -> Embedding:
+        """Draw embedding `number` of the run: the same for every optimizer of a seed."""
+        return self.projection.draw(self.task.space, self.dim, self.spec.seed, number)
 
     @property
     def dim(self) -> int:

@@ -10,6 +10,8 @@ from typing import Any
 from dfo_bench.core import Task
 from dfo_bench.errors import InputError, StoreError, UnknownNameError, cause, count
 from dfo_bench.plugins.component import Component, component
+from dfo_bench.plugins.files import refuse_namesakes
+from dfo_bench.plugins.registry import KINDS
 from dfo_bench.runs.assembly import Assembly, assemble
 from dfo_bench.runs.defaults import BUDGET, Selection
 from dfo_bench.runs.header import Header, PlannedRun
@@ -160,6 +162,8 @@ def _assemble_all(specs: Sequence[RunSpec]) -> Iterator[Assembly]:
     tasks: dict[Component, Task] = {}
     built: set[tuple[Component, int]] = set()
     assemblies: dict[tuple[Component, Component, Component], Assembly] = {}
+    for kind in KINDS:
+        refuse_namesakes(getattr(spec, kind) for spec in specs)
     for spec in specs:
         combination = spec.task, spec.projection, spec.optimizer
         if combination not in assemblies:
