@@ -148,6 +148,13 @@ def test_an_archive_is_read_and_nothing_of_it_stays(
     assert summary.imported["file"] == "NM.tgz/NM/data_f1/bbobexp_f1_DIM2_i1.dat"
 
 
+def test_an_algorithm_without_a_name_is_called_by_its_archive(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "NM.tgz", "w:gz") as tar:
+        tar.add(put(tmp_path / "data", info=OLD.replace("'NM'", "''")), arcname=".")
+    import_(tmp_path / "NM.tgz", tmp_path / "store")
+    assert set(Store(tmp_path / "store").runs()["optimizer"]) == {"NM.tgz"}
+
+
 def test_an_archive_that_cocopp_has_unpacked_is_imported_once(tmp_path: Path) -> None:
     packed(tmp_path / "NM.tar.gz", put(tmp_path / "_extracted_NM"))
     assert import_(tmp_path, tmp_path / "store") == ["imported: 2 runs"]
@@ -227,6 +234,7 @@ def test_a_broken_run_is_named_and_the_whole_ones_are_imported(
     [
         ({"info": "\0\0\0"}, "f1_i1.info: it is no index: no line says what its runs are of"),
         ({"info": INFO.replace("DIM = 2", "DIM = two")}, "it is no index: DIM is 'two'"),
+        ({"info": INFO.replace("DIM = 2", f"DIM = {'9' * 5000}")}, "it is no index: DIM is '9"),
         ({"info": INFO.replace("funcId = 1, ", "")}, "it is no index: a part has no funcId"),
         ({"info": INFO.replace("data_f1/", "../../data_f1/")}, r"it names '../../data_f1/.*', which lies outside"),
         ({"dat": "", "tdat": ""}, r"bbobexp_f1_DIM2_i1\.dat cannot be read: No such file"),

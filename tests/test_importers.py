@@ -322,6 +322,27 @@ def test_an_index_that_counts_no_evaluations_is_taken_at_its_rows(tmp_path: Path
     assert Store(tmp_path / "store").runs().set_index("seed")["evaluations"].to_dict() == {0: 30, 1: 1}
 
 
+def test_a_killed_job_whose_index_counts_no_evaluations_keeps_its_whole_runs(tmp_path: Path) -> None:
+    index = scenario(runs=[{"instance": 1, "evals": 0}] * 2)
+    notes = import_(put(tmp_path / "data", index, ROWS + "evaluations raw_y x0 x1\n1 5.5 0 0\n"), tmp_path / "store")
+    assert notes[0] == "imported: 2 runs"
+    assert "run 3: its index does not list it" in notes[1]
+
+
+def test_an_algorithm_without_a_name_is_called_by_its_folder(tmp_path: Path) -> None:
+    import_(put(tmp_path / "mine", INDEX | {"algorithm": {"name": ""}}), tmp_path / "store")
+    assert set(Store(tmp_path / "store").runs()["optimizer"]) == {"mine"}
+
+
+def test_folders_may_be_links_and_named_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = put(tmp_path / "data") / "data_f1_Sphere"
+    rows.rename(tmp_path / "elsewhere")
+    rows.symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert import_(Path("../data"), tmp_path / "store") == ["imported: 2 runs"]
+
+
 def test_a_run_that_was_reset_before_an_evaluation_takes_nobodys_rows(tmp_path: Path) -> None:
     first, second = INDEX["scenarios"][0]["runs"]
     index = scenario(runs=[first, {"instance": 1, "evals": 0}, second])

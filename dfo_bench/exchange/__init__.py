@@ -20,7 +20,7 @@ EXPORTS: Mapping[str, Callable[[Store, Path], list[str]]] = {
     "prompts": export_prompts,
     "peft": export_peft,
 }
-"""Each takes a store and where to write, and returns what a user should know about it."""
+"""An export takes a store and where to write, and returns what a user should know of it."""
 
 IMPORTS: Mapping[str, Callable[[Path, Path], list[str]]] = {"iohprofiler": import_iohprofiler, "coco": import_coco}
-"""Each takes what to read and the folder of the store, and returns what a user should know about it."""
+"""An import takes what to read and the folder of the store, and returns what a user should know of it."""

@@ -52,13 +52,13 @@ def read_blocks(path: Path, begins: Callable[[str], bool], columns: Columns) -> 
         yield run.block(cut=not line.endswith("\n"))
 
 
-def distinct(rows: Array) -> Array:
+def keep_last(rows: Array) -> Array:
     """Return the last row of every evaluation."""
     kept: Array = rows[np.diff(rows[:, 0], append=np.inf) > 0]
     return kept
 
 
-def changes(rows: Array) -> Array:
+def keep_changes(rows: Array) -> Array:
     """Return the first row, and those whose second column, a best so far, is not that of the row before."""
     kept = np.ones(len(rows), bool)
     kept[1:] = rows[1:, 1] != rows[:-1, 1]
@@ -108,5 +108,5 @@ class _Run:
         evaluation = rows[:, 0]
         if not (np.diff(evaluation, prepend=1) >= 0).all() or (evaluation % 1 != 0).any():
             return Block(self.header, empty, fault="its evaluations are not whole numbers from 1 that ascend")
-        rows = distinct(rows)
+        rows = keep_last(rows)
         return Block(self.header, rows, int(rows[-1, 0]) if len(rows) else 0, cut=cut)

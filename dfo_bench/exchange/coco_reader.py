@@ -1,7 +1,7 @@
 """Runs that COCO logged on suites of one objective: a folder, or archives of such folders as COCO gives them out.
 
-A task is a function of a suite, an optimizer an algorithm's `algId`, a seed an instance minus one. COCO logs
-improvements of f - f_opt alone: the losses are these, and the optimum is 0; f_opt stands in the run's summary.
+A task is a function of a suite, an optimizer is an algorithm by its `algId`, a seed is an instance minus one. COCO logs
+f - f_opt where it improves, and the imported losses are that: their optimum is 0, and the summary of a run holds f_opt.
 """
 
 import errno
@@ -21,9 +21,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from dfo_bench.errors import InputError
-from dfo_bench.exchange.blocks import Block, changes, distinct, read_blocks
+from dfo_bench.exchange.blocks import Block, keep_changes, keep_last, read_blocks
 from dfo_bench.exchange.info_files import Listed, read_info
-from dfo_bench.exchange.logs import Log, Root, collect, import_logs, printable
+from dfo_bench.exchange.logs import Log, Root, collect, import_logs, make_printable
 
 _ARCHIVES = (".tgz", ".tar.gz")
 _WANTED = (".info", ".dat", ".tdat")
@@ -39,7 +39,7 @@ def import_coco(folder: Path, store: Path) -> list[str]:
     logs: list[Log] = []
     faults: list[str] = []
     read = 0
-    with _roots(folder, faults) as roots:
+    with _find_roots(folder, faults) as roots:
         for root in roots:
             indices = sorted(
                 path for path in root.path.rglob("*.info") if not path.name.startswith((".", "IOHprofiler_"))
@@ -57,14 +57,14 @@ def import_coco(folder: Path, store: Path) -> list[str]:
 
 
 @contextmanager
-def _roots(folder: Path, faults: list[str]) -> Iterator[list[Root]]:
+def _find_roots(folder: Path, faults: list[str]) -> Iterator[list[Root]]:
     """Give the folder, and one of every archive in it; what is unpacked is deleted in the end."""
     archives = [folder] if folder.is_file() else sorted(filter(_is_packed, folder.rglob("*")))
-    roots = [Root(folder)] if folder.is_dir() else []
+    roots = [Root(Path(os.path.abspath(folder)))] if folder.is_dir() else []
     with TemporaryDirectory(prefix="dfo-bench-") as temporary:
         for number, archive in enumerate(archives):
             name = archive.name if archive == folder else str(archive.relative_to(folder))
-            root = Root(Path(temporary, str(number)), f"{name}/")
+            root = Root(Path(temporary, str(number)), name)
             try:
                 _unpack(archive, root.path)
                 roots.append(root)
@@ -96,7 +96,7 @@ def _unpack(archive: Path, to: Path) -> None:
 def _read(root: Root, index: Path) -> Iterator[Log]:
     """Yield the logs that an index lists."""
     for part in read_info(index):
-        suite = _suite(part)
+        suite = _name_suite(part)
         if "indicator" in part.header or "biobj" in suite:
             raise InputError(f"it is of {suite}, a suite of several objectives, and only one can be compared here")
         for written, entries in part.files.items():
@@ -104,12 +104,12 @@ def _read(root: Root, index: Path) -> Iterator[Log]:
             yield Log(
                 path=path,
                 name=root.name(path),
-                function=printable(f"{suite} f{part.function}"),
-                algorithm=printable(part.header.get("algId") or index.parent.name),
+                function=make_printable(f"{suite} f{part.function}"),
+                algorithm=make_printable(part.header.get("algId") or root.name_folder(index)),
                 dim=part.dim,
                 maximised=False,
                 entries=entries,
-                blocks=partial(_blocks, path),
+                blocks=partial(_read_rows, path),
                 source={
                     "suite": suite,
                     "algorithm_info": part.comment,
@@ -119,7 +119,7 @@ def _read(root: Root, index: Path) -> Iterator[Log]:
             )
 
 
-def _suite(part: Listed) -> str:
+def _name_suite(part: Listed) -> str:
     """Return the name of the suite; the first files do not say it, and number the noisy functions from 101."""
     if "indicator" in part.header:
         return part.header.get("suite", "bbob-biobj")
@@ -127,12 +127,12 @@ def _suite(part: Listed) -> str:
     return part.header.get("suite") or ("bbob-noisy" if noisy else "bbob")
 
 
-def _blocks(path: Path) -> Iterator[Block]:
-    """Yield (n, 4) a run: evaluation, best difference so far, nan, nan; from both files, at targets and at times."""
+def _read_rows(path: Path) -> Iterator[Block]:
+    """Yield per run (n, 4): evaluation, best difference so far, nan, nan; from both files, at targets and at times."""
     paths = [other for suffix in (".dat", ".tdat") if (other := path.with_suffix(suffix)).is_file()]
     if not paths:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-    for both in zip_longest(*(read_blocks(other, _begins, _columns) for other in paths)):
+    for both in zip_longest(*(read_blocks(other, _is_header, _find_columns) for other in paths)):
         blocks = [block for block in both if block]
         yield next((block for block in blocks if block.fault), None) or _merge(blocks)
 
@@ -144,18 +144,18 @@ def _merge(blocks: list[Block]) -> Block:
     optimum = _OPTIMUM.search(header)
     return Block(
         header,
-        changes(distinct(rows[np.argsort(rows[:, 0], kind="stable")])),
+        keep_changes(keep_last(rows[np.argsort(rows[:, 0], kind="stable")])),
         end=max(block.end for block in blocks),
         cut=any(block.cut for block in blocks),
         source={"f_opt": float(optimum[1]) if optimum else None},
     )
 
 
-def _begins(line: str) -> bool:
+def _is_header(line: str) -> bool:
     return line.startswith("%") and "evaluation" in line
 
 
-def _columns(header: str) -> tuple[list[int], range]:
+def _find_columns(header: str) -> tuple[list[int], range]:
     names = [name.strip() for name in header.lstrip("%").split("|")]
     best = [at for at, name in enumerate(names) if name.startswith(_BEST)]
     if not best:

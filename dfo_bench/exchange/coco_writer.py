@@ -1,8 +1,8 @@
-"""COCO: the format bbob-new2, a folder an algorithm, in it an index file a function, and its evaluations.
+"""COCO: the format bbob-new2, one folder per algorithm with one index file per function, and their evaluations.
 
-Read by cocopp. It is made for the suites of COCO: function ids, dimensions and instances (15, 1 to 15, are expected)
-are all that it knows of a problem, so a task takes the suite's name that suits its dimension, and the comment of the
-index says what it is. `cocopp.main` takes functions 1 to 24 of dimension 2, 3, 5, 10, 20, 40 (bbob) and 80, 160, 320,
+cocopp reads it. It is made for the suites of COCO: function ids, dimensions and instances (15, 1 to 15, are expected)
+are all that it knows of a problem, so a task goes by the name of a suite of its dimension, and the comment of the index
+says what it is. `cocopp.main` takes functions 1 to 24 of dimension 2, 3, 5, 10, 20, 40 (bbob) and 80, 160, 320,
 640 (bbob-largescale); `cocopp.load` takes any.
 
 The third column is the best loss so far minus a reference: the task's optimum, or, where none is known, the best loss
@@ -18,14 +18,14 @@ import pandas as pd
 
 from dfo_bench.core import Array
 from dfo_bench.errors import writing
-from dfo_bench.exchange.suite import ELSEWHERE, numbered
+from dfo_bench.exchange.suite import ELSEWHERE, number_runs
 from dfo_bench.store.store import Store
 
 CEILING = 1e308
-"""The largest difference written: cocopp takes powers of ten, and this is the last. No success is written as it."""
+"""The largest difference written, also before the first success: cocopp rounds up to powers of ten, not to inf."""
 
 _FLOOR = 1.0001e-8
-"""The largest difference that cocopp, which looks for 1e-8, takes for reached; it adds 1e-12."""
+"""Up to this difference cocopp, whose last target is 1e-8, takes a run for solved before it began."""
 
 Marks = npt.NDArray[np.bool_]
 
@@ -43,8 +43,8 @@ _ROW = "%d 0 %+.16e %+.16e %+.16e\n"
 
 def export_coco(store: Store, out: Path) -> list[str]:
     """Write every evaluation of every run (.tdat) and the improvements among them (.dat)."""
-    runs, notes = numbered(store, out)
-    runs = runs.assign(**_references(runs))
+    runs, notes = number_runs(store, out)
+    runs = runs.assign(**_find_references(runs))
     if not runs["known"].all():
         tasks = ", ".join(sorted(runs.loc[~runs["known"], "task"].unique()))
         notes.append(f"differences are from the best loss of all exported runs, for want of an optimum, for: {tasks}")
@@ -54,7 +54,7 @@ def export_coco(store: Store, out: Path) -> list[str]:
     return notes
 
 
-def _references(runs: pd.DataFrame) -> dict[str, pd.Series]:
+def _find_references(runs: pd.DataFrame) -> dict[str, pd.Series]:
     """Return the reference of each run, and whether it is an optimum."""
     best = runs["best_loss"].astype(float).where(lambda loss: np.isfinite(loss))
     tasks = runs["task"]
@@ -77,13 +77,13 @@ def _write_function(store: Store, out: Path, runs: pd.DataFrame) -> Iterator[str
         ):
             ended, began = [], []
             for run in members.to_dict("records"):
-                rows, improved = _rows(store.curves([run["key"]]), run["evaluations"], run["reference"])
+                rows, improved = _make_rows(store.curves([run["key"]]), run["evaluations"], run["reference"])
                 for file, written in ((dat, rows[improved]), (tdat, rows)):
                     file.write(_HEADER % run["reference"])
                     file.writelines(_ROW % tuple(row) for row in written)
                 began.append(rows[0, 1])
                 ended.append(rows[-1])
-        index += [*_described(first, int(str(dim))), ", ".join([f"{path}.dat", *_listed(members, ended)])]
+        index += [*_describe(first, int(str(dim))), ", ".join([f"{path}.dat", *_list_runs(members, ended)])]
         what = f"{first['algorithm']} on {first['task']}, d={dim}"
         if max(began) <= _FLOOR and (max(began) < 0 or min(end[1] for end in ended) < max(began)):
             yield f"cocopp may end with an AssertionError at {what}: no run begins more than 1e-8 above the reference"
@@ -92,13 +92,13 @@ def _write_function(store: Store, out: Path, runs: pd.DataFrame) -> Iterator[str
     (folder / f"bbobexp_f{function}.info").write_text("\n".join(index) + "\n", encoding="utf-8")
 
 
-def _listed(runs: pd.DataFrame, ended: list[Array]) -> Iterator[str]:
+def _list_runs(runs: pd.DataFrame, ended: list[Array]) -> Iterator[str]:
     """Yield instance, evaluations and last difference of every run."""
     for instance, end in zip(runs["instance"], ended, strict=True):
         yield f"{instance}:{end[0]:.0f}|{end[1]:.16e}"
 
 
-def _rows(curve: pd.DataFrame, spent: int, reference: float) -> tuple[Array, Marks]:
+def _make_rows(curve: pd.DataFrame, spent: int, reference: float) -> tuple[Array, Marks]:
     """Return the rows (n, 4) of .tdat, g evaluations left out, and which of them (n,) are those of .dat."""
     evaluation, loss, best = (curve[name].to_numpy(dtype=float) for name in ("evaluation", "loss", "best"))
     # Of an imported run only improvements may be known; readers ask for the first evaluation, and take the last row for
@@ -115,7 +115,7 @@ def _rows(curve: pd.DataFrame, spent: int, reference: float) -> tuple[Array, Mar
     return np.column_stack([evaluation, difference, loss, np.where(best < np.inf, best, CEILING)]), improved
 
 
-def _described(run: pd.Series, dim: int) -> Iterator[str]:
+def _describe(run: pd.Series, dim: int) -> Iterator[str]:
     """Yield the first two lines of an entry of the index."""
     suite = "bbob-largescale" if dim in _LARGE_SCALE else "bbob"
     # A further field, `settings`, would make iohinspector pass the file over.

@@ -13,7 +13,7 @@ from dfo_bench.exchange.logs import Entry
 
 # A quoted value ends at the quote before the next key: names may hold commas, and quotes.
 _PAIR = re.compile(r"""(\w+)\s*=\s*(?:"(.*?)"|'(.*?)'|([^,]*?))\s*(?=,\s*\w+\s*=|,?\s*$)""")
-_RUN = re.compile(r"(\d+)\s*(?::\s*(\d+)\|)?")
+_RUN = re.compile(r"(\d{1,18})\s*(?::\s*(\d{1,18})\|)?")
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Listed:
     def dim(self) -> int:
         """The dimension."""
         value = self._value("DIM")
-        if not value.isdecimal() or value == "0":
+        if not re.fullmatch(r"[1-9][0-9]{0,17}", value):
             raise InputError(f"it is no index: DIM is {value!r}")
         return int(value)
 
@@ -54,7 +54,7 @@ def read_info(path: Path) -> list[Listed]:
     for line in filter(None, map(str.strip, text.splitlines())):
         if line.startswith("%") and parts:
             parts[-1].comment = line.lstrip("% ")
-        elif pairs := dict(_pairs(line)):
+        elif pairs := dict(_find_pairs(line)):
             parts.append(Listed(pairs))
         elif parts:
             _list_runs(parts[-1].files, line)
@@ -63,7 +63,7 @@ def read_info(path: Path) -> list[Listed]:
     return parts
 
 
-def _pairs(line: str) -> list[tuple[str, str]]:
+def _find_pairs(line: str) -> list[tuple[str, str]]:
     return [(name, "".join(values)) for name, *values in _PAIR.findall(line)]
 
 

@@ -1,10 +1,11 @@
 """Runs that a logger of IOHprofiler wrote, or `dfo-bench export iohprofiler`.
 
-A task is a function's name, an optimizer an algorithm's. Indices are JSON files or, before 2022, `.info` files; both
-name files of the same kind, whose columns were renamed in between.
+A task has the name of a function, an optimizer that of an algorithm. Indices are JSON files or, before 2022, `.info`
+files; both name files of the same kind, whose columns were renamed in between.
 """
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,13 +17,13 @@ import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
 from dfo_bench.errors import InputError
-from dfo_bench.exchange.blocks import Block, changes, read_blocks
+from dfo_bench.exchange.blocks import Block, keep_changes, read_blocks
 from dfo_bench.exchange.info_files import read_info
-from dfo_bench.exchange.logs import Entry, Log, Root, collect, import_logs, printable
+from dfo_bench.exchange.logs import Entry, Log, Root, collect, import_logs, make_printable
 from dfo_bench.store.frames import IMPORTED
 
 _LOSSES = ("raw_y", "current f(x)", "best-so-far f(x)")
-"""The first that a file has is read; the last is all that some have."""
+"""The first of these columns that a file has is read; some files have the last alone."""
 
 _TIMES = ("task_seconds", "optimizer_seconds")
 """Columns that `dfo-bench export` writes and others need not."""
@@ -47,7 +48,7 @@ class _Run(BaseModel):
     seed: Any = None
 
     def entry(self) -> Entry:
-        """Return what the run comes to; loggers that were never told of an evaluation count none."""
+        """Return what the index says of the run; a logger that a program called by itself counts no evaluations."""
         best = self.best or _Best(evals=0)
         known = None if best.y is None else (best.evals, best.y)
         return Entry(self.instance, max(self.evals, best.evals), self.seed, known)
@@ -77,14 +78,14 @@ class _Index(BaseModel):
 
 def import_iohprofiler(folder: Path, store: Path) -> list[str]:
     """Write every whole run below `folder` into a store; raise InputError where there is none."""
-    indices = sorted(path for path in folder.rglob("IOHprofiler_*") if path.suffix in _READ)
-    rows = {path.resolve() for path in folder.rglob("IOHprofiler_*.dat")}
+    root = Root(Path(os.path.abspath(folder)))
+    indices = sorted(path for path in root.path.rglob("IOHprofiler_*") if path.suffix in _READ)
+    rows = set(root.path.rglob("IOHprofiler_*.dat"))
     if not indices and not rows:
         coco = "; for files of COCO: dfo-bench import coco" if any(folder.rglob("*.info")) else ""
         raise InputError(
             f"{folder} has no IOHprofiler_*.json or .info; name the folder that a logger of IOHprofiler wrote{coco}"
         )
-    root = Root(folder)
     logs, faults = collect(root, indices, lambda root, index: _READ[index.suffix](root, index))
     faults += [f"{root.name(path)}: no index lists it" for path in sorted(rows - {log.path for log in logs})]
     return import_logs(logs, faults, folder, store)
@@ -103,12 +104,12 @@ def _read_json(root: Root, index: Path) -> Iterator[Log]:
         yield Log(
             path=path,
             name=root.name(path),
-            function=printable(found.function_name),
-            algorithm=_algorithm(found.algorithm.name, index),
+            function=make_printable(found.function_name),
+            algorithm=_name_algorithm(found.algorithm.name, root, index),
             dim=scenario.dimension,
             maximised=found.maximization,
             entries=[run.entry() for run in scenario.runs],
-            blocks=partial(_blocks, path),
+            blocks=partial(_read_rows, path),
             source={"suite": found.suite, "algorithm_info": found.algorithm.info, "version": found.version},
         )
 
@@ -122,12 +123,12 @@ def _read_info(root: Root, index: Path) -> Iterator[Log]:
             yield Log(
                 path=path,
                 name=root.name(path),
-                function=printable(said.get("funcName") or f"f{part.function}"),
-                algorithm=_algorithm(said.get("algId", ""), index),
+                function=make_printable(said.get("funcName") or f"f{part.function}"),
+                algorithm=_name_algorithm(said.get("algId", ""), root, index),
                 dim=part.dim,
                 maximised=direction == "T" if direction else _rises(path),
                 entries=entries,
-                blocks=partial(_blocks, path),
+                blocks=partial(_read_rows, path),
                 source={"suite": said.get("suite", ""), "algorithm_info": said.get("algInfo", ""), "version": ""},
             )
 
@@ -135,37 +136,37 @@ def _read_info(root: Root, index: Path) -> Iterator[Log]:
 _READ: dict[str, Callable[[Root, Path], Iterator[Log]]] = {".json": _read_json, ".info": _read_info}
 
 
-def _algorithm(name: str, index: Path) -> str:
+def _name_algorithm(name: str, root: Root, index: Path) -> str:
     """Return the name of an algorithm, that of its folder where it has none."""
-    return printable(name).removesuffix(f" · {IMPORTED}") or printable(index.parent.name)
+    return make_printable(name).removesuffix(f" · {IMPORTED}") or make_printable(root.name_folder(index))
 
 
-def _blocks(path: Path) -> Iterator[Block]:
-    """Yield (n, 4) a run: evaluation, loss, seconds of the task and of the optimizer, nan where they are not given."""
-    for block in read_blocks(_there(path), _begins, _columns):
-        names = _names(block.header)
+def _read_rows(path: Path) -> Iterator[Block]:
+    """Yield per run (n, 4): evaluation, loss, seconds of the task and of the optimizer; nan where not given."""
+    for block in read_blocks(_find_file(path), _is_header, _find_columns):
+        names = _split_names(block.header)
         repeats = not block.fault and not set(_LOSSES[:-1]) & set(names)
-        yield replace(block, rows=changes(block.rows)) if repeats else block
+        yield replace(block, rows=keep_changes(block.rows)) if repeats else block
 
 
-def _there(path: Path) -> Path:
+def _find_file(path: Path) -> Path:
     return next((other for suffix in _SUFFIXES if (other := path.with_suffix(suffix)).is_file()), path)
 
 
-def _begins(line: str) -> bool:
+def _is_header(line: str) -> bool:
     return line.startswith(("evaluations", '"function evaluation"'))
 
 
-def _names(header: str) -> list[str]:
+def _split_names(header: str) -> list[str]:
     return [quoted or word for quoted, word in re.findall(r'"([^"]*)"|(\S+)', header)]
 
 
-def _width(names: list[str]) -> range:
+def _count(names: list[str]) -> range:
     return range(len(names), len(names) + 1)
 
 
-def _columns(header: str) -> tuple[list[int], range]:
-    names = _names(header)
+def _find_columns(header: str) -> tuple[list[int], range]:
+    names = _split_names(header)
     if not names:
         raise InputError("no line names its columns")
     if _SECOND_OBJECTIVE in names:
@@ -173,17 +174,18 @@ def _columns(header: str) -> tuple[list[int], range]:
     loss = next((name for name in _LOSSES if name in names), None)
     if not loss:
         raise InputError(f"it has no column {_LOSSES[0]}")
-    return [0, *(names.index(name) if name in names else -1 for name in (loss, *_TIMES))], _width(names)
+    return [0, *(names.index(name) if name in names else -1 for name in (loss, *_TIMES))], _count(names)
 
 
 def _rises(path: Path) -> bool:
     """Say whether the best so far grows: the first indices do not say what is optimised."""
     try:
-        return any((np.diff(block.rows[:, 1]) > 0).any() for block in read_blocks(_there(path), _begins, _best))
+        blocks = read_blocks(_find_file(path), _is_header, _find_best)
+        return any((np.diff(block.rows[:, 1]) > 0).any() for block in blocks)
     except OSError:
         return False
 
 
-def _best(header: str) -> tuple[list[int], range]:
-    names = _names(header)
-    return [0, names.index(_LOSSES[-1]) if _LOSSES[-1] in names else -1], _width(names)
+def _find_best(header: str) -> tuple[list[int], range]:
+    names = _split_names(header)
+    return [0, names.index(_LOSSES[-1]) if _LOSSES[-1] in names else -1], _count(names)

@@ -1,4 +1,4 @@
-"""IOHprofiler: a folder an algorithm, in it a JSON file a function and a file of evaluations a dimension.
+"""IOHprofiler: one folder per algorithm, with a JSON file per function and a file of evaluations per dimension.
 
 Written by the loggers of IOHexperimenter (de Nobel et al., 2021, arXiv:2111.04077) for IOHanalyzer and iohinspector.
 The readers are stricter than they say: a run that does not begin with evaluation 1 is passed over in silence, so is all
@@ -17,7 +17,7 @@ from pyarrow import csv
 
 from dfo_bench import __version__
 from dfo_bench.errors import writing
-from dfo_bench.exchange.suite import ELSEWHERE, numbered, safe
+from dfo_bench.exchange.suite import ELSEWHERE, number_runs, safe
 from dfo_bench.runs.journal import plain_json
 from dfo_bench.store.store import Store
 
@@ -32,7 +32,7 @@ _NUMBERS_ALONE = csv.WriteOptions(include_header=False, delimiter=" ", quoting_s
 
 def export_iohprofiler(store: Store, out: Path) -> list[str]:
     """Write every evaluation of every run; an evaluation that failed is nan."""
-    runs, notes = numbered(store, out)
+    runs, notes = number_runs(store, out)
     with writing(out, ELSEWHERE):
         for _, members in runs.groupby(["folder", "function"]):
             _write_function(store, out, members)
@@ -64,9 +64,9 @@ def _write_function(store: Store, out: Path, runs: pd.DataFrame) -> None:
 
 
 def _write_runs(file: IO[bytes], store: Store, runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Write a block a run, and yield its entry."""
+    """Write the block of every run, and yield its entry in the index."""
     for run in runs.to_dict("records"):
-        curve = _from_the_first(store.curves([run["key"]]))
+        curve = _begin_with_the_first(store.curves([run["key"]]))
         loss = curve["loss"].to_numpy(dtype=float)
         columns = {
             "evaluations": curve["evaluation"],
@@ -82,19 +82,19 @@ def _write_runs(file: IO[bytes], store: Store, runs: pd.DataFrame) -> Iterator[d
         yield {
             "instance": run["instance"],
             "evals": max(int(run["evaluations"]), int(curve["evaluation"].iloc[-1])),
-            "best": _best(curve),
+            "best": _find_best(curve),
             "seed": run["seed"],
         }
 
 
-def _from_the_first(curve: pd.DataFrame) -> pd.DataFrame:
-    """Return a curve that begins with evaluation 1, without a loss where an imported run has none of it."""
+def _begin_with_the_first(curve: pd.DataFrame) -> pd.DataFrame:
+    """Return a curve that begins with evaluation 1, as a failure where that of an imported run was not logged."""
     if curve["evaluation"].iloc[0] == 1:
         return curve
     return pd.concat([curve.iloc[:1].assign(evaluation=1, loss=np.nan, best=np.inf), curve], ignore_index=True)
 
 
-def _best(curve: pd.DataFrame) -> dict[str, Any]:
+def _find_best(curve: pd.DataFrame) -> dict[str, Any]:
     """Return the best evaluation; y is null where none succeeded, and the store keeps no points."""
     best = curve["best"].to_numpy(dtype=float)
     at = int(np.argmin(best))

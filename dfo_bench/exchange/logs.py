@@ -1,10 +1,12 @@
-"""The logs of other programs: what an index lists is paired with the rows of its files, and every whole run is taken.
+"""The logs of other programs: the runs that an index lists are paired with the rows of its files, and imported.
 
-Of one function, algorithm and dimension runs share a budget, that of the longest. Their seeds are those that the index
-gives, else the instances minus one, else their order, whichever first tells them apart. A run that was cut off, or
-that cannot be read, is left out and named.
+The runs of one function, algorithm and dimension share a budget, that of the longest. Their seeds are those that the
+index gives, else the instances minus one, else their order, whichever first tells them apart. A run that was cut off,
+or that cannot be read, is left out and named.
 """
 
+import math
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -53,7 +55,7 @@ class Log:
     """Losses are minimised here, so those of the file are negated, and the name of the task says so."""
     entries: list[Entry]
     blocks: Callable[[], Iterator[Block]]
-    """Reads the file: (n, 4) a run, its evaluations, losses, and the seconds of the task and of the optimizer."""
+    """Reads the file: per run (n, 4), its evaluations, losses, and the seconds of the task and of the optimizer."""
     source: dict[str, Any]
     """What the summaries of its runs should say of where they come from, as plain JSON."""
     optimum: float | None = None
@@ -74,17 +76,23 @@ class Root:
     """A folder that is read, and how messages and summaries name the files in it."""
 
     path: Path
-    prefix: str = ""
+    """Absolute."""
+    archive: str = ""
+    """The archive that was unpacked here, empty where it is a user's folder."""
 
     def name(self, path: Path) -> str:
         """Name a file."""
-        return f"{self.prefix}{path.resolve().relative_to(self.path.resolve())}"
+        return str(Path(self.archive, path.relative_to(self.path)))
+
+    def name_folder(self, index: Path) -> str:
+        """Name the folder of an index: algorithms without a name of their own are called by it."""
+        return self.archive if self.archive and index.parent == self.path else index.parent.name
 
     def locate(self, index: Path, written: str) -> Path:
         """Return the file that an index names; raise InputError where that leads out of the folder."""
-        # Some indices were written on Windows.
-        path = (index.parent / written.replace("\\", "/")).resolve()
-        if not path.is_relative_to(self.path.resolve()):
+        # Some indices were written on Windows. Links are followed: they are the user's own, none is unpacked.
+        path = Path(os.path.abspath(index.parent / written.replace("\\", "/")))
+        if not path.is_relative_to(self.path):
             raise InputError(f"it names {written!r}, which lies outside of the folder")
         return path
 
@@ -123,7 +131,7 @@ def import_logs(logs: list[Log], faults: list[str], folder: Path, store: Path) -
 
     `faults` are those that were found already. Raise InputError, before anything is written, where no run is whole.
     """
-    # Files are read twice rather than kept in memory: the longest run of all gives the budget.
+    # Files are read twice rather than kept in memory: the budget is known after the last.
     surveyed = [_survey(log, faults) for log in logs]
     if not any(surveyed):
         more = [f"{len(faults) - 3} more"] if len(faults) > 3 else []
@@ -134,7 +142,7 @@ def import_logs(logs: list[Log], faults: list[str], folder: Path, store: Path) -
     for log, whole in zip(logs, surveyed, strict=True):
         listed.setdefault(log.group, []).extend(log.entries)
         budgets[log.group] = max([budgets.get(log.group, 0), *(run.end for run in whole.values())])
-    seeds = {group: iter(_seeds(entries)) for group, entries in listed.items()}
+    seeds = {group: iter(_choose_seeds(entries)) for group, entries in listed.items()}
     opened = Store.create(store)
     new = []
     for log, whole in zip(logs, surveyed, strict=True):
@@ -142,7 +150,7 @@ def import_logs(logs: list[Log], faults: list[str], folder: Path, store: Path) -
         for number, block in enumerate(log.blocks() if whole else ()):
             if number in whole:
                 run = whole[number]
-                new.append(_imported(log, block, run, own[run.number - 1], budgets[log.group]).write(opened.path))
+                new.append(_build_run(log, block, run, own[run.number - 1], budgets[log.group]).write(opened.path))
     known = len(new) - sum(new)
     negated = sorted({log.function for log in logs if log.maximised})
     return [
@@ -162,9 +170,10 @@ def _survey(log: Log, faults: list[str]) -> dict[int, _Whole]:
         faults.append(f"{log.name} cannot be read: {error.strerror}")
         return {}
     runs = list(enumerate(log.entries, 1))
+    # A run without evaluations leaves a line of words, or an entry, or both.
     if len(blocks) != len(runs):
-        # A run without evaluations leaves a line of words, or an entry, or both.
         blocks = [block for block in blocks if block[1] or block[2]]
+    if len(blocks) < len(runs):
         runs = [(number, entry) for number, entry in runs if entry.evaluations or not entry.finished]
     whole = {}
     unlisted = len(log.entries)
@@ -175,14 +184,14 @@ def _survey(log: Log, faults: list[str]) -> dict[int, _Whole]:
             continue
         number, entry = run
         at, end, fault, cut = block or (0, 0, "", False)
-        if fault := fault or _missing(entry, end, cut):
+        if fault := fault or _name_fault(entry, end, cut):
             faults.append(f"{log.name}, run {number}: {fault}")
         else:
             whole[at] = _Whole(number, entry, max(end, entry.evaluations))
     return whole
 
 
-def _missing(entry: Entry, end: int, cut: bool) -> str:
+def _name_fault(entry: Entry, end: int, cut: bool) -> str:
     """Say what a run lacks to be whole."""
     if not entry.finished:
         return "it was not finished"
@@ -193,8 +202,8 @@ def _missing(entry: Entry, end: int, cut: bool) -> str:
     return "" if max(end, entry.evaluations) <= _MOST else f"it has more than {_MOST} evaluations"
 
 
-def _imported(log: Log, block: Block, run: _Whole, seed: int, budget: int) -> ImportedRun:
-    rows = _refined(block.rows, run.entry.best)
+def _build_run(log: Log, block: Block, run: _Whole, seed: int, budget: int) -> ImportedRun:
+    rows = _refine(block.rows, run.entry.best)
     source = {"file": log.name, "run": run.number, "instance": run.entry.instance, "negated": log.maximised}
     return ImportedRun(
         function=log.task,
@@ -211,17 +220,18 @@ def _imported(log: Log, block: Block, run: _Whole, seed: int, budget: int) -> Im
     )
 
 
-def _refined(rows: Array, best: tuple[int, float] | None) -> Array:
-    """Return the rows with the loss of the best evaluation to all digits."""
+def _refine(rows: Array, best: tuple[int, float] | None) -> Array:
+    """Give the row of the best evaluation all digits of its loss, and return the rows."""
     if best:
-        rows = rows.copy()
-        at = (rows[:, 0] == best[0]) & (np.abs(rows[:, 1] - best[1]) <= _ROUNDING)
-        rows[at, 1] = best[1]
+        evaluation, loss = best
+        for at in np.flatnonzero(rows[:, 0] == evaluation):
+            if math.isclose(rows[at, 1], loss, rel_tol=0, abs_tol=_ROUNDING):
+                rows[at, 1] = loss
     return rows
 
 
-def _seeds(runs: list[Entry]) -> list[int]:
-    """Return a seed a run, all different."""
+def _choose_seeds(runs: list[Entry]) -> list[int]:
+    """Return one seed per run, all different."""
     given = [run.seed if isinstance(run.seed, int) else -1 for run in runs]
     for seeds in (given, [run.instance - 1 for run in runs]):
         if len(set(seeds)) == len(seeds) and all(0 <= seed < 2**63 for seed in seeds):
@@ -229,6 +239,6 @@ def _seeds(runs: list[Entry]) -> list[int]:
     return list(range(len(runs)))
 
 
-def printable(name: str) -> str:
+def make_printable(name: str) -> str:
     """Return a name without what would steer a terminal."""
     return "".join(c if c.isprintable() else "?" for c in name)

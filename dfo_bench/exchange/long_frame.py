@@ -1,4 +1,4 @@
-"""Long frames: one row an evaluation, the run's names repeated in each, as one CSV or Parquet file.
+"""Long frames: one row per evaluation, the run's names repeated in each, as one CSV or Parquet file.
 
 The columns are those of SCHEMA: what names a run in `store.runs()`, then those of `store.curves()`; a run is a `key`.
 Rows of a run stand together, in order of evaluation; the loss of one that failed is empty. Of an imported run there
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from dfo_bench.errors import writing
-from dfo_bench.exchange.suite import ELSEWHERE, chosen
+from dfo_bench.exchange.suite import ELSEWHERE, choose_runs
 from dfo_bench.store.columns import GROUP
 from dfo_bench.store.store import Store
 
@@ -35,7 +35,7 @@ SCHEMA = pa.schema(
 
 def export_csv(store: Store, out: Path) -> list[str]:
     """Write a CSV file, floats in the fewest digits that read back as the same number."""
-    tables, notes = _tables(store)
+    tables, notes = _read_tables(store)
     with writing(out, ELSEWHERE):
         out.parent.mkdir(parents=True, exist_ok=True)
         with csv.CSVWriter(out, SCHEMA) as writer:
@@ -45,8 +45,8 @@ def export_csv(store: Store, out: Path) -> list[str]:
 
 
 def export_parquet(store: Store, out: Path) -> list[str]:
-    """Write a Parquet file, a row group a run."""
-    tables, notes = _tables(store)
+    """Write a Parquet file, one row group per run."""
+    tables, notes = _read_tables(store)
     with writing(out, ELSEWHERE):
         out.parent.mkdir(parents=True, exist_ok=True)
         with pq.ParquetWriter(out, SCHEMA, compression="zstd") as writer:
@@ -55,9 +55,9 @@ def export_parquet(store: Store, out: Path) -> list[str]:
     return notes
 
 
-def _tables(store: Store) -> tuple[Iterator[pa.Table], list[str]]:
-    """Return a table a run, each read when it is asked for."""
-    runs, notes = chosen(store)
+def _read_tables(store: Store) -> tuple[Iterator[pa.Table], list[str]]:
+    """Return one table per run, each read when it is asked for, and notes, as `choose_runs` does."""
+    runs, notes = choose_runs(store)
 
     def tables() -> Iterator[pa.Table]:
         for run in runs.to_dict("records"):

