@@ -29,6 +29,6 @@ def summarize(seconds: list[float], unit: float = 1.0) -> str:
 
 def machine() -> str:
     """Name the processor."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return f"{len(models)} x {models[0]}, Python {platform.python_version()}"

@@ -13,8 +13,9 @@ import optuna
 from _timing import in_turn, machine, summarize
 
 from dfo_bench.core import Anchor, Array, Space
-from dfo_bench.plugins import parameters, registry
 from dfo_bench.plugins.component import Component
+from dfo_bench.plugins.plugin import resolve
+from dfo_bench.plugins.registry import OPTIMIZERS
 from dfo_bench.threads import single_threaded
 
 DIM, BOX = 20, 5.0
@@ -30,7 +31,7 @@ def loss(x: Array) -> float:
 
 def ours(component: Component, evaluations: int) -> Callable[[], None]:
     """Ask and tell through dfo-bench."""
-    resolved, cls = parameters.resolve("optimizer", component), registry.load("optimizer", component.name)
+    resolved, cls = resolve(OPTIMIZERS, component), OPTIMIZERS.load(component.name)
     space = Space(DIM, None, None, Anchor.origin(DIM), 1.0)
 
     def run() -> None:

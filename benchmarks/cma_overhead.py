@@ -8,8 +8,9 @@ import numpy as np
 from _timing import in_turn, machine, summarize
 
 from dfo_bench.core import Anchor, Space
-from dfo_bench.plugins import parameters, registry
 from dfo_bench.plugins.component import parse
+from dfo_bench.plugins.plugin import resolve
+from dfo_bench.plugins.registry import OPTIMIZERS
 from dfo_bench.threads import single_threaded
 
 DIM, POPULATION, EVALUATIONS = 500, 20, 2_000
@@ -17,8 +18,8 @@ DIM, POPULATION, EVALUATIONS = 500, 20, 2_000
 
 def ours() -> None:
     space = Space(DIM, None, None, Anchor.origin(DIM), 1.0)
-    component = parameters.resolve("optimizer", parse("cma"))
-    optimizer = registry.construct("optimizer", component, space, budget=EVALUATIONS, rng=np.random.default_rng(0))
+    plugin = resolve(OPTIMIZERS, parse("cma"))
+    optimizer = plugin.construct(space, budget=EVALUATIONS, rng=np.random.default_rng(0))
     for _ in range(EVALUATIONS // POPULATION):
         x = optimizer.ask()
         optimizer.tell(x, (x**2).sum(axis=1))

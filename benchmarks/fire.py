@@ -133,7 +133,9 @@ def _burn(work: Callable[[Path], None], path: Path, moment: int | None, pipe: An
     os.write = guarded("write", write, lambda fd, data: write(fd, data[: len(data) // 2]))
     pq.write_table = guarded("write table", write_table, half_table)
     Path.write_text = guarded(  # type: ignore[method-assign]
-        "write text", write_text, lambda file, text: write_text(file, text[: len(text) // 2])
+        "write text",
+        write_text,
+        lambda file, text, encoding: file.write_bytes(text[: len(text) // 2].encode(encoding)),
     )
     for name in ("replace", "rename", "unlink", "rmdir", "mkdir", "ftruncate"):
         setattr(os, name, guarded(name, getattr(os, name)))
@@ -160,8 +162,8 @@ def facts(path: Path) -> list[pd.DataFrame]:
     runs = store.runs()
     changing = [c for c in runs if str(c).endswith("seconds") or c in ("attempts", "repaid", "peak_memory")]
     curves = [store.curves(improvements=improvements) for improvements in (False, True)]
-    summaries = [store.summary(key) or {} for key in store]
-    kept = [{name: summary[name] for name in ("incumbent", "selected")} for summary in summaries]
+    summaries = [summary for key in store if (summary := store.summary(key))]
+    kept = [{"incumbent": summary.incumbent, "selected": summary.selected} for summary in summaries]
     return [
         runs.drop(columns=changing),
         *(curve.drop(columns=["task_seconds", "optimizer_seconds"]) for curve in curves),
@@ -183,7 +185,7 @@ def survive(path: Path, moment: int, rng: np.random.Generator, expected: list[pd
         if (path / "dfo-bench.json").exists():
             Store(path).runs()
         next_death = int(rng.integers(2 * moment + 2)) if rng.random() < 0.5 else None
-    repaid = len(CALLS.read_text().split()) - int(expected[0]["evaluations"].sum())
+    repaid = len(CALLS.read_text(encoding="utf-8").split()) - int(expected[0]["evaluations"].sum())
     counted = int(Store(path).runs()["repaid"].sum())
     wrong = "the store differs" if differs(path, expected) else ""
     if not 0 <= repaid <= min(counted, BATCH * deaths):
@@ -240,9 +242,9 @@ def declare(folder: Path) -> None:
     """Make the task known, as an installed package would."""
     info = folder / "burning-1.dist-info"
     info.mkdir(parents=True)
-    (folder / "burning_plugin.py").write_text(TASK)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: burning\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[dfo_bench.tasks]\nburning = burning_plugin\n")
+    (folder / "burning_plugin.py").write_text(TASK, encoding="utf-8")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: burning\nVersion: 1\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text("[dfo_bench.tasks]\nburning = burning_plugin\n", encoding="utf-8")
     sys.path.insert(0, str(folder))
 
 

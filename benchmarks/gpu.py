@@ -41,7 +41,9 @@ def write_texts(path: Path) -> None:
     rng = np.random.default_rng(0)
     lengths = np.clip(rng.gamma(2.0, 5.0, (40, 2)).round().astype(int), 2, 40)
     rows = [(" ".join(rng.choice(WORDS, n)), label) for pair in lengths for n, label in zip(pair, "ab", strict=True)]
-    path.write_text("".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows))
+    path.write_text(
+        "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows), encoding="utf-8"
+    )
 
 
 def peak(dtype: torch.dtype, device: str) -> float:

@@ -29,7 +29,7 @@ def framework(dim: int) -> None:
 def bare(dim: int) -> None:
     rng, shift = np.random.default_rng(0), np.full(10, 0.3)
     best = np.inf
-    with tempfile.TemporaryFile("w") as file:
+    with tempfile.TemporaryFile("w", encoding="utf-8") as file:
         for i in range(EVALUATIONS):
             x = rng.uniform(-1, 1, dim)
             loss = float(((x[:10] - shift) ** 2).sum())

@@ -14,11 +14,13 @@ from pathlib import Path
 import numpy as np
 from _timing import machine
 
+from dfo_bench.core import Cost
 from dfo_bench.plugins.component import parse
-from dfo_bench.runs.journal import FORMAT, Batch, Measurement
+from dfo_bench.runs.curve import curve
+from dfo_bench.runs.journal import Batch, Measurement
 from dfo_bench.runs.machine import provenance
 from dfo_bench.runs.spec import RunSpec
-from dfo_bench.runs.summary import curve, seconds
+from dfo_bench.runs.summary import Kept, Summary, Totals
 from dfo_bench.store.folder import write_results
 from dfo_bench.store.store import Store
 
@@ -52,43 +54,40 @@ def make(path: Path, runs: int) -> None:
         )
         batches = _batches(rng)
         measurements = [
-            Measurement(at, "dev", {"accuracy": rng.random(), "loss": rng.random()}, {"examples": 32}, 0.5)
+            Measurement(at, "dev", {"accuracy": rng.random(), "loss": rng.random()}, Cost(32, 1, 1, 1, 1), 0.5)
             for at in range(DEV_EVERY, BUDGET + 1, DEV_EVERY)
         ]
         measurements.append(
-            Measurement(BUDGET, "test", {"accuracy": rng.random(), "loss": 1.0}, {"examples": 800}, 9.0)
+            Measurement(BUDGET, "test", {"accuracy": rng.random(), "loss": 1.0}, Cost(800, 1, 1, 1, 1), 9.0)
         )
         table = curve(batches)
-        found = {"evaluation": BUDGET - 3, "recipe": {"embedding": 0, "z": rng.standard_normal(DIM).tolist()}}
-        summary = {
-            "format": FORMAT,
-            "key": spec.key(),
-            "spec": spec.to_json(),
-            "shown": {kind: str(getattr(spec, kind)) for kind in ("optimizer", "task", "projection")},
-            "digests": dict.fromkeys(("optimizer", "task", "projection"), "0123456789abcdef"),
-            "optimum": None,
-            "metric": "accuracy",
-            "cost": {"examples": 32, "tokens": 938, "bytes_up_z": 3089, "bytes_up_prompt": 17649, "bytes_down": 256},
-            "status": "finished",
-            "error": "",
-            "best_loss": table["best"][-1].as_py(),
-            "evaluations": BUDGET,
-            "incumbent": found,
-            "selected": found,
-            "measurements": [
-                {**vars(m), "cost": {**{"tokens": 1, "bytes_up_z": 1, "bytes_up_prompt": 1, "bytes_down": 1}, **m.cost}}
-                for m in measurements
-            ],
-            "seconds": seconds(batches, measurements),
-            "peak_memory": 10**9,
-            "peak_device_memory": None,
-            "attempts": 1,
-            "repaid": 0,
-            "discarded": 0,
-            "events": [],
-            "interrupted": False,
-            "provenance": made,
-        }
+        found = Kept(BUDGET - 3, {"embedding": 0, "z": rng.standard_normal(DIM).tolist()})
+        summary = Summary(
+            key=spec.key(),
+            spec=spec,
+            shown={kind: str(getattr(spec, kind)) for kind in ("optimizer", "task", "projection")},
+            digests=dict.fromkeys(("optimizer", "task", "projection"), "0123456789abcdef"),
+            optimum=None,
+            metric="accuracy",
+            cost=Cost(examples=32, tokens=938, bytes_up_z=3089, bytes_up_prompt=17649, bytes_down=256),
+            baseline=False,
+            status="finished",
+            error="",
+            best_loss=table["best"][-1].as_py(),
+            evaluations=BUDGET,
+            incumbent=found,
+            selected=found,
+            measurements=measurements,
+            seconds=Totals.of(batches, measurements),
+            peak_memory=10**9,
+            peak_device_memory=None,
+            attempts=1,
+            repaid=0,
+            discarded=0,
+            events=[],
+            interrupted=False,
+            provenance=made,
+        )
         folder = store.path / spec.key()
         folder.mkdir()
         write_results(folder, table, summary)
@@ -110,7 +109,7 @@ def _batches(rng: np.random.Generator) -> list[Batch]:
 MEASURED = """
 import sys
 from dfo_bench.cli import main
-from dfo_bench.store.folder import peak_memory
+from dfo_bench.runs.machine import peak_memory
 from dfo_bench.store.store import Store
 STORE = sys.argv[1]
 try:
@@ -124,7 +123,7 @@ print(f"peak {peak_memory() / 1e9:.2f} GB", file=sys.stderr)
 def measure(path: Path, what: str) -> str:
     """Run one step in a process of its own; return its seconds, CPU seconds and peak memory."""
     wall, before = time.perf_counter(), os.times()
-    done = subprocess.run([sys.executable, "-c", MEASURED, path, STEPS[what]], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", MEASURED, path, STEPS[what]], capture_output=True, encoding="utf-8")
     wall, after = time.perf_counter() - wall, os.times()
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
     said = " | ".join([*done.stdout.splitlines()[-1:], *done.stderr.splitlines()[-1:]])

@@ -1,54 +1,129 @@
-"""The contracts: what a plugin author imports.
+"""The contracts: what a plugin author imports. Start one with `dfo-bench new optimizer|task|projection NAME`.
 
-A plugin is one module with one public class, a subclass of Task, Optimizer, EmbeddingOptimizer or Projection.
-Its parameters are the keyword parameters of its constructor, annotated and with defaults. Lower losses are
-better everywhere, and randomness is always an argument.
+A plugin is one module with one public class, a subclass of Task, Optimizer, EmbeddingOptimizer or Projection. Its
+parameters are the keyword parameters of its constructor, annotated and with defaults; what each means is said in the
+docstring of the class, or of the constructor, in a line of its own, as in `sigma: the first step, in scales.` Lower
+losses are better everywhere, and randomness is always an argument.
+
+**For an optimizer** read `Optimizer` and `Space`. It works in R^d: `ask` returns an array of shape (n, d), `tell`
+brings the losses of these n points. `Space` says where: `space.dim` is d; `space.start.dense()[0]` is the point to
+begin at; `space.scale` is the size of a typical step, and steps are best written in units of it, so that one default
+serves every task. A space has bounds, `space.lower` and `space.upper`, under the projections `identity` and `hashing`
+on a task that has some, and inside `rembo` and `sre`; elsewhere both are None, and the lift clips what leaves the
+task's domain. `space.clip(x)` does nothing where there are none. An optimizer that draws its own embeddings is an
+EmbeddingOptimizer: it sees the task's space, proposes Points, and lifts its own z with `embed(number).lift(z)`.
+
+**For a task** read `Task` and `Points`. It sets `space` and returns one loss per candidate. Candidates come as Points
+because R^D may be too large to write down: `points.at(index)` reads the coordinates `index` of all n candidates, shape
+(n, len(index)), and `points.dense()` reads all, shape (n, D), up to 1 GiB. The start is Points of one candidate,
+usually an Anchor: a name, and a function from an index array to coordinates.
+
+**For a projection** read `Projection` and `Embedding`. It draws an Embedding, most often a RandomEmbedding: a function
+from uniform numbers to entries of A of variance 1/d.
+
+**What changes no result.** `added` and `unkeyed`, on any plugin class, keep the keys of old runs valid when a class
+gains a parameter.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypedDict
 
 import numpy as np
+from pydantic import PositiveFloat
 
 from dfo_bench.embedding import Embedding, IdentityEmbedding, Lifted, RandomEmbedding
 from dfo_bench.errors import InputError, UnknownNameError
-from dfo_bench.plugins.component import Component
+from dfo_bench.plugins.component import Component, Value
 from dfo_bench.points import Anchor, Array, Blend, Blocks, Dense, Index, Kept, Points, Space
 
-__all__ = [
-    "Anchor",
+# In the order in which a reader meets them: an optimizer's, a task's, a projection's, and those of few.
+__all__ = [  # noqa: RUF022
+    "Optimizer",
+    "Space",
     "Array",
+    "Given",
+    "InputError",
+    "UnknownNameError",
+    "Task",
+    "Points",
+    "Rngs",
+    "Cost",
+    "Anchor",
+    "Index",
+    "Projection",
+    "Step",
+    "Embedding",
+    "RandomEmbedding",
+    "IdentityEmbedding",
+    "EmbeddingOptimizer",
+    "EmbeddingGiven",
+    "Embed",
+    "Make",
+    "Component",
+    "Value",
+    "Lifted",
+    "Dense",
     "Blend",
     "Blocks",
-    "Component",
-    "Cost",
-    "Dense",
-    "Embed",
-    "Embedding",
-    "EmbeddingOptimizer",
-    "IdentityEmbedding",
-    "Index",
-    "InputError",
     "Kept",
-    "Lifted",
-    "Make",
-    "Optimizer",
-    "Points",
-    "Projection",
-    "RandomEmbedding",
-    "Rngs",
-    "Space",
-    "Task",
-    "UnknownNameError",
 ]
 
-Rngs = Callable[[str], np.random.Generator]
-"""One independent stream a purpose: rngs("split"), rngs("start"), the same for every run of a seed."""
 
-Embed = Callable[[int], Embedding]
-"""embed(index): the run's projection, drawn for the index-th time."""
+class Plugged:
+    """What every plugin class may say of its parameters; its subclasses inherit it and may say more."""
+
+    added: ClassVar[Mapping[str, Value]] = {}
+    """Parameters that came later, each with the value that gives the former behaviour.
+
+    At that value a run has the key that it had before: finished runs stay, and are not run again.
+    """
+    unkeyed: ClassVar[Mapping[str, Value]] = {}
+    """Parameters that change no result, each with the value that stands for it in every key, whatever it is.
+
+    One that came later stands in `added`, too, with the same value: then it is in no key at all.
+    """
+
+
+class Given(TypedDict):
+    """What a run gives an optimizer: a constructor hands it on as `**given: Unpack[Given]`."""
+
+    budget: int
+    """The number of evaluations to plan for, at least 1."""
+    rng: np.random.Generator
+    """The only source of randomness."""
+
+
+class Optimizer(Plugged, ABC):
+    """Proposes points of R^d and learns from their losses.
+
+    A subclass adds keyword parameters with defaults, and calls this constructor::
+
+        def __init__(self, space: Space, *, sigma: PositiveFloat = 1.0, **given: Unpack[Given]) -> None:
+            super().__init__(space, **given)
+    """
+
+    evaluations: ClassVar[int | None] = None
+    """The most it ever asks for: the budget of its runs is cut to that."""
+    variants: ClassVar[Mapping[str, Sequence[str]]] = {}
+    """A parameter that names a method of a library, and all its names: `dfo-bench check --all` checks every one."""
+
+    def __init__(self, space: Space, *, budget: int, rng: np.random.Generator) -> None:
+        self.space, self.budget, self.rng = space, budget, rng
+        self.events: list[str] = []
+
+    @abstractmethod
+    def ask(self) -> Array:
+        """Return the next points, shape (n, d): the natural batch, 20 without one, 1 if strictly sequential."""
+
+    @abstractmethod
+    def tell(self, x: Array, losses: Array) -> None:
+        """Learn the losses, shape (n,), of exactly the points last asked; a failure is +inf. x stays as it is."""
+
+
+Rngs = Callable[[str], np.random.Generator]
+"""One independent stream per purpose: rngs("split"), rngs("start"), the same for every run of a seed."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +131,7 @@ class Cost:
     """What one evaluation costs where the task is a service.
 
     `bytes_up_z` is what goes up if the service knows the embedding, without z itself, which the run adds as four
-    bytes a dimension; `bytes_up_prompt` is what goes up if every call carries the whole prompt.
+    bytes per dimension; `bytes_up_prompt` is what goes up if every call carries the whole prompt.
     """
 
     examples: int = 0
@@ -66,7 +141,7 @@ class Cost:
     bytes_down: int = 0
 
 
-class Task(ABC):
+class Task(Plugged, ABC):
     """A black-box function to minimise.
 
     A subclass sets `space` in its constructor, which takes `*, rngs: Rngs` and its own parameters.
@@ -99,36 +174,66 @@ class Task(ABC):
         raise NotImplementedError(f"{type(self).__name__} has no split {split!r}")
 
 
-class Optimizer(ABC):
-    """Proposes points of R^d and learns from their losses.
+class Step(TypedDict, total=False):
+    """The parameters of every projection: a constructor hands them on as `**step: Unpack[Step]`."""
 
-    A subclass calls this constructor and adds keyword parameters with defaults.
+    alpha: PositiveFloat
+    scale: PositiveFloat | None
+
+
+class Projection(Plugged, ABC):
+    """A kind of map R^d -> R^D; its constructor takes only keyword parameters.
+
+    One with parameters of its own hands the others on::
+
+        def __init__(self, *, density: float = 0.3, **step: Unpack[Step]) -> None:
+            super().__init__(**step)
     """
 
-    evaluations: ClassVar[int | None] = None
-    """The most it ever asks for: the budget of its runs is cut to that."""
-    variants: ClassVar[Mapping[str, Sequence[str]]] = {}
-    """A parameter that names a method of a library, and all its names: `dfo-bench check --all` checks every one."""
+    whole: ClassVar[bool] = False
+    """Whether d is always D, whatever dimension was asked for."""
+    contents: Mapping[str, str] = {}
+    """For each parameter that names a file: the digest of what it holds, which stands for the path in a key."""
+    example: Space | None = None
+    """A space that it draws in, where it does not draw in any: there `dfo-bench check` checks it."""
 
-    def __init__(self, space: Space, *, budget: int, rng: np.random.Generator) -> None:
-        """`budget` is the number of evaluations to plan for, at least 1."""
-        self.space, self.budget, self.rng = space, budget, rng
-        self.events: list[str] = []
+    def __init__(self, *, alpha: PositiveFloat = 1.0, scale: PositiveFloat | None = None) -> None:
+        """Take the step.
+
+        alpha: multiplies the step that a unit z makes.
+        scale: takes the place of the task's own scale; null keeps that.
+        """
+        self.alpha, self.scale = alpha, scale
+
+    def factor(self, space: Space) -> float:
+        """Return alpha * s of the lift x = clip(base + alpha * s * A z): how far a unit z moves a coordinate."""
+        return self.alpha * (space.scale if self.scale is None else self.scale)
 
     @abstractmethod
-    def ask(self) -> Array:
-        """Return the next points, shape (n, d): the natural batch, 20 without one, 1 if strictly sequential."""
+    def draw(self, space: Space, dim: int, seed: int, number: int) -> Embedding:
+        """Draw embedding `number` of a run, from 0 on; pure in (seed, number).
 
-    @abstractmethod
-    def tell(self, x: Array, losses: Array) -> None:
-        """Learn the losses, shape (n,), of exactly the points last asked; a failure is +inf. x stays as it is."""
+        Its rows have unit variance under a unit z: every entry of A has variance 1 / dim.
+        """
 
+
+Embed = Callable[[int], Embedding]
+"""embed(number): embedding `number` of the run, from 0 on, as its projection draws it."""
 
 Make = Callable[[Component, Space, int, np.random.Generator], Optimizer]
 """make(component, space, budget, rng): an inner optimizer."""
 
 
-class EmbeddingOptimizer(ABC):
+class EmbeddingGiven(Given):
+    """What a run gives an EmbeddingOptimizer: a constructor hands it on as `**given: Unpack[EmbeddingGiven]`."""
+
+    dim: int
+    """The dimension to search in."""
+    embed: Embed
+    make: Make
+
+
+class EmbeddingOptimizer(Plugged, ABC):
     """An optimizer that draws its own embeddings; `space` is the task's, `dim` the dimension to search in."""
 
     evaluations: ClassVar[int | None] = None
@@ -147,21 +252,3 @@ class EmbeddingOptimizer(ABC):
     @abstractmethod
     def tell(self, losses: Array) -> None:
         """Learn the losses, shape (n,), of exactly the points last asked; a failure is +inf."""
-
-
-class Projection(ABC):
-    """A kind of map R^d -> R^D; its constructor takes only its own keyword parameters."""
-
-    whole: ClassVar[bool] = False
-    """Whether d is always D, whatever dimension was asked for."""
-    contents: Mapping[str, str] = {}
-    """For each parameter that names a file: the digest of what it holds, which stands for the path in a key."""
-    example: Space | None = None
-    """A space that it draws in, where it does not draw in any: there `dfo-bench check` checks it."""
-
-    @abstractmethod
-    def draw(self, space: Space, dim: int, seed: int, index: int) -> Embedding:
-        """Draw the index-th embedding of a run, pure in (seed, index).
-
-        Its rows have unit variance under a unit z: every entry of A has variance 1 / dim.
-        """

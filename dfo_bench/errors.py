@@ -11,8 +11,11 @@ DfoBenchError
 """
 
 import re
-from collections.abc import Iterable
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class DfoBenchError(Exception):
@@ -59,8 +62,28 @@ class BusyError(DfoBenchError):
     """Another process holds this run's journal."""
 
 
+@contextmanager
+def writing(path: Path, remedy: str = "free space and run again") -> Iterator[None]:
+    """Turn the OSError of a file that cannot be written into a StoreError with the path and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        # Arrow's errors have no strerror.
+        reason = error.strerror or error
+        raise StoreError(f"{error.filename or path} cannot be written: {reason}; {remedy}") from error
+
+
+def say(error: BaseException) -> str:
+    """Return an exception's type and words; where it has none, as a bare assert, the place that raised it."""
+    if str(error).strip():
+        return f"{type(error).__name__}: {error}"
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        return f"{type(error).__name__} in {Path(frame.filename).name}:{frame.lineno}: {frame.line}"
+    return type(error).__name__
+
+
 def cause(error: BaseException) -> str:
     """Say what an exception out of other people's code comes to: a module that is missing, or its own words."""
     if missing := re.search(r"No module named '([\w.]+)'", str(error)):
         return f"it needs the Python module {missing[1]}, which is not installed; install it or take another method"
-    return f"{type(error).__name__}: {error}"
+    return say(error)

@@ -10,7 +10,7 @@ from pydantic import PositiveInt
 from dfo_bench.core import Anchor, Array, Index, InputError, Points, Rngs, Space, Task
 
 _ROTATED = 1_000
-"""The most variables that are rotated: a million numbers, a second to draw."""
+"""The most variables that are rotated: a matrix of a million numbers, drawn in a second."""
 
 _TAIL = 10**6
 """The largest dimension whose coordinates are all read: 160 MB for a batch of 20."""
@@ -19,14 +19,14 @@ _TAIL = 10**6
 class Synthetic(Task):
     """f(x) = g(x[index]) on [-1, 1]^dim, where index and start are drawn per seed.
 
-    An optimum or a start at 0 would favour whoever searches around 0, so both are random unless they are given. The
+    An optimum or a start at 0 would favour optimizers that search around 0, so both are random unless given. The
     start is U(-0.5, 0.5): off the centre, yet near enough for a box around it to reach most of the domain.
     """
 
     def __init__(
         self, dim: int, effective: int, start: float | None, rngs: Rngs, active: Sequence[int] | None = None
     ) -> None:
-        """`effective` is how many coordinates matter; `active`, if given, which, from 0 on, in the order it has.
+        """`effective` is the number of coordinates that matter; `active`, if given, names them in their order, from 0.
 
         `start`, if given, is the value of all coordinates at the start.
         """
@@ -78,7 +78,7 @@ class Shifted(Synthetic):
         start: float | None = None,
         tail: bool = False,
     ) -> None:
-        """`shift`, if given, is the value of o's coordinates, `start` that of the start's.
+        """`shift`, if given, is the value of all coordinates of o, and `start` of all coordinates of the start.
 
         `tail` adds the mean of (x_i - o_i)^2 over all other coordinates i, as Qian, Hu & Yu (IJCAI 2016) have it.
         """
@@ -100,7 +100,7 @@ class Shifted(Synthetic):
         """Read the effective coordinates, and the others where there is a tail."""
         if not len(self._tail_shift):
             return super().evaluate(points)
-        # At once: an embedding keeps the rows that were read last. One memory layout, as above.
+        # All in one read: an embedding keeps the rows that were read last. One memory layout, as above.
         x, effective = np.ascontiguousarray(points.at(self._all)), len(self._shift)
         tail: Array = ((x[:, effective:] - self._tail_shift) ** 2).mean(axis=1)
         losses: Array = self.value(np.ascontiguousarray(x[:, :effective])) + tail
@@ -118,7 +118,7 @@ class Shifted(Synthetic):
 class Rotated(Shifted):
     """A function of R (x - o), where the rotation R of the effective variables is drawn from Haar's measure.
 
-    Without it whoever searches one variable at a time would be favoured.
+    Without it optimizers that search one variable at a time would be favoured.
     """
 
     def __init__(self, *, rngs: Rngs, effective: PositiveInt = 10, rotated: bool = True, **common: Any) -> None:

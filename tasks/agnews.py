@@ -9,8 +9,8 @@ class AGNews(DatasetTask):
     folder = "agnews"
     labels = ("World", "Sports", "Business", "Tech")
     words = ("World", "Sports", "Business", "Tech")
-    answers = ("world", "sports", "business", "tech")
-    texts = ("World News", "Sports News", "Business News", "Tech News")
+    causal_words = ("world", "sports", "business", "tech")
+    embedding_texts = ("World News", "Sports News", "Business News", "Tech News")
     template = "[MASK] News: {text}"
-    answer = "{text} The news above is about"
+    causal_template = "{text} The news above is about"
     hub = Hub("fancyzhx/ag_news")

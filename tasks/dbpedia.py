@@ -39,8 +39,8 @@ class DBpedia(DatasetTask):
         "Film",
         "Written",
     )
-    answers = tuple(word.lower() for word in words)
-    texts = (
+    causal_words = tuple(word.lower() for word in words)
+    embedding_texts = (
         "Company",
         "Educational Institution",
         "Artist",
@@ -57,6 +57,6 @@ class DBpedia(DatasetTask):
         "Written Work",
     )
     template = "[ Category: [MASK] ] {text}"
-    answer = "{text} The text above is about"
+    causal_template = "{text} The text above is about"
     lead = " "
     hub = Hub("fancyzhx/dbpedia_14", fields=(("content", "text"),))

@@ -6,12 +6,12 @@ from dfo_bench.lm import DatasetTask
 
 
 class Helpdesk(DatasetTask):
-    """What a ticket is about, six classes."""
+    """Subject of a ticket, six classes."""
 
     folder = "helpdesk"
     labels = ("billing", "login", "delivery", "bug", "feature", "cancellation")
     words = ("payment", "password", "delivery", "error", "request", "cancel")
-    texts = (
+    embedding_texts = (
         "a question about an invoice, a charge or a refund",
         "trouble signing in",
         "a parcel that did not arrive",
@@ -20,5 +20,5 @@ class Helpdesk(DatasetTask):
         "a cancellation",
     )
     template = "[MASK] : {text}"
-    answer = "{text} This message is about"
+    causal_template = "{text} This message is about"
     shipped = Path(__file__).with_name("data")

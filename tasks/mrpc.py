@@ -9,10 +9,10 @@ class MRPC(DatasetTask):
     folder = "mrpc"
     labels = ("not_equivalent", "equivalent")
     words = ("No", "Yes")
-    texts = ("The two sentences differ in meaning.", "The two sentences mean the same.")
+    embedding_texts = ("The two sentences differ in meaning.", "The two sentences mean the same.")
     template = "{text_a} ? [MASK] , {text_b}"
-    answer = "{text_a} {text_b} Do the two sentences mean the same? The answer is"
-    plain = "{text_a} {text_b}"
+    causal_template = "{text_a} {text_b} Do the two sentences mean the same? The answer is"
+    embedding_template = "{text_a} {text_b}"
     metric = "f1"
     positive = "equivalent"
     hub = Hub("nyu-mll/glue", config="mrpc", fields=(("sentence1", "text_a"), ("sentence2", "text_b")))

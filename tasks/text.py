@@ -1,4 +1,4 @@
-"""Your own texts: `text:train=FILE,test=FILE`."""
+"""Classification of your own texts: `text:train=FILE,test=FILE`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from dfo_bench.core import InputError, Rngs
 from dfo_bench.lm import TextTask
-from dfo_bench.lm.data import Row, read_file
+from dfo_bench.lm.data import Row, compose, read_file
 
 
 class Text(TextTask):
@@ -30,20 +30,23 @@ class Text(TextTask):
         files = {"train": train} | ({} if test is None else {"test": test})
         self._read = {split: read_file(Path(file)) for split, file in files.items()}
         rows = self._read["train"]
-        labels = {row.label for row in rows}
-        if words is not None and labels != set(words):
-            wrong = {"it lacks": labels - set(words), "not there are": set(words) - labels}
+        labels = sorted({row.label for row in rows})
+        given = dict(zip(labels, labels, strict=True)) if words is None else words
+        # Composed, as labels and texts are read.
+        word_of = {compose(label): compose(word) for label, word in given.items()}
+        if set(labels) != set(word_of):
+            wrong = {"it lacks": set(labels) - set(word_of), "not there are": set(word_of) - set(labels)}
             said = "; ".join(f"{what} {', '.join(sorted(names))}" for what, names in wrong.items() if names)
             raise InputError(f"words must name the labels of {train}, one word each; {said}")
-        words = dict(sorted(({row.label: row.label for row in rows} if words is None else words).items()))
-        if len(words) < 2:
-            raise InputError(f"a task needs examples of two labels or more, {train} has only: {', '.join(words)}")
-        self.labels = tuple(words)
-        self.words = self.texts = tuple(words.values())
+        if len(labels) < 2:
+            raise InputError(f"a task needs examples of two labels or more, {train} has only: {labels[0]}")
+        self.labels = tuple(labels)
+        self.words = self.embedding_texts = tuple(word_of[label] for label in labels)
+        template = None if template is None else compose(template)
         fields = "{text}" if len(rows[0].texts) == 1 else "{text_a} {text_b}"
         self.template = f"[MASK] : {fields}" if template is None else template
-        self.answer = f"{fields} The label is" if template is None else template
-        self.plain = fields if template is None else template
+        self.causal_template = f"{fields} The label is" if template is None else template
+        self.embedding_template = fields if template is None else template
         super().__init__(rngs=rngs, **common)
 
     def read(self) -> dict[str, list[Row]]:
@@ -51,5 +54,5 @@ class Text(TextTask):
         return self._read
 
     def digests(self, splits: Mapping[str, str]) -> dict[str, str]:
-        """Return a digest for each file."""
+        """Return one digest per file."""
         return dict(splits)

@@ -149,4 +149,4 @@ def vocabulary(model: Any, last: torch.Tensor) -> torch.Tensor:
 def pooled(loaded: LanguageModel, last: torch.Tensor, before: int) -> torch.Tensor:
     """Return a text's embedding, shape (size,); `before` rows of a prompt stand before its own."""
     at = {"cls": before, "last": -1}
-    return last[0].mean(dim=0) if loaded.pooling == "mean" else last[0, at[loaded.pooling]]
+    return last[0].mean(dim=0) if loaded.sentence.pooling == "mean" else last[0, at[loaded.sentence.pooling]]

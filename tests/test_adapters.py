@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dfo_bench.core import Array, Dense, InputError, Optimizer, Space
-from dfo_bench.plugins import registry
+from dfo_bench.plugins.registry import OPTIMIZERS
 from dfo_bench.threads import single_threaded
 
 FREE = Space(3, None, None, Dense(np.array([[1.0, -2.0, 0.5]])), 0.5)
@@ -26,7 +26,8 @@ def fails_on_the_left(x: Array) -> Array:
 
 
 def build(name: str, space: Space = FREE, *, budget: int = 60, seed: int = 0, **params: Any) -> Optimizer:
-    cls: type[Optimizer] = registry.load("optimizer", name)
+    cls = OPTIMIZERS.load(name)
+    assert issubclass(cls, Optimizer)
     return cls(space, budget=budget, rng=np.random.default_rng(seed), **params)
 
 
@@ -95,7 +96,7 @@ def test_what_the_library_does_not_have_is_refused_with_the_nearest_names(
 def test_a_package_that_a_method_misses_is_found_before_a_sweep_begins(tmp_path: Path) -> None:
     command = ["run", "-t", "sphere", "-o", "nevergrad:method=SMAC3", "-d", "3", "-b", "20", "--store", "demo"]
     done = subprocess.run(
-        [sys.executable, "-m", "dfo_bench.cli", *command],
+        [sys.executable, "-m", "dfo_bench", *command],
         capture_output=True,
         text=True,
         cwd=tmp_path,
@@ -154,9 +155,10 @@ def test_the_global_generator_is_the_callers_own_again_though_a_method_draws_fro
 
 def test_a_program_ends_though_a_minimiser_still_waits_for_a_loss(tmp_path: Path) -> None:
     program = (
-        "import numpy as np\nfrom dfo_bench.plugins import registry\nfrom dfo_bench.core import Anchor, Space\n"
+        "import numpy as np\nfrom dfo_bench.plugins.registry import OPTIMIZERS\n"
+        "from dfo_bench.core import Anchor, Space\n"
         "space = Space(3, None, None, Anchor.origin(3), 1.0)\n"
-        "cls = registry.load('optimizer', 'nevergrad')\n"
+        "cls = OPTIMIZERS.load('nevergrad')\n"
         "kept = cls(space, budget=9, rng=np.random.default_rng(0), method='Powell')\nprint(kept.ask().shape)\n"
     )
     environment = {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}

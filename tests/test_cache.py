@@ -131,7 +131,7 @@ def test_a_run_that_changes_under_the_cache_is_read_again_even_by_a_clock_that_j
     tmp_path: Path, toys: Path
 ) -> None:
     store = Store.create(tmp_path / "store")
-    key = execute(RunSpec(parse("toy"), parse("odd"), parse("normal"), 3, 60), store.path)["key"]
+    key = execute(RunSpec(parse("toy"), parse("odd"), parse("normal"), 3, 60), store.path).key
     assert store.runs()["repaid"].tolist() == [0]
     path = store.path / key / SUMMARY
     path.write_text(path.read_text().replace('"repaid": 0', '"repaid": 7'))

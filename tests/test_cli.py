@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from dfo_bench import __version__
 from dfo_bench.cli import app
 from dfo_bench.errors import InputError
-from dfo_bench.plugins import registry
+from dfo_bench.plugins.registry import KINDS
 from dfo_bench.store.filenames import MARKER
 from dfo_bench.sweeps.config import presets
 
@@ -21,7 +21,7 @@ Done = subprocess.CompletedProcess[str]
 
 def dfo_bench(*arguments: str | Path, cwd: Path) -> Done:
     """Run the command line as a user does, in a folder of its own."""
-    command = [sys.executable, "-m", "dfo_bench.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "dfo_bench", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
 
 
@@ -93,7 +93,7 @@ def test_brackets_in_names_and_errors_are_no_markup(home: Path, toys: Path) -> N
 def interrupted(*command: str, cwd: Path, ready: Callable[[], bool], by: signal.Signals = signal.SIGINT) -> str:
     """Start a command, interrupt it when it is ready, and return what it said; it must end with 130."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "dfo_bench.cli", *command],
+        [sys.executable, "-m", "dfo_bench", *command],
         cwd=cwd,
         stderr=subprocess.PIPE,
         text=True,
@@ -183,7 +183,7 @@ def test_ctrl_c_on_a_watched_report_gives_130_and_a_page_that_rests(home: Path) 
         (["report", "--store", "nowhere"], "nowhere does not exist"),
         (["export", "promts", "out"], "no format named 'promts'; did you mean prompts"),
         (["export", "prompts", "out", "--store", "nowhere"], "nowhere does not exist"),
-        (["import", "ioh", "data"], "no format named 'ioh'; there are: iohprofiler"),
+        (["import", "ioh", "data"], "no format named 'ioh'; there are: coco, iohprofiler"),
         (["import", "iohprofiler", "nowhere"], "nowhere has no IOHprofiler_*.json"),
         (["sql", "from runs", "--store", "nowhere"], "nowhere does not exist"),
         (["check", "optimizr", "cma"], "did you mean optimizer"),
@@ -231,10 +231,10 @@ def test_a_page_that_cannot_be_written_is_refused_and_leaves_nothing(home: Path,
     assert [path.name for path in home.iterdir()] == ["store"]
 
 
-@pytest.mark.parametrize("kind", registry.KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_list_names_every_plugin(home: Path, kind: str) -> None:
     listed = json.loads(dfo_bench("list", f"{kind}s", "--json", cwd=home).stdout)[f"{kind}s"]
-    assert set(registry.names(kind)) == set(listed)
+    assert set(KINDS[kind].names()) == set(listed)
     text = dfo_bench("list", f"{kind}s", cwd=home).stdout
     assert all(name in text for name in listed)
 
@@ -280,7 +280,7 @@ def test_check_exits_by_what_it_finds(home: Path) -> None:
     assert "global generator" in broken.stdout
 
 
-@pytest.mark.parametrize("kind", registry.KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_new_writes_a_plugin_that_keeps_its_contract(home: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     done = dfo_bench("new", kind, "my_own", cwd=home)
     assert done.returncode == 0, done.stderr

@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from dfo_bench.errors import InputError, UnknownNameError
-from dfo_bench.plugins import parameters
 from dfo_bench.plugins.component import component
+from dfo_bench.plugins.plugin import resolve
+from dfo_bench.plugins.registry import KINDS
 from dfo_bench.sweeps.config import parse_seeds, presets, read_sweep
 from dfo_bench.sweeps.sweep import expand_axes
 
@@ -14,7 +15,7 @@ def test_every_preset_names_plugins_and_parameters_that_exist(name: str) -> None
     given = read_sweep(name)
     for kind in ("task", "optimizer", "projection"):
         for written in given[f"{kind}s"]:
-            parameters.resolve(kind, component(written))
+            resolve(KINDS[kind], component(written))
     axes = [given[f"{kind}s"] for kind in ("task", "optimizer", "projection")]
     numbers = ("dim", "budget", "seeds", "dev_every", "selection")
     assert expand_axes(*axes, **{"dev_every": 100, **{key: given[key] for key in numbers if key in given}})

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from dfo_bench.lm import DatasetTask, data
-from dfo_bench.plugins import registry
+from dfo_bench.plugins.registry import TASKS
 
 DATASETS: dict[str, type[DatasetTask]] = {
-    name: found for name in registry.names("task") if issubclass(found := registry.load("task", name), DatasetTask)
+    name: found for name in TASKS.names() if issubclass(found := TASKS.load(name), DatasetTask)
 }
 FIELDS = [["{text}"], ["{text_a}", "{text_b}"]]
 
@@ -26,15 +26,15 @@ def task(request: pytest.FixtureRequest) -> type[DatasetTask]:
 
 
 def test_labels_and_what_stands_for_them_are_distinct_and_as_many(task: type[DatasetTask]) -> None:
-    for names in (task.labels, task.words, task.texts, task.answers or task.words):
+    for names in (task.labels, task.words, task.embedding_texts, task.causal_words or task.words):
         assert len(set(names)) == len(names) == len(task.labels) > 1
 
 
 def test_every_template_holds_the_texts_and_where_it_must_the_mask(task: type[DatasetTask]) -> None:
-    masks = [template.count("[MASK]") for template in (task.template, task.answer, task.plain)]
+    masks = [template.count("[MASK]") for template in (task.template, task.causal_template, task.embedding_template)]
     assert masks == [1, 0, 0]
     assert fields(task.template) in FIELDS
-    assert fields(task.template) == fields(task.answer) == fields(task.plain)
+    assert fields(task.template) == fields(task.causal_template) == fields(task.embedding_template)
 
 
 def test_the_metric_knows_its_class(task: type[DatasetTask]) -> None:
@@ -66,7 +66,7 @@ def test_few_shot_sets_of_the_data_beside_the_project_are_full(
 
 
 def test_labels_stand_in_the_order_of_the_datasets(shared: Path) -> None:
-    manifest = json.loads((shared / "data" / "manifest.json").read_text())
+    manifest = json.loads((shared / "data" / "manifest.json").read_text(encoding="utf-8"))
     assert {name: list(DATASETS[name].labels) for name in manifest} == {
         name: entry["labels"] for name, entry in manifest.items()
     }

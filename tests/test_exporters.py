@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from dfo_bench.cli import app
 from dfo_bench.errors import InputError
 from dfo_bench.exchange import EXPORTS
-from dfo_bench.exchange.coco_writer import NO_SUCCESS
+from dfo_bench.exchange.coco_writer import CEILING
 from dfo_bench.exchange.imported import ImportedRun
 from dfo_bench.exchange.suite import FUNCTIONS
 from dfo_bench.plugins.component import parse
@@ -140,15 +140,14 @@ def test_cocopp_reads_every_curve(store: Store, coco: Path) -> None:
         task = rows["task"].iloc[0]
         finite = expected.loc[(expected["task"] == task) & np.isfinite(expected["best"]), "best"]
         reference = 0.0 if task == "sphere:dim=20" or finite.empty else finite.min()
-        curves = [run["best"].clip(upper=NO_SUCCESS).to_numpy() - reference for _, run in rows.groupby("seed")]
+        curves = [(run["best"] - reference).clip(upper=CEILING).to_numpy() for _, run in rows.groupby("seed")]
         assert one["instances"] == [seed + 1 for seed in sorted(set(rows["seed"]))]
         assert one["said"] == [len(curve) for curve in curves]
         assert one["suite"] == ("bbob-largescale" if one["dim"] == 80 else "bbob")
         read = np.array(one["curves"])
         np.testing.assert_array_equal(read[:, 0], np.arange(1, len(read) + 1))
-        # Ten digits are what the format holds.
-        np.testing.assert_allclose(read[:, 1:], np.column_stack(curves), rtol=1e-9, atol=1e-12)
-        np.testing.assert_allclose(one["final"], [curve[-1] for curve in curves], rtol=1e-9, atol=1e-12)
+        np.testing.assert_array_equal(read[:, 1:], np.column_stack(curves))
+        np.testing.assert_array_equal(one["final"], [curve[-1] for curve in curves])
         said = "the optimum" if task == "sphere:dim=20" else "the best loss of all exported runs, not a known optimum"
         assert f"'{task}', not a function of COCO; Fopt is {said};" in one["comment"]
 
@@ -261,6 +260,70 @@ def test_no_name_leads_out_of_its_folder_or_into_that_of_another(tmp_path: Path,
     overview, rows = readers.iohinspector(tmp_path / "one" / "out", monotonic=False)
     assert len(overview) == len(names)
     assert len(rows) == 2 * len(names)
+
+
+def imported(store: Store, losses: dict[int, list[float]], optimum: float | None = None) -> None:
+    """Write runs of these losses, by seed."""
+    for seed, loss in losses.items():
+        curve = np.arange(1, len(loss) + 1), np.array(loss), np.full((len(loss), 2), np.nan)
+        ImportedRun("f", "a", 5, len(loss), seed, len(loss), {}, *curve, optimum=optimum).write(store.path)
+
+
+ENDS = [-1.7e308, -1e308, -5e-324, 0.1 + 0.2, 1e-17, 1 / 3, 2.0**-1074, 1e300, 1.7976931348623157e308]
+
+
+def test_every_number_is_written_to_the_last_bit_and_to_the_ends_of_floats(tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "store")
+    losses = {seed: list(np.roll(ENDS, seed)) for seed in range(len(ENDS))}
+    imported(store, losses)
+    given = np.concatenate(list(losses.values()))
+    for name in CURVES:
+        EXPORTS[name](store, tmp_path / name)
+    _, rows = readers.iohinspector(tmp_path / "iohprofiler", monotonic=False)
+    np.testing.assert_array_equal(rows.sort_values(["seed", "evaluations"])["raw_y"], given)
+    for frame in (pd.read_csv(tmp_path / "csv"), pd.read_parquet(tmp_path / "parquet")):
+        np.testing.assert_array_equal(frame.sort_values(["seed", "evaluation"])["loss"], given)
+    (one,) = readers.cocopp(tmp_path / "coco").to_dict("records")
+    best = np.minimum.accumulate(np.column_stack(list(losses.values())))
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(np.array(one["curves"])[:, 1:], np.minimum(best + 1.7e308, CEILING))
+
+
+def test_differences_beyond_what_cocopp_takes_are_said(tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "store")
+    imported(store, {0: [1.7e308, 3.0], 1: [2.0, 1.0]}, optimum=0.0)
+    notes = EXPORTS["coco"](store, tmp_path / "coco")
+    assert notes == [
+        "differences of 1e+308 and more are written as 1e+308, the largest cocopp takes, in a · imported on f, d=5"
+    ]
+    assert readers.cocopp(tmp_path / "coco")["curves"].tolist() == [[[1, 1e308, 2.0], [2, 3.0, 1.0]]]
+
+
+@pytest.mark.parametrize(
+    ("losses", "ends"),
+    [
+        ([3e-9, 1e-10], True),
+        ([3e-9, 3e-9], False),
+        ([2e-8, 1e-10], False),
+        ([-1.0, -2.0], True),
+        ([-1.0, -1.0], True),
+        ([0.0, 0.0], False),
+    ],
+)
+def test_the_export_warns_exactly_where_cocopp_ends_with_its_own_assertion(
+    tmp_path: Path, losses: list[float], ends: bool
+) -> None:
+    store = Store.create(tmp_path / "store")
+    imported(store, {0: losses, 1: losses}, optimum=0.0)
+    warned = [
+        note for note in EXPORTS["coco"](store, tmp_path / "coco") if "AssertionError at a · imported on f" in note
+    ]
+    assert bool(warned) == ends
+    if ends:
+        with pytest.raises(AssertionError, match="_evals"):
+            readers.cocopp(tmp_path / "coco")
+    else:
+        assert len(readers.cocopp(tmp_path / "coco")) == 1
 
 
 @pytest.mark.parametrize("name", CURVES)

@@ -46,8 +46,10 @@ def _assert_same(store: Store, whole: Store) -> None:
     kept = ["key", "status", "best_loss", "evaluations", "dev_closeness", "test_closeness", "discarded"]
     pd.testing.assert_frame_equal(store.runs()[kept], whole.runs()[kept], check_exact=True)
     for key in whole:
-        found, expected = store.summary(key) or {}, whole.summary(key) or {}
-        assert [found[name] for name in ("incumbent", "selected")] == [expected["incumbent"], expected["selected"]]
+        found, expected = store.summary(key), whole.summary(key)
+        assert found
+        assert expected
+        assert (found.incumbent, found.selected) == (expected.incumbent, expected.selected)
 
 
 RUNS = """
@@ -105,7 +107,7 @@ def full_disk(at: int, journal: Path, room: int | None) -> Iterator[Progress]:
 def test_a_full_disk_ends_a_run_with_a_line_and_it_goes_on_when_there_is_room(
     store: Store, tmp_path: Path, room: int
 ) -> None:
-    key = execute(_spec(), (whole := Store.create(tmp_path / "whole")).path)["key"]
+    key = execute(_spec(), (whole := Store.create(tmp_path / "whole")).path).key
     journal = store.path / key / JOURNAL
     for at in (35, 60):
         with (
@@ -124,7 +126,7 @@ def test_a_full_disk_ends_a_run_with_a_line_and_it_goes_on_when_there_is_room(
 
 def test_a_disk_too_full_for_the_curve_leaves_the_journal(store: Store, tmp_path: Path) -> None:
     spec = replace(_spec("sphere:dim=12"), budget=20)
-    key = execute(spec, (whole := Store.create(tmp_path / "whole")).path)["key"]
+    key = execute(spec, (whole := Store.create(tmp_path / "whole")).path).key
     journal = store.path / key / JOURNAL
     with (
         full_disk(20, journal, None) as progress,
@@ -139,7 +141,7 @@ def test_a_disk_too_full_for_the_curve_leaves_the_journal(store: Store, tmp_path
 
 @pytest.mark.parametrize("damage", ["torn", "doubled", "doubled and torn"])
 def test_a_torn_or_doubled_last_line_is_passed_over(store: Store, tmp_path: Path, damage: str) -> None:
-    key = execute(_spec(), (whole := Store.create(tmp_path / "whole")).path)["key"]
+    key = execute(_spec(), (whole := Store.create(tmp_path / "whole")).path).key
     journal = store.path / key / JOURNAL
     with full_disk(35, journal, 0) as progress, pytest.raises(StoreError):
         execute(_spec(), store.path, progress)
@@ -197,7 +199,7 @@ def test_a_clock_that_jumps_changes_nothing(store: Store, tmp_path: Path, monkey
     monkeypatch.setattr(time, "time", lambda: now - next(jumps) * year)
     monkeypatch.setattr(time, "time_ns", lambda: int(1e9 * (now - next(jumps) * year)))
     summary = execute(_spec(), store.path)
-    assert all(0 <= seconds < 60 for seconds in summary["seconds"].values())
+    assert all(0 <= seconds < 60 for seconds in vars(summary.seconds).values())
     _assert_same(store, whole)
 
 
@@ -206,7 +208,7 @@ def test_two_sweeps_started_on_one_store_share_the_work_and_pay_nothing_twice(st
     command = ["sweep", "-t", task, "-o", "odd", "-d", "3", "-b", "60", "-s", "0-3", "--dev-every", "20"]
     both = [
         subprocess.Popen(
-            [sys.executable, "-m", "dfo_bench.cli", *command, "--store", store.path],
+            [sys.executable, "-m", "dfo_bench", *command, "--store", store.path],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

@@ -5,14 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dfo_bench.core import Cost
 from dfo_bench.errors import BusyError, StoreError
-from dfo_bench.runs.journal import Batch, Journal, Log, Measurement
+from dfo_bench.runs.journal import Batch, Journal, Log, Measurement, Seconds
+from tests import toys
 
-HEADER = {"key": "0123456789abcdef"}
+HEADER = toys.header()
 
 
 def _batch(begin: int, *losses: float) -> Batch:
-    return Batch(begin, list(losses), [f"{begin + i:016x}" for i in range(len(losses))], [0.1, 0.2, 0.3, 0.4])
+    return Batch(begin, list(losses), [f"{begin + i:016x}" for i in range(len(losses))], Seconds(0.1, 0.2, 0.3, 0.4))
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def _filled(path: Path) -> Log:
     journal = Journal(path, HEADER)
     journal.begin_attempt()
     journal.add_batch(_batch(0, 3.0, float("nan")))
-    journal.add_measurement(Measurement(2, "dev", {"accuracy": 0.5}, {"examples": 8}, 0.01))
+    journal.add_measurement(Measurement(2, "dev", {"accuracy": 0.5}, Cost(examples=8), 0.01))
     journal.add_batch(_batch(2, 0.1, float("inf")))
     journal.close()
     return Log.read(path)
@@ -35,7 +37,7 @@ def test_what_is_written_is_read_back_to_the_bit(path: Path) -> None:
     assert log.header == HEADER
     assert (log.attempts, log.evaluations) == (1, 4)
     assert repr(log.batches) == repr([_batch(0, 3.0, float("nan")), _batch(2, 0.1, float("inf"))])
-    assert log.measurements == [Measurement(2, "dev", {"accuracy": 0.5}, {"examples": 8}, 0.01)]
+    assert log.measurements == [Measurement(2, "dev", {"accuracy": 0.5}, Cost(examples=8), 0.01)]
 
 
 @given(st.data())

@@ -1,7 +1,9 @@
 """Data files as users write them, well and badly; the hub, by a folder in its place and by its absence."""
 
 import csv
+import hashlib
 import json
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,9 @@ def write_csv(records: Records, path: Path) -> None:
 
 
 WRITERS: dict[str, Callable[[Records, Path], object]] = {
-    ".jsonl": lambda records, path: path.write_text("".join(json.dumps(record) + "\n" for record in records)),
+    ".jsonl": lambda records, path: path.write_text(
+        "".join(json.dumps(record) + "\n" for record in records), encoding="utf-8"
+    ),
     ".csv": write_csv,
     ".parquet": lambda records, path: pd.DataFrame(records).to_parquet(path),
 }
@@ -66,7 +70,8 @@ def test_every_format_gives_the_same_rows_and_digest(
     records = drawn.draw(
         st.lists(st.fixed_dictionaries(dict.fromkeys((*names, "label"), TEXT)), min_size=1, max_size=5)
     )
-    expected = [Row(r["label"].strip(), tuple(r[name].strip() for name in names)) for r in records]
+    composed = [{key: unicodedata.normalize("NFC", value.strip()) for key, value in r.items()} for r in records]
+    expected = [Row(r["label"], tuple(r[name] for name in names)) for r in composed]
     for suffix in WRITERS:
         read = data.read_file(written(records, suffix))
         assert read == expected
@@ -82,6 +87,20 @@ def test_whole_numbers_and_truth_values_are_labels(
     assert data.read_file(path) == [Row(read, ("x", "y"))]
 
 
+def test_what_looks_the_same_is_the_same(written: Callable[[Records, str], Path]) -> None:
+    composed, apart = "n\u00e9gatif", "ne\u0301gatif"
+    for suffix in WRITERS:
+        rows = [
+            data.read_file(written([{"text": f"tr\u00e8s {label}", "label": label}], suffix))[0]
+            for label in (composed, apart)
+        ]
+        assert rows == [Row(composed, (f"tr\u00e8s {composed}",))] * 2
+        assert data.digest(rows[:1]) == data.digest(rows[1:])
+    # As before of texts that are composed already: their stores keep their keys.
+    known = hashlib.sha256('["n\u00e9gatif", "tr\u00e8s n\u00e9gatif"]\n'.encode()).hexdigest()
+    assert data.digest(rows[:1]) == known
+
+
 def test_a_row_knows_its_place(written: Callable[[Records, str], Path]) -> None:
     for suffix, place in {".jsonl": ":2", ".csv": " row 2", ".parquet": " row 2"}.items():
         path = written(RECORDS, suffix)
@@ -93,6 +112,15 @@ def test_capitals_in_an_extension_a_byte_order_mark_blank_lines_and_windows_line
     lines.write_bytes(b'\xef\xbb\xbf{"text": "x", "label": "yes"}\r\n\r\n{"text": "a\xe2\x80\xa8b", "label": "no"}\r\n')
     table.write_bytes(b"\xef\xbb\xbftext,label\r\nx,yes\r\n\r\na\xe2\x80\xa8b,no\r\n")
     assert data.read_file(lines) == data.read_file(table) == [Row("yes", ("x",)), Row("no", ("a\u2028b",))]
+
+
+def test_spaces_around_the_columns_and_values_of_a_csv_are_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    lines = ["label, text ", 'good, "text, with a comma"', 'bad,  "a ""quoted"" word" ', 'good , plain "word" here']
+    path.write_text("\n".join(lines[:2] + lines[3:]), encoding="utf-8")
+    assert data.read_file(path) == [Row("good", ("text, with a comma",)), Row("good", ('plain "word" here',))]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    refused(path, r"a\.csv row 2: not CSV: .* leave nothing between a quote that closes and the comma, no space")
 
 
 def test_columns_that_are_not_needed_are_not_minded(written: Callable[[Records, str], Path]) -> None:
@@ -143,12 +171,19 @@ def test_a_bad_line_is_refused_with_file_line_and_field(tmp_path: Path, content:
     [
         ("text,label\nx,yes\n,no\n", r"a\.csv row 2: field 'text' is ''"),
         ("text,label\nx\n", r"a\.csv row 1: field 'label' is None"),
-        ("text,label\nwell, yes,yes\n", r"a\.csv row 1: more fields than the header; put .* into quotes"),
-        ("text;label\nx;yes\n", r"a\.csv row 1: no field 'text' among \['text;label'\]"),
+        (
+            "text,label\nwell, yes,yes\n",
+            r"a\.csv row 1: more fields than the header; put .* into straight double quotes",
+        ),
+        ("text,label\n'well, yes',yes\n", r"a\.csv row 1: more fields than the header; .* straight double quotes"),
+        ('text,label\n\t"well, yes",yes\n', r"a\.csv row 1: more fields .* right after the comma before it"),
+        ("text;label\nx;yes\n", r"a\.csv: its columns are separated by ';'; separate them by commas"),
+        ("text\tlabel\nx\tyes\n", r"a\.csv: its columns are separated by '\\t'; separate them by commas"),
+        ("text\nx\n", r"a\.csv row 1: no field 'label' among \['text'\]"),
         ('text,label\nx,yes\n"y" z,no\n', r"a\.csv row 2: not CSV: .* put texts into quotes"),
         ('text,label\nx,yes\n"y,no\n', r"a\.csv row 2: not CSV: .* put texts into quotes"),
         ("text,label\nx,yes\n\xe9,no\n", r"a\.csv:3: byte 0xe9 is not UTF-8"),
-        ("text,label,label\nx,yes,no\n", r"a\.csv: two columns have one name .*; rename one"),
+        ("text,label, label\nx,yes,no\n", r"a\.csv: two columns have one name .*; rename one"),
         ("text,label\n", "holds no examples"),
         ("", "holds no examples; each has text"),
     ],
@@ -186,7 +221,7 @@ def test_a_damaged_parquet_file_is_refused(
 
 @pytest.mark.parametrize("suffix", WRITERS)
 def test_a_file_that_is_missing_or_a_folder_is_refused(tmp_path: Path, suffix: str) -> None:
-    refused(tmp_path / f"a{suffix}", f"no data file .*a{suffix}; it must hold one example a row")
+    refused(tmp_path / f"a{suffix}", f"no data file .*a{suffix}; it must hold one example per row")
     (tmp_path / f"b{suffix}").mkdir()
     refused(tmp_path / f"b{suffix}", f"b{suffix} cannot be read: Is a directory")
 
@@ -285,7 +320,7 @@ def test_only_the_configuration_asked_for_is_read(on_hub: Callable[[str, Records
     for config in ("rte", "mrpc"):
         folder = on_hub(f"{config}/train-00000-of-00001.parquet", [{"a": config, "b": "x", "label": 0}])
     files = "".join(f"- config_name: {name}\n  data_files: {name}/train-*\n" for name in ("rte", "mrpc"))
-    Path(folder, "README.md").write_text(f"---\nconfigs:\n{files}---\n")
+    Path(folder, "README.md").write_text(f"---\nconfigs:\n{files}---\n", encoding="utf-8")
     hub = Hub(folder, config="mrpc", fields=(("a", "text_a"), ("b", "text_b")))
     assert data.read_hub(hub, "train", LABELS, "mrpc") == [Row("no", ("mrpc", "x"))]
 

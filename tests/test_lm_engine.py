@@ -185,7 +185,7 @@ def test_out_of_memory_halves_what_is_taken_at_a_time_until_it_fits(zoo: Zoo, na
     x, some = candidates(loaded, "cat", 200), texts(name, head, "cat")
     engine, seen = made(loaded, head, "cat"), list[torch.Size]()
     expected = engine.logits(x, some)
-    engine._tokens = 2**12
+    engine.tokens = 2**12
 
     def fit(given: torch.Tensor) -> None:
         if len(given) > 100:
@@ -193,10 +193,10 @@ def test_out_of_memory_halves_what_is_taken_at_a_time_until_it_fits(zoo: Zoo, na
 
     with watching(loaded.blocks[0], seen, fit):
         np.testing.assert_allclose(engine.logits(x, some), expected, rtol=0, atol=1e-5)
-        assert (engine._tokens, max(shape[0] for shape in seen)) == (2**11, 100)
+        assert (engine.tokens, max(shape[0] for shape in seen)) == (2**11, 100)
         # What did not fit once is not tried again.
         engine.logits(x, some)
-    assert engine._tokens == 2**11
+    assert engine.tokens == 2**11
 
 
 def test_out_of_memory_is_raised_where_nothing_is_left_to_halve(zoo: Zoo) -> None:
@@ -212,7 +212,7 @@ def test_out_of_memory_is_raised_where_nothing_is_left_to_halve(zoo: Zoo) -> Non
             engine.logits(x, some)
         assert tries == [ROWS]
         tries.clear()
-        engine._tokens = 2**12
+        engine.tokens = 2**12
         with pytest.raises(torch.OutOfMemoryError):
             engine.logits(x, some)
     assert tries == sorted(tries, reverse=True)

@@ -9,6 +9,7 @@ from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.families import FAMILIES
 from dfo_bench.lm.heads import EmbeddingHead, WordsHead
 from dfo_bench.lm.modes import MODES, Mode
+from dfo_bench.lm.sentence import Sentence
 from dfo_bench.lm.templates import Encoded
 from tests import plain_lm
 from tests.tiny_lm import TINY, Zoo
@@ -23,7 +24,8 @@ LABEL_TEXTS = ("great film", "it was bad", "awful")
 def test_a_text_is_pooled_as_its_model_says_and_a_prompt_is_never_taken_for_its_cls_token(
     zoo: Zoo, name: str, pooling: str, mode: str
 ) -> None:
-    loaded, first = replace(zoo.load(name, "embedding"), pooling=pooling), TINY[name].first
+    loaded = replace(zoo.load(name, "embedding"), sentence=Sentence(pooling))
+    first = TINY[name].first
     way = Mode(loaded, mode, TOKENS)
     slots = tuple(range(1000, 1000 + way.slots))
     texts = [Encoded((2,) * first + slots + body + (3,), None, 0, 0) for body in ((300, 77), (512, 88, 99))]

@@ -9,8 +9,9 @@ import torch
 from dfo_bench.core import Array, Cost, Dense, InputError, Points, Task
 from dfo_bench.lm import TextTask, data, models
 from dfo_bench.lm.modes import MODES
-from dfo_bench.plugins import parameters, registry
 from dfo_bench.plugins.component import Component, parse
+from dfo_bench.plugins.plugin import resolve
+from dfo_bench.plugins.registry import TASKS
 from dfo_bench.runs.spec import streams
 from tests import plain_lm
 from tests.tiny_lm import Zoo, build, reviews, write
@@ -37,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make(name: str, seed: int = 0, **params: Any) -> TextTask:
-    task = registry.construct("task", parameters.resolve("task", Component(name, params)), rngs=streams(seed))
+    task = resolve(TASKS, Component(name, params)).construct(rngs=streams(seed))
     assert isinstance(task, TextTask)
     return task
 
@@ -89,7 +90,7 @@ def test_without_a_prompt_the_loss_is_the_models_own_on_the_bare_template(
     words = (" negative", " positive") if head == "causal" else ("bad", "great")
     labels = [tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in words]
     losses = []
-    for row in task._rows["train"]:
+    for row in task.rows("train"):
         ids = tokenizer(TEMPLATES[head].format(row.texts[0]).replace("[MASK]", mask))["input_ids"]
         inputs, at = {"input_ids": torch.tensor([ids])}, -1
         if head == "masked":
@@ -112,7 +113,7 @@ def test_what_prompts_returns_is_what_meets_the_model(folder: Path, zoo: Zoo, mo
     prompts = task.prompts(x)
     coordinates = x.dense().reshape(4, -1, TOKENS, SIZE)
     if mode == "deep":
-        scales = np.array(task._mode.block_scales(text.ids for text in task._inputs("train")))
+        scales = np.array(task._mode.block_scales(text.ids for text in task.inputs("train")))
         assert scales[0] == task.space.scale
         assert scales[1] > 1.5 * scales[0]
         expected = coordinates * (scales / task.space.scale)[:, None, None]
@@ -150,12 +151,12 @@ def test_a_prompt_before_the_text_is_not_taken_for_the_token_that_an_encoder_poo
     (model / "1_Pooling").mkdir()
     (model / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_cls_token": True}))
     task, loaded = small(folder, str(model), mode="cat"), models.load(str(model), "embedding")
-    x, labels = points(2), [plain_lm.embedding(loaded, text) for text in task.texts]
+    x, labels = points(2), [plain_lm.embedding(loaded, text) for text in task.embedding_texts]
     expected = [
-        [plain_lm.logits(loaded, "embedding", "cat", prompt, text, labels, 1) for text in task._inputs("train")]
+        [plain_lm.logits(loaded, "embedding", "cat", prompt, text, labels, 1) for text in task.inputs("train")]
         for prompt in torch.tensor(task.prompts(x))
     ]
-    np.testing.assert_allclose(task._logits(x, "train"), expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(task.logits(x, "train"), expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(("name", "head", "gap"), [("bert", "masked", " "), ("gpt2", "causal", "\n")])
@@ -166,14 +167,14 @@ def test_solved_examples_of_every_class_stand_before_every_text(
     bare = small(folder, model, head=head, prompt_tokens=0)
     task = small(folder, model, head=head, prompt_tokens=0, demonstrations=2)
     tokenizer, words = models.load(model, head).tokenizer, {"negative": "bad", "positive": "great"}
-    solved = data.demonstrations(task._rows["train"], task.labels, 2)
+    solved = data.demonstrations(task.rows("train"), task.labels, 2)
     assert sorted(row.label for row in solved) == ["negative"] * 2 + ["positive"] * 2
     shown = ""
     for row in solved:
         text = TEMPLATES[head].format(row.texts[0])
         shown += (text.replace("[MASK]", words[row.label]) if head == "masked" else f"{text} {row.label}") + gap
     for split in ("train", "dev", "test"):
-        for row, encoded in zip(task._rows[split], task._inputs(split), strict=True):
+        for row, encoded in zip(task.rows(split), task.inputs(split), strict=True):
             whole = shown + TEMPLATES[head].format(row.texts[0])
             assert list(encoded.ids) == tokenizer(whole)["input_ids"]
             assert encoded.text_bytes == len(whole.encode())
@@ -189,8 +190,8 @@ def test_the_metric_of_a_task_with_a_positive_label_is_its_f1(folder: Path, zoo:
         scores, _ = task.measure(x[i : i + 1], "test")
         assert sorted(scores) == ["accuracy", "f1", "loss"]
         assert scores["loss"] == -scores["f1"]
-        guesses = task._logits(x[i : i + 1], "test")[0].argmax(axis=1)
-        truth = np.array([row.label == "equivalent" for row in task._rows["test"]])
+        guesses = task.logits(x[i : i + 1], "test")[0].argmax(axis=1)
+        truth = np.array([row.label == "equivalent" for row in task.rows("test")])
         hits = ((guesses == 1) & truth).sum()
         assert scores["f1"] == pytest.approx(2 * hits / ((guesses == 1).sum() + truth.sum()))
 
@@ -304,14 +305,15 @@ def test_text_takes_csv_labels_of_its_own_and_a_template(tmp_path: Path, zoo: Zo
     table = tmp_path / "train.csv"
     table.write_text("text,label\n" + "".join(f"{w} film {i},{w}\n" for w in ("bad", "good") for i in range(2)))
     own = make("text", train=str(table), model=zoo.folder(), shots=1, prompt_tokens=3)
-    assert (own.labels, own.texts, own.splits) == (("bad", "good"), ("bad", "good"), ("dev",))
+    assert (own.labels, own.embedding_texts, own.splits) == (("bad", "good"), ("bad", "good"), ("dev",))
     assert sorted(own.contents) == ["model", "train"]
     with pytest.raises(NotImplementedError, match="no split 'test'"):
         own.measure(own.space.start, "test")
     words = json.dumps({"good": "great", "bad": "awful"})
     written = parse(f'text:train={table},model={zoo.folder()},shots=1,prompt_tokens=3,head=masked,words={words},'
                     'template="{text} it was [MASK]"')  # fmt: skip
-    task = registry.construct("task", parameters.resolve("task", written), rngs=streams(0))
+    task = resolve(TASKS, written).construct(rngs=streams(0))
+    assert isinstance(task, TextTask)
     assert task.words == ("awful", "great")
     assert np.isfinite(task.evaluate(points(2))).all()
 
@@ -328,7 +330,7 @@ def test_text_takes_pairs(tmp_path: Path, zoo: Zoo, name: str, head: str) -> Non
     ("params", "message"),
     [
         ({"shots": 0}, "shots must be at least 1, got 0"),
-        ({"shots": 5}, r"shots=5 needs 10 examples a class.* has 8; pass shots=4"),
+        ({"shots": 5}, r"shots=5 needs 10 examples per class.* has 8; pass shots=4"),
         ({"prompt_tokens": -1}, "prompt_tokens must be at least 0, got -1"),
         ({"demonstrations": -1}, "demonstrations must be at least 0, got -1"),
         ({"demonstrations": 5, "head": "masked"}, r"demonstrations=5 .*; pass demonstrations=4 or shots=5"),
@@ -396,6 +398,77 @@ def test_a_test_set_that_the_template_does_not_fit_is_refused_before_anything_is
         make("text", train=str(train), test=str(test), model=zoo.folder(), shots=1, prompt_tokens=3)
 
 
+@pytest.fixture(scope="module")
+def knowing_more(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return a model whose tokenizer knows a token, "zz", for which there is no embedding."""
+    folder = build(tmp_path_factory.mktemp("models") / "bert")
+    tokenizer = models.load(str(folder), "masked").tokenizer
+    tokenizer.add_tokens(["zz"])
+    tokenizer.save_pretrained(str(folder))
+    models._load.cache_clear()
+    return str(folder)
+
+
+NO_EMBEDDING = "the token 'zz' has the id 1030, and model '.*' has embeddings for ids below 1030; leave the token out"
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("head", ["embedding", "masked"])
+@pytest.mark.parametrize("split", ["train", "dev", "test"])
+def test_a_token_without_an_embedding_is_refused_before_anything_is_spent_wherever_it_stands(
+    tmp_path: Path, knowing_more: str, split: str, head: str, mode: str
+) -> None:
+    rows = [{"text": f"{word} film {i}", "label": word} for i in range(4) for word in ("bad", "good")]
+    files = {"train": write(tmp_path / "train.jsonl", rows), "test": write(tmp_path / "test.jsonl", rows)}
+    params: dict[str, Any] = {"model": knowing_more, "shots": 2, "prompt_tokens": 3, "head": head, "mode": mode}
+    task = make("text", train=str(files["train"]), test=str(files["test"]), **params)
+    assert np.isfinite(task.evaluate(points(1, task.space.dim))).all()
+    last = rows[-1] if split == "test" else next(r for r in rows if r["text"] == task.rows(split)[-1].texts[0])
+    path = files["test" if split == "test" else "train"]
+    write(path, [{**row, "text": f"{row['text']} zz"} if row is last else row for row in rows])
+    with pytest.raises(InputError, match=rf"{path}:{rows.index(last) + 1}: {NO_EMBEDDING}"):
+        make("text", train=str(files["train"]), test=str(files["test"]), **params)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"head": "masked", "template": "zz [MASK] {text}"}, rf"train\.jsonl:\d: {NO_EMBEDDING}"),
+        ({"head": "masked", "words": {"a": "good", "b": "zz"}}, f"label word 'zz': {NO_EMBEDDING}"),
+        ({"head": "embedding", "words": {"a": "good", "b": "a zz"}}, f"label text 'a zz': {NO_EMBEDDING}"),
+    ],
+)
+def test_a_template_or_a_word_without_an_embedding_is_refused(
+    tmp_path: Path, knowing_more: str, params: dict[str, Any], message: str
+) -> None:
+    train = write(tmp_path / "train.jsonl", [{"text": "x", "label": label} for label in "abab"])
+    with pytest.raises(InputError, match=message):
+        make("text", train=str(train), model=knowing_more, shots=1, prompt_tokens=3, **params)
+
+
+def test_labels_words_and_templates_that_look_the_same_are_the_same(tmp_path: Path, zoo: Zoo) -> None:
+    composed, apart = ("n\u00e9gatif", "positif"), ("ne\u0301gatif", "positif")
+    train = write(tmp_path / "train.jsonl", [{"text": f"a {i}", "label": composed[i % 2]} for i in range(4)])
+    test = write(tmp_path / "test.jsonl", [{"text": f"b {i}", "label": apart[i % 2]} for i in range(4)])
+    tasks = [
+        make(
+            "text",
+            train=str(train),
+            test=str(test),
+            model=zoo.folder(),
+            shots=1,
+            prompt_tokens=0,
+            template="{text} \u00e9" if words is composed else "{text} e\u0301",
+            words=dict(zip(words, words, strict=True)),
+        )
+        for words in (composed, apart)
+    ]
+    for task in tasks:
+        assert task.labels == task.embedding_texts == composed
+        assert task.inputs("test") == tasks[0].inputs("test")
+        assert sorted({row.label for row in task.rows("test")}) == list(composed)
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [
@@ -429,9 +502,12 @@ def test_the_shipped_task_runs_on_the_default_model_as_padded_forwards_would() -
 def padded(task: Any, x: Array) -> list[float]:
     """Return the losses of one padded forward per candidate with the stock model."""
     loaded = models.load("", "embedding")
-    inputs, labels = task._inputs("train"), loaded.tokenizer(list(task.texts), padding=True, return_tensors="pt")
+    inputs, labels = (
+        task.inputs("train"),
+        loaded.tokenizer(list(task.embedding_texts), padding=True, return_tensors="pt"),
+    )
     batch = loaded.tokenizer.pad({"input_ids": [list(text.ids) for text in inputs]}, return_tensors="pt")
-    classes = torch.tensor([task.labels.index(row.label) for row in task._rows["train"]])
+    classes = torch.tensor([task.labels.index(row.label) for row in task.rows("train")])
 
     def embed(ids: torch.Tensor, seen: torch.Tensor, prompt: torch.Tensor) -> torch.Tensor:
         def put(module: Any, inputs: Any, output: torch.Tensor) -> torch.Tensor:

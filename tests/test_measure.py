@@ -12,6 +12,7 @@ from dfo_bench.runs.journal import Journal, Log
 from dfo_bench.runs.measure import Measurer
 from dfo_bench.runs.meter import Meter
 from dfo_bench.runs.spec import Selection
+from tests import toys
 
 
 class Scored(Task):
@@ -38,7 +39,7 @@ def accuracy(x: float) -> float:
 
 def play(path: Path, batches: list[list[float]], selection: Selection) -> tuple[Scored, Measurer]:
     """Evaluate the batches, score dev after each and test at the end, and close the journal."""
-    task, journal = Scored(), Journal(path, {"key": "x"})
+    task, journal = Scored(), Journal(path, toys.header())
     meter = Meter(task, sum(map(len, batches)), journal, lambda *_: None)
     measurer = Measurer(task, journal, selection)
     for batch in batches:

@@ -10,6 +10,7 @@ from dfo_bench.core import Anchor, Array, Dense, Points, Space, Task
 from dfo_bench.errors import ReplayError, RunError
 from dfo_bench.runs.journal import Journal, Log
 from dfo_bench.runs.meter import Meter
+from tests import toys
 
 Losses = Callable[[Array], Array]
 
@@ -29,7 +30,7 @@ class Answering(Task):
 
 
 def _meter(path: Path, answer: Losses = np.abs, budget: int = 10) -> Meter:
-    return Meter(Answering(answer), budget, Journal(path, {"key": "x"}), lambda spent, best, replayed: None)
+    return Meter(Answering(answer), budget, Journal(path, toys.header()), lambda spent, best, replayed: None)
 
 
 def _points(*values: float) -> Points:
@@ -112,13 +113,13 @@ def test_a_batch_is_in_the_journal_before_anybody_is_told(path: Path) -> None:
 
 
 def test_a_replay_asks_the_task_for_nothing_and_other_points_are_refused(path: Path) -> None:
-    journal = Journal(path, {"key": "x"})
+    journal = Journal(path, toys.header())
     journal.begin_attempt()
     first = Meter(Answering(np.abs), 9, journal, lambda *_: None)
     first.evaluate(_points(3, 2))
     journal.close()
     task = Answering(np.abs)
-    journal = Journal(path, {})
+    journal = Journal(path, toys.header())
     journal.begin_attempt()
     again = Meter(task, 9, journal, lambda *_: None)
     np.testing.assert_array_equal(again.evaluate(_points(3, 2)), [3, 2])
@@ -127,7 +128,7 @@ def test_a_replay_asks_the_task_for_nothing_and_other_points_are_refused(path: P
     assert task.seen == [1.0]
     assert [batch.repaid for batch in again.batches] == [0, 1]
     again._journal.close()
-    other = Meter(task, 9, Journal(path, {}), lambda *_: None)
+    other = Meter(task, 9, Journal(path, toys.header()), lambda *_: None)
     with pytest.raises(ReplayError, match="evaluation 1"):
         other.evaluate(_points(3, 2.5))
 

@@ -27,7 +27,8 @@ from dfo_bench.core import (
     Points,
     Space,
 )
-from dfo_bench.plugins import parameters, registry
+from dfo_bench.plugins.plugin import resolve
+from dfo_bench.plugins.registry import OPTIMIZERS, PROJECTIONS
 from dfo_bench.testing import race
 from dfo_bench.threads import single_threaded
 
@@ -37,7 +38,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "rembo": {"inner": Component("bo", {"points": 10}), "k": 2},
     "turbo": {"points": 40, "batch": 20},
 }
-PLAIN = [name for name in registry.names("optimizer") if issubclass(registry.load("optimizer", name), Optimizer)]
+PLAIN = [name for name in OPTIMIZERS.names() if issubclass(OPTIMIZERS.load(name), Optimizer)]
 SPACES = {
     "free": Space(3, None, None, Dense(np.array([[1.0, -2.0, 0.5]])), 0.5),
     "box": Space(3, -1.0, 3.0, Dense(np.array([[0.0, 3.0, 1.0]])), 1.0),
@@ -57,9 +58,12 @@ def bowl(x: Array) -> Array:
     return np.asarray(((x - 0.7) ** 2).sum(axis=1))
 
 
-def plain(name: str, space: Space, *, budget: int = 60, seed: int = 0, **params: Any) -> Optimizer:
-    cls: type[Optimizer] = registry.load("optimizer", name)
-    return cls(space, budget=budget, rng=np.random.default_rng(seed), **{**QUICK.get(name, {}), **params})
+def plain(
+    name: str, space: Space, *, budget: int = 60, seed: int = 0, rng: np.random.Generator | None = None, **params: Any
+) -> Optimizer:
+    cls = OPTIMIZERS.load(name)
+    assert issubclass(cls, Optimizer)
+    return cls(space, budget=budget, rng=rng or np.random.default_rng(seed), **{**QUICK.get(name, {}), **params})
 
 
 def drive(optimizer: Optimizer, loss: Loss = bowl, budget: int = 60) -> list[Array]:
@@ -82,17 +86,17 @@ class Embeddings:
 
     def embed(self, index: int) -> Embedding:
         self.drawn.append(index)
-        embedding: Embedding = registry.load("projection", "normal")().draw(self.space, self.dim, self.seed, index)
-        return embedding
+        return PROJECTIONS.load("normal")().draw(self.space, self.dim, self.seed, index)
 
     def make(self, component: Component, space: Space, budget: int, rng: np.random.Generator) -> Optimizer:
-        cls: type[Optimizer] = registry.load("optimizer", component.name)
-        inner = cls(space, budget=budget, rng=rng, **component.params)
+        inner = resolve(OPTIMIZERS, component).construct(space, budget=budget, rng=rng)
+        assert isinstance(inner, Optimizer)
         self.made.append((inner, space, budget))
         return inner
 
     def build(self, name: str, *, budget: int, seed: int = 0, **params: Any) -> EmbeddingOptimizer:
-        cls: type[EmbeddingOptimizer] = registry.load("optimizer", name)
+        cls = OPTIMIZERS.load(name)
+        assert issubclass(cls, EmbeddingOptimizer)
         rng = np.random.default_rng(seed)
         return cls(self.space, dim=self.dim, budget=budget, rng=rng, embed=self.embed, make=self.make, **params)
 
@@ -192,7 +196,7 @@ def test_a_single_dimension_is_searched_to_the_end_of_the_budget(name: str, boun
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_parameters_have_defaults(name: str) -> None:
-    for parameter in parameters.parameters("optimizer", registry.load("optimizer", name)).values():
+    for parameter in OPTIMIZERS.parameters(OPTIMIZERS.load(name)).values():
         assert parameter.default is not inspect.Parameter.empty
 
 
@@ -226,7 +230,7 @@ NO_CLAIM = {
     "rembo",
 }
 RACERS = [
-    *(Component(name) for name in registry.names("optimizer") if name not in NO_CLAIM),
+    *(Component(name) for name in OPTIMIZERS.names() if name not in NO_CLAIM),
     Component("openai_es", {"step": "plain"}),
     *(Component("cma", {"variant": variant}) for variant in ("sep", "vkd")),
 ]
@@ -237,7 +241,7 @@ BUDGETS = {"bo": 16, "turbo": 40}
 @pytest.mark.parametrize("dim", [2, 10])
 @pytest.mark.parametrize("racer", RACERS, ids=str)
 def test_a_built_in_that_learns_is_better_than_random_search(racer: Component, dim: int) -> None:
-    assert race(parameters.resolve("optimizer", racer), dim, BUDGETS.get(racer.name, 400)) == "better"
+    assert race(resolve(OPTIMIZERS, racer), dim, BUDGETS.get(racer.name, 400)) == "better"
 
 
 @pytest.mark.parametrize("dim", [2, 10])
@@ -661,7 +665,7 @@ def test_layerwise_computes_what_bbtv2_does(bound: float | None) -> None:
 
     rng = np.random.default_rng(0)
     free = Space(4, None, None, Anchor.origin(4), 1.0)
-    strategies = [registry.load("optimizer", "cma")(free, budget=100, rng=r, popsize=6) for r in (rng, *rng.spawn(2))]
+    strategies = [plain("cma", free, rng=r, popsize=6) for r in (rng, *rng.spawn(2))]
     best, losses = np.full(30, 0.1), [np.inf] * 3
     outdated = 0
     for turn, batch in enumerate(batches):

@@ -15,14 +15,16 @@ import pytest
 
 from dfo_bench.errors import BusyError, StoreError
 from dfo_bench.plugins.component import parse
+from dfo_bench.runs.header import Header
 from dfo_bench.runs.spec import RunSpec
+from dfo_bench.runs.summary import Summary
 from dfo_bench.store import packs
 from dfo_bench.store.filenames import JOURNAL, PACKS, SUMMARY
 from dfo_bench.store.store import Store
 from dfo_bench.sweeps.execute import execute
 
 
-def _run(store: Store, seed: int, optimizer: str = "odd") -> dict[str, Any]:
+def _run(store: Store, seed: int, optimizer: str = "odd") -> Summary:
     return execute(RunSpec(parse("toy"), parse(optimizer), parse("normal"), 3, 60, seed, 20), store.path)
 
 
@@ -63,10 +65,10 @@ def test_packed_runs_read_as_before_and_have_no_folder(store: Store) -> None:
 
 
 def test_only_finished_runs_are_packed_and_others_go_on(store: Store) -> None:
-    failed = _run(store, 0, "odd:fail=third")["key"]
+    failed = _run(store, 0, "odd:fail=third").key
     store.compact()
     assert _folders(store) == [failed]
-    assert _run(store, 0, "odd:fail=third")["attempts"] == 2
+    assert _run(store, 0, "odd:fail=third").attempts == 2
     assert store.runs()["status"].value_counts().to_dict() == {"finished": 3, "failed": 1}
 
 
@@ -74,7 +76,7 @@ def test_a_packed_run_is_not_run_again(store: Store) -> None:
     summary = store.summary(next(iter(store)))
     assert summary
     store.compact()
-    assert _run(store, summary["spec"]["seed"]) == summary
+    assert _run(store, summary.spec.seed) == summary
     assert _folders(store) == []
 
 
@@ -119,7 +121,9 @@ def test_stores_with_packs_are_merged_by_copying(store: Store, tmp_path: Path) -
 def test_what_a_pack_holds_counts_against_an_unfinished_run_copied_over_it(store: Store, tmp_path: Path) -> None:
     frames, key = _frames(store), next(iter(store))
     store.compact()
-    header = {"header": {**(store.summary(key) or {})}}
+    summary = store.summary(key)
+    assert summary
+    header = {"header": Header.to_json(summary)}
     (store.path / key).mkdir()
     (store.path / key / JOURNAL).write_text(json.dumps(header) + '\n{"attempt": 5, "retry": false}\n')
     _assert_same(store, frames)

@@ -1,55 +1,28 @@
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict, Unpack
 
+import numpy as np
 import pytest
+from pydantic import PositiveInt
 
-from dfo_bench.core import Rngs
-from dfo_bench.errors import InputError, UnknownNameError
-from dfo_bench.plugins import parameters, registry
-from dfo_bench.plugins.component import parse
-
-
-def test_resolving_fills_defaults_and_coerces_types(toys: Path) -> None:
-    assert dict(parameters.resolve("optimizer", parse("odd:fail=7")).params) == {"fail": "7", "batch": 5}
-    sigma = parameters.resolve("optimizer", parse("cma:sigma=1")).params["sigma"]
-    assert (sigma, type(sigma)) == (1.0, float)
+from dfo_bench.core import Array, EmbeddingOptimizer, Optimizer, Points, Rngs, Task
+from dfo_bench.errors import PluginError
+from dfo_bench.plugins.parameters import parameters_of
+from dfo_bench.plugins.registry import KINDS, OPTIMIZERS, TASKS
 
 
-def test_parameters_at_their_defaults_are_not_shown(toys: Path) -> None:
-    resolved = parameters.resolve("optimizer", parse("odd:batch=5,fail=7"))
-    assert str(parameters.without_defaults("optimizer", resolved)) == 'odd:fail="7"'
-
-
-def test_a_component_among_the_values_is_resolved_too() -> None:
-    resolved = parameters.resolve("optimizer", parse("rembo:inner=(cma:popsize=4)"))
-    assert resolved.params["inner"] == parameters.resolve("optimizer", parse("cma:popsize=4"))
-    assert str(parameters.without_defaults("optimizer", resolved)) == "rembo:inner=(cma:popsize=4)"
-
-
-def test_an_unknown_parameter_brings_the_nearest() -> None:
-    with pytest.raises(UnknownNameError, match="no parameter of optimizer cma named 'popsiz'; did you mean popsize"):
-        parameters.resolve("optimizer", parse("cma:popsiz=3"))
-
-
-@pytest.mark.parametrize("value", ["big", "1.5", "null", "[1]"])
-def test_a_value_of_another_type_is_refused_with_the_value(toys: Path, value: str) -> None:
-    with pytest.raises(InputError, match="optimizer odd: batch="):
-        parameters.resolve("optimizer", parse(f"odd:batch={value}"))
-
-
-def test_a_parameter_without_default_must_be_given() -> None:
-    with pytest.raises(InputError, match="task text needs train; write text:train="):
-        parameters.resolve("task", parse("text"))
-
-
-@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in registry.KINDS for name in registry.names(kind)])
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in KINDS for name in KINDS[kind].names()])
 def test_every_parameter_of_every_plugin_has_a_type(kind: str, name: str) -> None:
-    for parameter in parameters.parameters(kind, registry.load(kind, name)).values():
+    for parameter in KINDS[kind].parameters(KINDS[kind].load(name)).values():
         assert parameter.type is not None
-    assert all(words and default for words, default in parameters.described(kind, name).values())
+        assert all(parameter.in_words())
 
 
-class Base:
+class Concrete(Task):
+    def evaluate(self, points: Points) -> Array:
+        return np.zeros(len(points))
+
+
+class Base(Concrete):
     def __init__(self, *, rngs: Rngs, model: str = "", shots: int = 16) -> None: ...
 
 
@@ -68,8 +41,8 @@ class Member(Silent):
 
 
 def test_a_constructor_that_hands_on_keywords_has_the_parameters_of_the_next_one_up() -> None:
-    assert list(parameters.parameters("task", Silent)) == ["metric", "model", "shots"]
-    member = parameters.parameters("task", Member)
+    assert list(TASKS.parameters(Silent)) == ["metric", "model", "shots"]
+    member = TASKS.parameters(Member)
     assert list(member) == ["own", "shots", "metric", "model"]
     assert [(p.type, p.default) for p in member.values()][:2] == [(float, 0.5), (int, 4)]
     assert member["metric"].required
@@ -80,4 +53,44 @@ def test_a_constructor_that_hands_nothing_on_has_only_its_own_parameters() -> No
         def __init__(self, *, rngs: Rngs, label: str) -> None:
             super().__init__(rngs=rngs, metric=label)
 
-    assert list(parameters.parameters("task", Closed)) == ["label"]
+    assert list(TASKS.parameters(Closed)) == ["label"]
+
+
+class Handed(TypedDict):
+    budget: int
+
+
+def test_keywords_that_are_handed_on_as_a_typed_dict_are_no_parameters_of_their_own() -> None:
+    class Typed(Base):
+        def __init__(self, *, rngs: Rngs, own: int = 1, **handed: Unpack[Handed]) -> None: ...
+
+    assert list(parameters_of(Typed)) == ["rngs", "own", "model", "shots"]
+
+
+def test_what_a_parameter_may_be_is_said_in_words() -> None:
+    class Wordy(Optimizer):
+        def __init__(self, *, many: PositiveInt | None = None, how: Literal["a", "b"] = "a", to: str) -> None: ...
+
+    words = {name: parameter.in_words() for name, parameter in parameters_of(Wordy).items()}
+    assert words == {
+        "many": ("whole number above 0 or null", "null"),
+        "how": ("a, b", "a"),
+        "to": ("text", "required"),
+    }
+
+
+def test_a_parameter_with_the_name_of_what_a_run_gives_is_refused() -> None:
+    class Plain(Optimizer):
+        def __init__(self, space: Any, *, budget: int, rng: Any, dim: int = 10) -> None: ...
+
+    class Drawing(EmbeddingOptimizer):
+        def __init__(self, space: Any, *, name: str = "me", **given: Any) -> None: ...
+
+    class Sized(Concrete):
+        def __init__(self, *, rngs: Rngs, dim: int = 10, budget: int = 3) -> None: ...
+
+    with pytest.raises(PluginError, match="called 'dim', what a run gives EmbeddingOptimizers; give it another name"):
+        OPTIMIZERS.parameters(Plain)
+    with pytest.raises(PluginError, match="called 'name', what a component in YAML calls its plugin"):
+        OPTIMIZERS.parameters(Drawing)
+    assert list(TASKS.parameters(Sized)) == ["dim", "budget"]

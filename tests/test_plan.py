@@ -8,6 +8,7 @@ import pytest
 
 import dfo_bench
 from dfo_bench.errors import StoreError
+from dfo_bench.runs.header import PlannedRun
 from dfo_bench.runs.spec import RunSpec
 from dfo_bench.store.filenames import JOURNAL, PLAN
 from dfo_bench.store.plan import read_plan, write_plan
@@ -71,7 +72,7 @@ def test_another_sweep_replaces_the_plan(stopped: Store) -> None:
 def test_a_sweep_leaves_the_plan_of_one_that_began_after_it(tmp_path: Path, toys: Path) -> None:
     spec = planned_run("toy", "random", dim=3, budget=30)
     shown = {"task": "toy", "optimizer": "random", "projection": "normal"}
-    other = [{"key": "f" * 16, "spec": spec.to_json(), "shown": shown}]
+    other = [PlannedRun("f" * 16, spec, shown)]
 
     @contextmanager
     def overtaken(specs: Sequence[RunSpec]) -> Iterator[Any]:

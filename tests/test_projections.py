@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from dfo_bench.core import Anchor, Array, Blend, Dense, Embedding, InputError, Space
-from dfo_bench.plugins import registry
 from dfo_bench.plugins.component import Component
+from dfo_bench.plugins.plugin import resolve
+from dfo_bench.plugins.registry import PROJECTIONS
 from dfo_bench.sweeps.sweep import sweep
 from dfo_bench.testing import check_plugin
 
@@ -33,8 +34,7 @@ def space(dim: int, lower: float | None = None, upper: float | None = None, star
 
 
 def draw(name: str, within: Space, dim: int = 3, seed: int = 0, index: int = 0, **params: Any) -> Embedding:
-    embedding: Embedding = registry.load("projection", name)(**params).draw(within, dim, seed, index)
-    return embedding
+    return PROJECTIONS.load(name)(**params).draw(within, dim, seed, index)
 
 
 def normal(*shape: int) -> Array:
@@ -269,7 +269,9 @@ def test_fewer_directions_are_the_first_and_without_any_it_is_the_normal_project
 
 def test_a_learned_projection_is_checked_in_a_space_that_its_prompts_are_of(found: str) -> None:
     check_plugin("projection", Component("pretrained", {"prompts": found}))
-    assert registry.load("projection", "pretrained")(prompts=found).example.meaning == MEANING
+    projection = resolve(PROJECTIONS, Component("pretrained", {"prompts": found})).construct()
+    assert projection.example
+    assert projection.example.meaning == MEANING
 
 
 def test_more_directions_than_dimensions_are_cut_and_a_single_prompt_is_a_start(found: str, tmp_path: Path) -> None:

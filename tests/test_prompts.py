@@ -6,33 +6,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from peft import PeftModel
 from safetensors import safe_open
 from safetensors.numpy import load_file
-from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
 from typer.testing import CliRunner
 
 from dfo_bench.cli import app
 from dfo_bench.errors import InputError
 from dfo_bench.exchange import EXPORTS, prompts
-from dfo_bench.exchange.peft import export_peft
-from dfo_bench.lm import TextTask, models
-from dfo_bench.lm.models import LanguageModel
-from dfo_bench.lm.templates import Encoded, label_tokens
-from dfo_bench.plugins.component import Component, parse
+from dfo_bench.lm import models
+from dfo_bench.plugins.component import parse
 from dfo_bench.runs.assembly import assemble
 from dfo_bench.runs.spec import RunSpec
 from dfo_bench.store.store import Store
 from dfo_bench.sweeps.execute import execute
+from tests.text_runs import planned, run, task_of
 from tests.tiny_lm import Zoo, reviews, write
-
-AUTO: dict[str, Any] = {
-    "embedding": AutoModel,
-    "masked": AutoModelForMaskedLM,
-    "causal": AutoModelForCausalLM,
-    "seq2seq": AutoModelForSeq2SeqLM,
-}
 
 
 @pytest.fixture(scope="module")
@@ -43,29 +31,6 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store.create(tmp_path / "store")
-
-
-def planned(
-    store: Store, model: str, optimizer: str = "cma:popsize=6", projection: str = "normal", **params: Any
-) -> RunSpec:
-    """Plan a run on a few reviews, with a test split."""
-    files = {name: str(write(store.path.parent / f"{name}.jsonl", reviews(6))) for name in ("train", "test")}
-    words = {"negative": "bad", "positive": "good"}
-    given: dict[str, Any] = {**files, "words": words, "model": model, "shots": 3, "prompt_tokens": 3, **params}
-    return RunSpec(Component("text", given), parse(optimizer), parse(projection), dim=5, budget=12, dev_every=6)
-
-
-def run(store: Store, *args: Any, **params: Any) -> dict[str, Any]:
-    """Make a finished run, and return its summary."""
-    summary = execute(planned(store, *args, **params), store.path)
-    assert summary["status"] == "finished", summary["events"]
-    return summary
-
-
-def task_of(summary: dict[str, Any]) -> TextTask:
-    task = assemble(RunSpec.from_json(summary["spec"])).task
-    assert isinstance(task, TextTask)
-    return task
 
 
 @pytest.mark.parametrize(
@@ -81,14 +46,15 @@ def test_prompts_are_the_selected_ones_as_the_task_used_them(
     store: Store, zoo: Zoo, mode: str, optimizer: str, shape: tuple[int, ...]
 ) -> None:
     summary = run(store, zoo.folder(), optimizer, head="masked", mode=mode)
-    key, evaluation = summary["key"], summary["selected"]["evaluation"]
+    assert summary.selected
+    key, evaluation = summary.key, summary.selected.evaluation
     assert prompts.export_prompts(store, store.path / "out" / "prompts.safetensors") == []
     with safe_open(store.path / "out" / "prompts.safetensors", "np") as file:
         assert list(file.keys()) == [key]
         prompt, source = file.get_tensor(key), json.loads(file.metadata()[key])
     assert (prompt.shape, prompt.dtype) == (shape, np.float32)
     task = task_of(summary)
-    logits = task._engine.logits(prompt[None], task._inputs("train"))
+    logits = task._engine.logits(prompt[None], task.inputs("train"))
     loss = store.curves()["loss"].iloc[evaluation - 1]
     assert task._scores(logits, "train")["loss"][0] == pytest.approx(loss, abs=1e-5)
     row = store.runs().iloc[0]
@@ -105,14 +71,22 @@ def test_only_finished_runs_of_text_tasks_with_a_prompt_are_exported(store: Stor
     run(store, zoo.folder(), "start", prompt_tokens=0)
     with pytest.raises(InputError, match="no finished run with a prompt; make one with: dfo-bench run -t helpdesk"):
         prompts.export_prompts(store, store.path / "prompts.safetensors")
-    keys = [run(store, zoo.folder(), optimizer)["key"] for optimizer in ("random", "cma")]
+    keys = [run(store, zoo.folder(), optimizer).key for optimizer in ("random", "cma")]
     prompts.export_prompts(store, store.path / "prompts.safetensors")
     assert sorted(load_file(store.path / "prompts.safetensors")) == sorted(keys)
 
 
+def test_a_model_named_by_a_relative_path_is_named_so_that_every_folder_finds_it(
+    store: Store, zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(zoo.folder()).parent)
+    run(store, Path(zoo.folder()).name, "start")
+    assert prompts.collect_prompts(store)[0][0].source["model"] == zoo.folder()
+
+
 def test_another_model_or_other_data_than_the_run_used_is_refused(store: Store, zoo: Zoo, tmp_path: Path) -> None:
     model = Path(zoo.folder()).rename(tmp_path / "model")
-    key = run(store, str(model))["key"]
+    key = run(store, str(model)).key
     text = (model / "config.json").read_text()
     (model / "config.json").write_text(text + " ")
     models._load.cache_clear()
@@ -126,74 +100,12 @@ def test_another_model_or_other_data_than_the_run_used_is_refused(store: Store, 
 
 
 def test_another_version_of_a_plugin_is_said(store: Store, zoo: Zoo) -> None:
-    key = run(store, zoo.folder())["key"]
+    key = run(store, zoo.folder()).key
     path = store.path / key / "summary.json"
     summary = json.loads(path.read_text())
     summary["digests"] |= {"projection": "0" * 16, "optimizer": "0" * 16}
     path.write_text(json.dumps(summary))
     assert prompts.collect_prompts(store)[1] == [f"run {key} was made by another version of projection normal"]
-
-
-@pytest.mark.parametrize(
-    ("model", "head"),
-    [
-        ("bert", "masked"),
-        ("roberta", "masked"),
-        ("albert", "masked"),
-        ("bert", "embedding"),
-        ("gpt2", "causal"),
-        ("llama", "causal"),
-        ("t5", "seq2seq"),
-        ("bart", "seq2seq"),
-    ],
-)
-def test_peft_loads_an_adapter_and_computes_what_the_run_did(store: Store, zoo: Zoo, model: str, head: str) -> None:
-    summary = run(store, zoo.folder(model), head=head, mode="inputs_embeds")
-    assert export_peft(store, store.path / "adapters") == []
-    base = AUTO[head].from_pretrained(zoo.folder(model), dtype=torch.float32)
-    adapted = PeftModel.from_pretrained(base, str(store.path / "adapters" / summary["key"])).eval()
-    task, (prompt,) = task_of(summary), prompts.collect_prompts(store)[0]
-    expected = task._engine.logits(prompt.values[None], task._inputs("train"))[0]
-    found = [label_logits(adapted, task, zoo.load(model, head), text) for text in task._inputs("train")]
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
-
-
-@torch.inference_mode()
-def label_logits(adapted: Any, task: TextTask, loaded: LanguageModel, text: Encoded) -> list[float]:
-    """Return what a model with a prompt in PEFT says of the labels."""
-    ids = torch.tensor([text.ids])
-    if task.head == "embedding":
-        own = adapted(input_ids=ids).last_hidden_state.mean(1)
-        labels = [loaded.model(**loaded.tokenizer(label, return_tensors="pt")) for label in task.texts]
-        return [20 * float(torch.cosine_similarity(own, label.last_hidden_state.mean(1))) for label in labels]
-    if task.head == "seq2seq":
-        scores = adapted(input_ids=ids, decoder_input_ids=torch.tensor([text.decoder])).logits[0, -1]
-    else:
-        at = -1 if text.mask is None else task.prompt_tokens + text.mask
-        scores = adapted(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0, at]
-    words = label_tokens(loaded, task.words, leading_space=task.head == "causal")
-    return [float(scores[word]) for word in words]
-
-
-def test_what_peft_saves_is_what_is_exported(store: Store, zoo: Zoo) -> None:
-    key = run(store, zoo.folder(), mode="inputs_embeds", head="masked")["key"]
-    out, again = store.path / "adapters", store.path / "again"
-    export_peft(store, out)
-    base = AutoModelForMaskedLM.from_pretrained(zoo.folder())
-    PeftModel.from_pretrained(base, str(out / key)).save_pretrained(str(again))
-    ours, theirs = load_file(out / key / "adapter_model.safetensors"), load_file(again / "adapter_model.safetensors")
-    assert list(ours) == list(theirs)
-    np.testing.assert_array_equal(ours["prompt_embeddings"], theirs["prompt_embeddings"])
-
-
-def test_peft_takes_runs_of_its_own_mode_only(store: Store, zoo: Zoo) -> None:
-    run(store, zoo.folder())
-    with pytest.raises(InputError, match=r"no finished run of mode=inputs_embeds.* make one with: dfo-bench run -t"):
-        export_peft(store, store.path / "adapters")
-    key = run(store, zoo.folder(), mode="inputs_embeds")["key"]
-    notes = export_peft(store, store.path / "adapters")
-    assert notes == ["left out: 1 runs of other modes, which PEFT does not have"]
-    assert [folder.name for folder in (store.path / "adapters").iterdir()] == [key]
 
 
 @pytest.mark.parametrize("name", ["prompts", "peft"])
@@ -231,8 +143,8 @@ def test_a_projection_learns_from_exported_prompts_and_begins_at_their_mean(stor
     np.testing.assert_allclose(begun.reshape(mean.shape), mean, rtol=1e-6)
     # What was found in it is learned from in turn, and rebuilt to the bit.
     summary = execute(spec, store.path)
-    assert summary["status"] == "finished", summary["events"]
-    assert summary["key"] in {prompt.key for prompt in prompts.collect_prompts(store)[0]}
+    assert summary.status == "finished", summary.events
+    assert summary.key in {prompt.key for prompt in prompts.collect_prompts(store)[0]}
 
 
 def test_the_key_of_a_learned_projection_rests_on_its_prompts_and_not_on_their_place(store: Store, zoo: Zoo) -> None:
@@ -243,7 +155,7 @@ def test_the_key_of_a_learned_projection_rests_on_its_prompts_and_not_on_their_p
     first, second = (assemble(spec) for spec in specs)
     assert first.key == second.key
     summary = execute(specs[1], store.path)
-    assert summary["digests"]["projection:prompts"] == first.projection.contents["prompts"]
+    assert summary.digests["projection:prompts"] == first.projection.contents["prompts"]
     run(store, zoo.folder(), "cma:popsize=4")
     prompts.export_prompts(store, copy)
     assert assemble(specs[1]).key != first.key

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from dfo_bench.report.counting import Counting
-from tests.test_report_page import Frames, Page, html_of, numbers, one_task, page_of, run
+from tests.frames import Frames, one_task, run
+from tests.pages import Page, html_of, numbers, page_of
 
 
 def told(*rows: dict[str, object], measures: pd.DataFrame | None = None) -> Page:

@@ -9,21 +9,18 @@ import pytest
 from typer.testing import CliRunner
 
 from dfo_bench.cli import app
-from dfo_bench.report.baselines import placed, pooled
-from dfo_bench.report.figures import BY_TASK, KINDS
-from dfo_bench.report.figures.curve import draw_curve
+from dfo_bench.report.baselines import drop_baselines, place_baselines
+from dfo_bench.report.figures import KINDS
 from dfo_bench.report.labels import looks
-from dfo_bench.report.rules import Rules
-from dfo_bench.report.stats.costs import AXES
+from dfo_bench.report.rules import AXES, Rules
 from dfo_bench.report.stats.standings import standings
-from tests.frames import Case, store_of
-from tests.test_report_page import Page, html_of, numbers
+from tests.frames import NO_MEASURES, Case, store_of
+from tests.pages import Page, html_of, numbers
 from tests.tiny_lm import Zoo, reviews, write
 
 SEARCHED = "desk:prompt_tokens=5"
 MANUAL, SHOWN = "desk:prompt_tokens=0", "desk:demonstrations=2,prompt_tokens=0"
 FALLING = [1.0, 0.9, 0.5, 0.4]
-NO_MEASURES = pd.DataFrame(columns=["key", "evaluation", "split", "metric", "value"])
 
 
 def store(searched: list[str], bare: dict[str, float], **fields: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -43,12 +40,12 @@ def store(searched: list[str], bare: dict[str, float], **fields: Any) -> tuple[p
 
 def test_a_task_without_dimensions_stands_with_the_search_that_differs_in_its_prompt_alone() -> None:
     runs, _ = store([SEARCHED], {MANUAL: 0.8, SHOWN: 0.6})
-    shown = placed(runs)
+    shown = place_baselines(runs)
     assert list(shown["task"].unique()) == [SEARCHED]
     assert sorted(look.label for look in looks(shown).values()) == [
         "cma · normal", "random · normal", "start · demonstrations=2,prompt_tokens=0", "start · prompt_tokens=0",
     ]  # fmt: skip
-    assert list(pooled(runs)["optimizer"].unique()) == ["cma", "random"]
+    assert list(drop_baselines(runs)["optimizer"].unique()) == ["cma", "random"]
 
 
 @pytest.mark.parametrize(
@@ -67,27 +64,27 @@ def test_a_task_without_dimensions_stands_with_the_search_that_differs_in_its_pr
 )  # fmt: skip
 def test_losses_must_be_comparable_by_every_other_parameter(searched: str, bare: str, *, stands: bool) -> None:
     runs, _ = store([searched], {bare: 0.8})
-    assert set(placed(runs)["task"]) == ({searched} if stands else {searched, bare})
-    assert set(pooled(runs)["task"]) == ({searched} if stands else {searched, bare})
+    assert set(place_baselines(runs)["task"]) == ({searched} if stands else {searched, bare})
+    assert set(drop_baselines(runs)["task"]) == ({searched} if stands else {searched, bare})
 
 
 def test_it_stands_with_each_of_several_searches_and_alone_where_there_is_none() -> None:
     runs, _ = store(["desk", SEARCHED], {MANUAL: 0.8})
-    assert placed(runs).query("optimizer == 'start'")["task"].to_list() == ["desk"] * 2 + [SEARCHED] * 2
+    assert place_baselines(runs).query("optimizer == 'start'")["task"].to_list() == ["desk"] * 2 + [SEARCHED] * 2
     alone, _ = store([], {MANUAL: 0.8, SHOWN: 0.6})
-    assert placed(alone).equals(alone)
-    assert pooled(alone).equals(alone)
-    assert placed(pd.DataFrame()).empty
+    assert place_baselines(alone).equals(alone)
+    assert drop_baselines(alone).equals(alone)
+    assert place_baselines(pd.DataFrame()).empty
 
 
 def test_the_start_of_a_search_is_no_task_without_dimensions() -> None:
     runs, _ = store(["desk"], {SEARCHED: 0.8}, dim={})
-    assert placed(runs).equals(runs)
+    assert place_baselines(runs).equals(runs)
 
 
 def test_a_task_that_is_bare_by_its_defaults_goes_by_its_name() -> None:
     runs, _ = store([SEARCHED], {"desk": 0.8})
-    assert "start · desk" in {look.label for look in looks(placed(runs)).values()}
+    assert "start · desk" in {look.label for look in looks(place_baselines(runs)).values()}
 
 
 def test_what_changes_nothing_in_a_point_without_dimensions_makes_no_second_baseline() -> None:
@@ -97,7 +94,7 @@ def test_what_changes_nothing_in_a_point_without_dimensions_makes_no_second_base
     again = runs[runs["task"] == MANUAL].assign(projection="uniform", dev_every=50)
     again["key"] = again["key"].str.replace("0", "f", n=1)
     runs = runs.assign(status=np.where(failed, "failed", runs["status"]))
-    baseline = placed(pd.concat([runs, again])).query("optimizer == 'start'")
+    baseline = place_baselines(pd.concat([runs, again])).query("optimizer == 'start'")
     assert baseline[["seed", "status"]].sort_values("seed").values.tolist() == [[0, "finished"], [1, "finished"]]
     assert len(looks(baseline)) == 1
 
@@ -156,7 +153,7 @@ def test_where_only_a_baseline_has_run_so_far_the_page_compares_nothing() -> Non
 @pytest.mark.parametrize("against", ["evaluation", "tokens"])
 def test_a_curve_draws_each_baseline_as_a_dashed_line_of_its_own(against: str) -> None:
     runs, curves = store(["desk", SEARCHED], {MANUAL: 0.8, SHOWN: 0.6})
-    figure = draw_curve(placed(runs), curves, rules=Rules(against=against))
+    figure = KINDS["curve"].draw(place_baselines(runs), curves, rules=Rules(against=against))
     assert [axes.get_title() for axes in figure.axes] == ["desk", SEARCHED]
     for axes in figure.axes:
         dashed = [line for line in axes.lines if line.get_linestyle() == "--" and np.size(line.get_xdata())]
@@ -167,19 +164,19 @@ def test_a_curve_draws_each_baseline_as_a_dashed_line_of_its_own(against: str) -
 
 def test_a_table_has_one_row_for_the_manual_prompts_of_several_tasks() -> None:
     runs, curves = store(["desk", "mail"], {"desk:prompt_tokens=0": 0.8, "mail:prompt_tokens=0": 0.3})
-    table = standings(placed(runs), curves)
+    table = standings(place_baselines(runs), curves)
     own = table[table["method"] == "start · prompt_tokens=0"]
     assert own[["task", "best"]].values.tolist() == [["desk", False], ["mail", True]]
     assert own["mean"].to_list() == pytest.approx([0.85, 0.35])
     # The budget at which losses are compared is that of the searches.
-    assert standings(placed(runs), curves, Rules(budget=3))["mean"].min() == pytest.approx(0.35)
+    assert standings(place_baselines(runs), curves, Rules(budget=3))["mean"].min() == pytest.approx(0.35)
 
 
 def test_searches_look_the_same_with_and_without_baselines() -> None:
     runs, _ = store([SEARCHED], {MANUAL: 0.8, SHOWN: 0.6})
     runs["optimizer"] = runs["optimizer"].replace({"random": "zo_adam"})
-    shown = looks(placed(runs))
-    assert {group: shown[group] for group in looks(pooled(runs))} == looks(pooled(runs))
+    shown = looks(place_baselines(runs))
+    assert {group: shown[group] for group in looks(drop_baselines(runs))} == looks(drop_baselines(runs))
     assert len({(look.colour, look.marker) for look in shown.values()}) == 4
 
 
@@ -190,8 +187,8 @@ def test_every_figure_can_be_drawn_of_what_it_reads() -> None:
     copied = curves.assign(key="x" + curves["key"])
     runs = pd.concat([runs, more], ignore_index=True)
     curves = pd.concat([curves, copied[copied["key"].isin(more["key"])]], ignore_index=True)
-    for kind, draw in KINDS.items():
-        assert draw((placed if kind in BY_TASK else pooled)(runs), curves).axes, kind
+    for name, kind in KINDS.items():
+        assert kind.draw((place_baselines if kind.by_task else drop_baselines)(runs), curves).axes, name
 
 
 def test_two_sweeps_into_one_store_show_what_the_search_added(in_tmp: Path, zoo: Zoo) -> None:

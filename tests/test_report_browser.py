@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from dfo_bench.report.page.page import build_page
-from dfo_bench.report.stats.costs import AXES
-from tests.test_report_page import SPHERE, TEXT, sweep
+from dfo_bench.report.rules import AXES
+from tests.frames import SPHERE, TEXT, sweep
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

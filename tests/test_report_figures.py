@@ -2,6 +2,7 @@
 
 import re
 from itertools import combinations, product
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,10 +14,10 @@ from matplotlib.figure import Figure
 
 from dfo_bench.errors import InputError
 from dfo_bench.report.counting import Counting
-from dfo_bench.report.figures import KINDS, READS
-from dfo_bench.report.figures.canvas import wrap
+from dfo_bench.report.figures import KINDS
+from dfo_bench.report.figures.canvas import save, wrap
 from dfo_bench.report.rules import Rules
-from tests.frames import Case, store_of
+from tests.frames import SPHERE, TEXT, Case, one_task, run, store_of, sweep
 
 Frames = tuple[pd.DataFrame, pd.DataFrame]
 
@@ -68,7 +69,7 @@ def _within(axis: Axis, place: float) -> bool:
 def test_a_figure_of_every_kind_has_its_style_and_no_text_is_cut_off_or_covered(
     kind: str, style: str, frames: Frames
 ) -> None:
-    figure = KINDS[kind](*frames, style=style)
+    figure = KINDS[kind].draw(*frames, style=style)
     FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
     width, height = figure.get_size_inches()
     ink = figure.get_tightbbox()
@@ -81,7 +82,7 @@ def test_a_figure_of_every_kind_has_its_style_and_no_text_is_cut_off_or_covered(
 
 def test_the_lines_of_every_figure_differ_without_colour(frames: Frames) -> None:
     for kind in ("curve", "ecdf", "profile", "rank"):
-        for axes in KINDS[kind](*frames).axes:
+        for axes in KINDS[kind].draw(*frames).axes:
             lines = [line for line in axes.lines if np.size(line.get_xdata())]
             assert len({(line.get_marker(), str(line.get_linestyle())) for line in lines}) == len(lines) >= 4
 
@@ -89,27 +90,27 @@ def test_the_lines_of_every_figure_differ_without_colour(frames: Frames) -> None
 def test_more_methods_than_fills_can_tell_apart_have_bars_at_their_last_markers(frames: Frames) -> None:
     runs, curves = frames
     few = runs[runs["optimizer"].isin(["random", "start"])]
-    assert len(KINDS["curve"](few, curves).axes[0].collections) == 2
-    many = KINDS["curve"](runs, curves)
+    assert len(KINDS["curve"].draw(few, curves).axes[0].collections) == 2
+    many = KINDS["curve"].draw(runs, curves)
     assert "last marker" in many.legends[0].get_title().get_text().replace("\n", " ")
 
 
 def test_the_win_matrix_writes_estimate_interval_and_number_in_every_cell() -> None:
     runs, curves = store_of({("s", name, seed): [loss] for name, loss in (("a", 1.0), ("b", 2.0)) for seed in range(3)})
-    written = [text.get_text() for text in KINDS["wins"](runs, curves).axes[0].texts]
+    written = [text.get_text() for text in KINDS["wins"].draw(runs, curves).axes[0].texts]
     assert written == ["100\n29\N{EN DASH}100\nn 3", "0\n0\N{EN DASH}71\nn 3"]  # exact bounds of 3 of 3
 
 
 def test_the_diagram_joins_what_is_within_the_critical_difference(frames: Frames) -> None:
     seen = {("s", name, seed): [float(place)] for place, name in enumerate("abc") for seed in range(4)}
-    axes = KINDS["cd"](*store_of(seen)).axes[0]
+    axes = KINDS["cd"].draw(*store_of(seen)).axes[0]
     said = [text.get_text() for text in axes.texts]
     assert {"a · normal (1.00)", "b · normal (2.00)", "c · normal (3.00)", "CD = 1.66"} <= set(said)
     assert len([line for line in axes.lines if line.get_linewidth() == 2.5]) == 2  # a with b, b with c
 
 
 def test_a_box_shows_every_run_and_says_how_many_have_none(frames: Frames) -> None:
-    panel = KINDS["box"](*frames).axes[2]
+    panel = KINDS["box"].draw(*frames).axes[2]
     labels = ["".join(label.get_text().split()) for label in panel.get_yticklabels()]
     assert panel.get_title().replace("\n", "") == "sphere:dim=1000"
     assert "random·normal(2of3)" in labels
@@ -119,7 +120,7 @@ def test_a_box_shows_every_run_and_says_how_many_have_none(frames: Frames) -> No
 
 def test_a_heatmap_says_where_a_method_has_no_loss(frames: Frames) -> None:
     seen = {("s", "random", 0): [2.0], ("s", "cma", 0): [1.0], ("s", "b", 0): [np.inf], ("t", "random", 0): [1.0]}
-    written = {text.get_text() for text in KINDS["heatmap"](*store_of(seen), style="one-column").axes[0].texts}
+    written = {text.get_text() for text in KINDS["heatmap"].draw(*store_of(seen), style="one-column").axes[0].texts}
     assert written == {"1.00\nn 1", "0.00\nn 1", "no loss", "—"}
 
 
@@ -133,9 +134,9 @@ def test_a_figure_goes_by_the_rules_that_it_reads() -> None:
     runs, curves = store_of(
         seen, status={cut: "failed"}, budget={cut: 6}, task_seconds={cut: 90.0}, test_accuracy=accuracy, tokens=tokens
     )
-    for kind, names in READS.items():
-        plain = _picture(KINDS[kind](runs, curves))
-        same = [name for name in names if _picture(KINDS[kind](runs, curves, rules=OTHER[name])) == plain]
+    for kind, one in KINDS.items():
+        plain = _picture(KINDS[kind].draw(runs, curves))
+        same = [name for name in one.reads if _picture(KINDS[kind].draw(runs, curves, rules=OTHER[name])) == plain]
         assert same == [], kind
 
 
@@ -174,38 +175,57 @@ def test_a_store_that_cannot_show_a_kind_is_refused_with_what_it_lacks(
 ) -> None:
     runs, curves = store_of(seen, status={("s", "a", 0): "failed"})
     with pytest.raises(InputError, match=re.escape(message)):
-        KINDS[kind](runs, curves)
+        KINDS[kind].draw(runs, curves)
     with pytest.raises(InputError, match="the store holds no run yet"):
-        KINDS[kind](pd.DataFrame(), pd.DataFrame())
+        KINDS[kind].draw(pd.DataFrame(), pd.DataFrame())
     with pytest.raises(InputError, match="no style 'poster'; there are: one-column, two-column"):
-        KINDS[kind](runs, curves, style="poster")
+        KINDS[kind].draw(runs, curves, style="poster")
 
 
 def test_a_curve_against_a_cost_lies_where_the_run_had_spent_that_much() -> None:
     seen = {("s", name, seed): [4.0, 2.0, 1.0] for name in ("a", "b") for seed in range(2)}
     tokens = {case: 30.0 if case[1] == "a" else 300.0 for case in seen}
     runs, curves = store_of(seen, tokens=tokens)
-    figure = KINDS["curve"](runs, curves, rules=Rules(against="tokens"))
+    figure = KINDS["curve"].draw(runs, curves, rules=Rules(against="tokens"))
     panel = figure.axes[0]
     assert panel.get_xlabel() == "tokens"
-    assert "median and quartiles over 2 seeds" in figure.legends[0].get_title().get_text()
+    assert "bootstrap interval over 2 seeds" in figure.legends[0].get_title().get_text().replace("\n", " ")
     drawn = [np.asarray(line.get_xydata()) for line in panel.lines]
     ends = [tuple(points[-1]) for points in drawn if len(points)]
     assert sorted(ends) == [(30.0, 1.0), (300.0, 1.0)]
 
 
-def test_a_curve_against_a_cost_is_refused_where_the_cost_is_unknown_or_runs_count_by_another_rule() -> None:
+def test_a_curve_has_the_same_bounds_and_rules_against_any_cost() -> None:
+    cut: Case = ("s", "a", 2)
+    seen: dict[Case, list[float]] = {("s", "a", seed): [9.0 - seed, 4.0 + seed, 2.0 + seed] for seed in range(3)}
+    runs, curves = store_of(
+        seen | {cut: [1.0]}, tokens=dict.fromkeys(seen, 20.0) | {cut: 20.0 / 3}, status={cut: "failed"},
+        budget={cut: 3},
+    )  # fmt: skip
+    for counting in Counting:
+        rules = [Rules(counting=counting, against=against) for against in ("evaluation", "tokens")]
+        shapes = [_shape(KINDS["curve"].draw(runs, curves, rules=one)) for one in rules]
+        assert shapes[0] == shapes[1], counting
+
+
+def _shape(figure: Figure) -> tuple[list[float], list[float]]:
+    """Return the heights of the line of a figure of one, and of the edges of what it fills."""
+    (panel,) = figure.axes
+    (edges,) = panel.collections[0].get_paths()
+    heights = np.asarray(edges.vertices)[:, 1]
+    return list(np.asarray(panel.lines[-1].get_ydata())), sorted(set(heights))
+
+
+def test_a_curve_against_a_cost_that_no_run_knows_is_refused() -> None:
     runs, curves = store_of({("s", "a", 0): [1.0]})
     with pytest.raises(InputError, match="or none of them knows its tokens"):
-        KINDS["curve"](runs, curves, rules=Rules(against="tokens"))
-    with pytest.raises(InputError, match="leave out --counting"):
-        KINDS["curve"](runs, curves, rules=Rules(against="tokens", counting=Counting.DROP))
+        KINDS["curve"].draw(runs, curves, rules=Rules(against="tokens"))
 
 
 def test_methods_that_do_not_fit_are_refused_and_not_squeezed() -> None:
     runs, curves = store_of({("s", f"m{place}", 0): [float(place)] for place in range(20)})
     with pytest.raises(InputError, match="20 methods do not fit into one-column, which has room for 8"):
-        KINDS["wins"](runs, curves, style="one-column")
+        KINDS["wins"].draw(runs, curves, style="one-column")
 
 
 @pytest.mark.parametrize(
@@ -222,3 +242,44 @@ def test_methods_that_do_not_fit_are_refused_and_not_squeezed() -> None:
 def test_a_name_is_broken_behind_its_punctuation(text: str, letters: int, lines: list[str]) -> None:
     assert wrap(text, letters).split("\n") == lines
     assert all(len(line) <= letters for line in wrap(text, letters).split("\n"))
+
+
+@pytest.mark.parametrize(("style", "width"), [("one-column", 3.4), ("two-column", 7.0)])
+@pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
+def test_a_figure_has_a_panel_per_task_and_is_the_same_file_every_time(
+    tmp_path: Path, style: str, width: float, suffix: str
+) -> None:
+    frames = sweep()
+    files = [tmp_path / f"{name}.{suffix}" for name in "ab"]
+    for file in files:
+        figure = KINDS["curve"].draw(*frames[:2], style=style)
+        save(figure, file)
+    assert figure.get_figwidth() == width
+    assert [axes.get_title() for axes in figure.axes] == [TEXT, SPHERE]
+    assert {(axes.get_xlabel(), axes.get_ylabel()) for axes in figure.axes} == {
+        ("evaluations", "loss of the incumbent")
+    }
+    assert [axes.get_yscale() for axes in figure.axes] == ["linear", "log"]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_legend_names_a_line_once_where_tasks_have_budgets_of_their_own() -> None:
+    runs, curves, _ = one_task(run(budget=3, evaluations=3), run(task="ackley", budget=2, evaluations=2))
+    (legend,) = KINDS["curve"].draw(runs, curves).legends
+    assert len(legend.get_texts()) == 1
+
+
+def test_a_name_that_reads_like_a_formula_is_drawn_as_it_is(tmp_path: Path) -> None:
+    runs, curves, _ = one_task(run(optimizer="a$b$_{", task="c$d$_{"))
+    save(KINDS["curve"].draw(runs, curves), tmp_path / "curve.svg")
+
+
+def test_what_cannot_be_drawn_is_refused_with_the_reason(tmp_path: Path) -> None:
+    runs, curves, _ = one_task(run(best_loss=np.inf, status="failed"))
+    with pytest.raises(InputError, match="nothing to draw: no group of the 1 run"):
+        KINDS["curve"].draw(runs, curves)
+    with pytest.raises(InputError, match="no style 'poster'; there are: one-column, two-column"):
+        KINDS["curve"].draw(runs, curves, style="poster")
+    with pytest.raises(InputError, match=r"curve.bmp.*\.png, \.pdf, \.svg"):
+        save(KINDS["curve"].draw(*one_task(run())[:2]), tmp_path / "curve.bmp")
+    assert not list(tmp_path.iterdir())

@@ -3,9 +3,8 @@ import pandas as pd
 import pytest
 
 from dfo_bench.errors import InputError, UnknownNameError
-from dfo_bench.report.counting import Counting, higher_is_better
-from dfo_bench.report.scores import by_block, common_budgets, scores
-from dfo_bench.report.stats.statistics import curve_bands, summary
+from dfo_bench.report.counting import Counting
+from dfo_bench.report.scores import by_block, common_budgets, higher_is_better, scores
 from tests.frames import store_of
 
 INF, NAN = np.inf, np.nan
@@ -37,15 +36,6 @@ def test_under_drop_a_failed_run_is_not_there() -> None:
     assert table_of(counting=Counting.DROP) == {"a": [2, 1]}
 
 
-def test_bands_and_summary_follow_the_same_rule() -> None:
-    runs, curves = store_of({A0: [5, 4, 3, 2], A1: [9, 8]}, status={A1: "failed"})
-    bands = [curve_bands(runs, curves, counting=rule) for rule in Counting]
-    assert [list(band["upper"]) for band in bands] == [[8, 7, 6.75, 6.5], [8, 7, INF, INF], [5, 4, 3, 2]]
-    groups = [summary(runs, counting=rule).iloc[0] for rule in Counting]
-    assert [group["best_loss", "mean"] for group in groups] == [5, INF, 2]
-    assert [group["runs", "begun"] for group in groups] == [2, 2, 1]
-
-
 def test_the_common_budget_is_the_smallest_of_a_task_and_a_baseline_has_none() -> None:
     runs, curves = store_of({
         ("sphere", "a", 0): [5, 4, 3], ("sphere", "b", 0): [6, 5, 4, 3, 2], ("sphere", "start", 0): [7],
@@ -53,6 +43,8 @@ def test_the_common_budget_is_the_smallest_of_a_task_and_a_baseline_has_none() -
     })  # fmt: skip
     assert common_budgets(runs).to_dict() == {"sphere": 3, "ackley": 1}
     assert scores(runs, curves)["score"].to_list() == [3, 3, 4, 7]
+    more, _ = store_of({("sphere", "random", 0): [5]})
+    assert common_budgets(pd.concat([runs, more])).to_dict() == {"sphere": 1, "ackley": 1}  # a search, if a short one
     with pytest.raises(InputError, match="budget 9 is not within 1 to 1, the smallest on ackley"):
         scores(runs, curves, budget=9)
 

@@ -12,11 +12,14 @@ import pytest
 
 from dfo_bench.errors import BusyError, InputError
 from dfo_bench.plugins.component import parse
+from dfo_bench.runs.assembly import assemble
 from dfo_bench.runs.journal import Journal, Log
 from dfo_bench.runs.spec import RunSpec
+from dfo_bench.runs.summary import Kept
 from dfo_bench.store.filenames import CURVE, JOURNAL, SUMMARY
 from dfo_bench.store.store import Store
 from dfo_bench.sweeps.execute import execute
+from tests import toys
 
 EXACT = ["evaluation", "loss", "best", "digest"]
 """The columns that a resume must not change; seconds are another matter."""
@@ -38,13 +41,13 @@ def _curve(store: Store, key: str) -> pd.DataFrame:
 
 def test_a_run_leaves_a_curve_a_summary_and_no_journal(store: Store) -> None:
     summary = execute(_spec(), store.path)
-    folder = store.path / summary["key"]
+    folder = store.path / summary.key
     assert sorted(path.name for path in folder.iterdir()) == [CURVE, SUMMARY]
     curve = store.curves()
     assert curve["evaluation"].tolist() == list(range(1, 61))
     assert (curve["best"] == curve["loss"].cummin()).all()
-    assert summary["best_loss"] == curve["best"].iloc[-1]
-    assert summary["status"] == "finished"
+    assert summary.best_loss == curve["best"].iloc[-1]
+    assert summary.status == "finished"
 
 
 def test_dev_is_scored_on_schedule_and_test_once(store: Store) -> None:
@@ -73,7 +76,8 @@ def test_under_the_current_rule_dev_scores_the_last_candidate_evaluated(store: S
     assert scored == [digests[at - 1] for at in (20, 40, 50)]
     dev = store.measures().query("split == 'dev' and metric == 'closeness'")
     best = int(dev["evaluation"].iloc[dev["value"].argmax()])
-    assert summary["selected"]["evaluation"] == best
+    assert summary.selected
+    assert summary.selected.evaluation == best
     assert log.read_text().splitlines()[-1] == f"test {digests[best - 1]}"
 
 
@@ -95,7 +99,9 @@ def test_a_finished_run_is_not_run_again(store: Store, tmp_path: Path) -> None:
 def test_runs_of_one_seed_share_task_and_embedding(store: Store) -> None:
     for optimizer in ("odd", "odd:batch=7", "random"):
         execute(_spec(optimizer=optimizer), store.path)
-    recipes = [store.summary(key)["incumbent"]["recipe"] for key in store]  # type: ignore[index]
+    kept = [summary.incumbent for key in store if (summary := store.summary(key))]
+    recipes = [incumbent.recipe for incumbent in kept if incumbent]
+    assert len(recipes) == 3
     assert {recipe["embedding"] for recipe in recipes} == {0}
     first = store.curves().groupby("key")["digest"].first()
     # Both draw the same numbers from the optimizer's stream, so the first point is one and the same.
@@ -120,19 +126,19 @@ def test_a_run_cut_anywhere_resumes_to_the_same_bits(store: Store, tmp_path: Pat
     spec = _spec("toy:blocks=3", optimizer, budget=40)
     whole = execute(spec, store.path)
     other = Store.create(tmp_path / "other")
-    folder = other.path / whole["key"]
+    folder = other.path / whole.key
     folder.mkdir()
     text = _journal_of(spec, tmp_path)
     (folder / JOURNAL).write_bytes(text[: int(cut * len(text))])
     kept = Log.read(folder / JOURNAL).evaluations
     resumed = execute(spec, other.path)
-    pd.testing.assert_frame_equal(_curve(other, whole["key"]), _curve(store, whole["key"]), check_exact=True)
-    assert resumed["best_loss"] == whole["best_loss"]
-    assert [m["metrics"] for m in resumed["measurements"]] == [m["metrics"] for m in whole["measurements"]]
-    assert resumed["selected"] == whole["selected"]
-    assert resumed["evaluations"] == whole["evaluations"]
+    pd.testing.assert_frame_equal(_curve(other, whole.key), _curve(store, whole.key), check_exact=True)
+    assert resumed.best_loss == whole.best_loss
+    assert [m.metrics for m in resumed.measurements] == [m.metrics for m in whole.measurements]
+    assert resumed.selected == whole.selected
+    assert resumed.evaluations == whole.evaluations
     assert kept <= 40
-    assert resumed["repaid"] <= 20
+    assert resumed.repaid <= 20
 
 
 @pytest.mark.parametrize("kept", [1, 4, 9, 16])
@@ -140,13 +146,14 @@ def test_a_run_under_the_current_rule_resumes_to_the_same_selection(store: Store
     spec = _spec(budget=50, selection="current", dev_every=10)
     whole = execute(spec, store.path)
     other = Store.create(tmp_path / "other")
-    (other.path / whole["key"]).mkdir()
+    (other.path / whole.key).mkdir()
     lines = _journal_of(spec, tmp_path).splitlines(keepends=True)
-    (other.path / whole["key"] / JOURNAL).write_bytes(b"".join(lines[:kept]))
+    (other.path / whole.key / JOURNAL).write_bytes(b"".join(lines[:kept]))
     resumed = execute(spec, other.path)
-    assert resumed["selected"] == whole["selected"]
-    assert resumed["selected"]["evaluation"] % 10 == 0
-    assert [m["metrics"] for m in resumed["measurements"]] == [m["metrics"] for m in whole["measurements"]]
+    assert resumed.selected == whole.selected
+    assert resumed.selected
+    assert resumed.selected.evaluation % 10 == 0
+    assert [m.metrics for m in resumed.measurements] == [m.metrics for m in whole.measurements]
 
 
 def _journal_of(spec: RunSpec, tmp_path: Path) -> bytes:
@@ -176,45 +183,45 @@ def test_no_journalled_evaluation_is_paid_again(store: Store, tmp_path: Path) ->
     evaluated = [digest for what, digest in calls if what == "evaluate"]
     assert len(evaluated) == 60 - kept.evaluations
     assert not {digest for batch in kept.batches for digest in batch.digests} & set(evaluated)
-    assert (summary["repaid"], summary["attempts"]) == (5, 2)
+    assert (summary.repaid, summary.attempts) == (5, 2)
 
 
 def test_a_task_that_always_raises_fails_the_run_with_its_error(store: Store) -> None:
     summary = execute(_spec("toy:fail=always"), store.path)
-    assert summary["status"] == "failed"
-    assert "RuntimeError: the service said no" in summary["error"]
-    assert summary["evaluations"] == len(store.curves()) == 15
-    assert any("3 batches, first at evaluation 1" in event for event in summary["events"])
-    assert store.runs()["error"].iloc[0] == summary["error"]
+    assert summary.status == "failed"
+    assert "RuntimeError: the service said no" in summary.error
+    assert summary.evaluations == len(store.curves()) == 15
+    assert any("3 batches, first at evaluation 1" in event for event in summary.events)
+    assert store.runs().error.iloc[0] == summary.error
 
 
 def test_a_failed_run_is_tried_again_and_its_calls_are_not_lost(store: Store) -> None:
     spec = _spec("toy:fail=always")
     execute(spec, store.path)
     again = execute(spec, store.path)
-    assert (again["status"], again["attempts"], again["evaluations"]) == ("failed", 2, 30)
+    assert (again.status, again.attempts, again.evaluations) == ("failed", 2, 30)
 
 
 def test_a_run_without_one_success_has_failed(store: Store) -> None:
     summary = execute(_spec("toy:fail=always", budget=10), store.path)
-    assert summary["status"] == "failed"
-    assert "no evaluation succeeded: RuntimeError: the service said no" in summary["error"]
+    assert summary.status == "failed"
+    assert "no evaluation succeeded: RuntimeError: the service said no" in summary.error
 
 
 def test_what_a_task_raised_is_kept_when_the_run_finishes(store: Store) -> None:
     summary = execute(_spec("toy:fail=second"), store.path)
-    assert summary["status"] == "finished"
-    assert summary["events"] == ["RuntimeError: the service said no (1 batches, first at evaluation 6)"]
+    assert summary.status == "finished"
+    assert summary.events == ["RuntimeError: the service said no (1 batches, first at evaluation 6)"]
 
 
 def test_an_interrupted_retry_counts_what_it_paid_twice(store: Store) -> None:
     spec = _spec("toy:fail=always")
-    key = execute(spec, store.path)["key"]
-    journal = Journal(store.path / key / JOURNAL, {})
+    key = execute(spec, store.path).key
+    journal = Journal(store.path / key / JOURNAL, toys.header())
     journal.begin_attempt(retry=True)
     journal.close()
     assert store.runs()["status"].tolist() == ["unfinished"]
-    assert execute(spec, store.path)["repaid"] == 5
+    assert execute(spec, store.path).repaid == 5
 
 
 def test_numpy_scalars_of_plugins_are_numbers(store: Store, toys: Path) -> None:
@@ -222,7 +229,7 @@ def test_numpy_scalars_of_plugins_are_numbers(store: Store, toys: Path) -> None:
     text = plugin.read_text().replace('return {"loss": loss,', 'return {"loss": np.float32(loss),')
     plugin.write_text(text.replace("bytes_down=8)", "bytes_down=np.int64(8))\n        self.optimum = np.float32(0)"))
     summary = execute(_spec(), store.path)
-    assert (summary["status"], summary["error"], summary["optimum"]) == ("finished", "", 0.0)
+    assert (summary.status, summary.error, summary.optimum) == ("finished", "", 0.0)
     assert store.runs()["bytes_down"].tolist() == [480]
 
 
@@ -230,11 +237,11 @@ def test_numpy_scalars_of_plugins_are_numbers(store: Store, toys: Path) -> None:
 def test_what_could_not_be_evaluated_is_recorded_and_never_lost(store: Store, fail: str, failed: int) -> None:
     summary = execute(_spec(f"toy:fail={fail}"), store.path)
     losses = store.curves()["loss"]
-    assert summary["status"] == "finished"
+    assert summary.status == "finished"
     assert len(losses) == 60
     expected = {"nan": 24}.get(fail, failed)  # every batch of 5 has two
     assert (~np.isfinite(losses)).sum() == expected
-    assert np.isfinite(summary["best_loss"])
+    assert np.isfinite(summary.best_loss)
 
 
 @pytest.mark.parametrize(
@@ -248,9 +255,9 @@ def test_what_could_not_be_evaluated_is_recorded_and_never_lost(store: Store, fa
 )
 def test_an_optimizer_that_misbehaves_fails_its_run(store: Store, fail: str, error: str) -> None:
     summary = execute(_spec(optimizer=f"odd:fail={fail}"), store.path)
-    assert summary["status"] == "failed"
-    assert error in summary["error"]
-    assert summary["evaluations"] == (10 if fail == "third" else 0)
+    assert summary.status == "failed"
+    assert error in summary.error
+    assert summary.evaluations == (10 if fail == "third" else 0)
 
 
 def test_a_run_that_cannot_replay_keeps_its_journal_and_starts_anew(store: Store, tmp_path: Path) -> None:
@@ -261,8 +268,8 @@ def test_a_run_that_cannot_replay_keeps_its_journal_and_starts_anew(store: Store
     (store.path / key / JOURNAL).write_bytes(text)
     spent = Log.read(store.path / key / JOURNAL).evaluations
     summary = execute(spec, store.path)
-    assert summary["status"] == "finished"
-    assert summary["discarded"] == spent
+    assert summary.status == "finished"
+    assert summary.discarded == spent
     assert (store.path / key / "journal.1.jsonl").read_bytes().startswith(text)
 
 
@@ -275,7 +282,7 @@ def test_an_unfinished_run_of_another_source_is_an_error_that_names_both(
     (store.path / key).mkdir()
     (store.path / key / JOURNAL).write_bytes(text)
     plugin = toys / "odd_plugin.py"
-    plugin.write_text(plugin.read_text() + "\n# another version\n")
+    plugin.write_text(plugin.read_text() + "\nVERSION = 2\n")
     with pytest.raises(InputError, match=r"another optimizer [0-9a-f]{16} is now [0-9a-f]{16}"):
         execute(spec, store.path)
     assert (store.path / key / JOURNAL).read_bytes() == text
@@ -283,12 +290,12 @@ def test_an_unfinished_run_of_another_source_is_an_error_that_names_both(
 
 def test_a_failed_run_whose_plugin_was_mended_starts_anew(store: Store, toys: Path) -> None:
     spec = _spec(optimizer="odd:fail=third")
-    assert execute(spec, store.path)["evaluations"] == 10
+    assert execute(spec, store.path).evaluations == 10
     plugin = toys / "odd_plugin.py"
     plugin.write_text(plugin.read_text().replace("self.asked == 3", "self.asked == 300"))
     sys.modules.pop("odd_plugin")
     summary = execute(spec, store.path)
-    assert (summary["status"], summary["discarded"]) == ("finished", 10)
+    assert (summary.status, summary.discarded) == ("finished", 10)
 
 
 def test_a_run_that_another_process_writes_is_left_to_it(store: Store, tmp_path: Path) -> None:
@@ -298,27 +305,27 @@ def test_a_run_that_another_process_writes_is_left_to_it(store: Store, tmp_path:
         with pytest.raises(BusyError):
             execute(spec, store.path)
 
-    assert execute(spec, store.path, meanwhile)["status"] == "finished"
+    assert execute(spec, store.path, meanwhile).status == "finished"
 
 
 def test_a_budget_of_one_is_a_run(store: Store) -> None:
     summary = execute(_spec(budget=1), store.path)
-    assert (summary["evaluations"], summary["status"]) == (1, "finished")
-    assert "smaller than the first batch" in summary["events"][0]
+    assert (summary.evaluations, summary.status) == (1, "finished")
+    assert "smaller than the first batch" in summary.events[0]
 
 
 def test_an_optimizer_of_one_evaluation_is_a_run_of_budget_one_whatever_the_budget(store: Store) -> None:
     first, second = (execute(_spec(optimizer="start", budget=budget), store.path) for budget in (60, 1))
     assert first == second
-    assert (first["spec"]["budget"], first["evaluations"], first["events"]) == (1, 1, [])
-    assert first["incumbent"] == first["selected"] == {"evaluation": 1, "recipe": {"anchor": "origin", "z": []}}
+    assert (first.spec.budget, first.evaluations, first.events) == (1, 1, [])
+    assert first.incumbent == first.selected == Kept(1, {"anchor": "origin", "z": []})
     assert store.measures()["split"].unique().tolist() == ["dev", "test"]
 
 
 def test_the_budget_is_cut_to_what_a_plain_optimizer_ever_asks_for(store: Store, toys: Path) -> None:
     plugin = toys / "odd_plugin.py"
     plugin.write_text(plugin.read_text().replace("    def __init__", "    evaluations = 7\n\n    def __init__"))
-    assert [execute(_spec(budget=budget), store.path)["evaluations"] for budget in (60, 7, 3)] == [7, 7, 3]
+    assert [execute(_spec(budget=budget), store.path).evaluations for budget in (60, 7, 3)] == [7, 7, 3]
 
 
 @pytest.mark.parametrize("projection", ["normal", "identity"])
@@ -331,26 +338,19 @@ def test_a_task_without_dimension_is_run_and_resumed_by_an_optimizer_of_one_eval
     (store.path / key).mkdir()
     (store.path / key / JOURNAL).write_bytes(text)
     summary = execute(spec, store.path)
-    assert (summary["status"], summary["spec"]["dim"], summary["best_loss"]) == ("finished", 0, 0.0)
-    assert (summary["attempts"], summary["discarded"]) == (2, 0)
-    assert RunSpec.from_json(summary["spec"]).key() == summary["key"]
+    assert (summary.status, summary.spec.dim, summary.best_loss) == ("finished", 0, 0.0)
+    assert (summary.attempts, summary.discarded) == (2, 0)
+    assert assemble(summary.spec).key == summary.key
     assert store.runs()["bytes_up_z"].tolist() == [100]
-
-
-def test_the_key_rests_on_what_files_hold_and_not_on_where_they_are() -> None:
-    spec = _spec("toy:log=a")
-    other = _spec("toy:log=b")
-    assert spec.key() != other.key()
-    assert spec.key(task={"log": "0123"}) == other.key(task={"log": "0123"})
 
 
 def test_the_peak_of_memory_stands_in_every_summary_of_a_run_that_ended(store: Store) -> None:
     held = np.ones(2**24)
     summary = execute(_spec("toy:fail=always"), store.path)
-    assert held.nbytes < summary["peak_memory"] < 2**40
-    assert summary["peak_device_memory"] is None
+    assert held.nbytes < (summary.peak_memory or 0) < 2**40
+    assert summary.peak_device_memory is None
     run = store.runs().iloc[0]
-    assert run["peak_memory"] == summary["peak_memory"]
+    assert run.peak_memory == summary.peak_memory
     assert np.isnan(run["peak_device_memory"])
 
 
@@ -362,20 +362,21 @@ def test_a_process_does_not_count_the_memory_of_the_one_that_started_it() -> Non
 
 
 def test_a_summary_of_the_first_release_is_read(store: Store) -> None:
-    summary = execute(_spec(), store.path)
-    for later in ("peak_memory", "peak_device_memory"):
-        del summary[later]
-    del summary["spec"]["selection"]
-    (store.path / summary["key"] / SUMMARY).write_text(json.dumps(summary))
+    path = store.path / execute(_spec(), store.path).key / SUMMARY
+    plain = json.loads(path.read_text())
+    for later in ("peak_memory", "peak_device_memory", "baseline"):
+        del plain[later]
+    del plain["spec"]["selection"]
+    path.write_text(json.dumps(plain))
     run = store.runs().iloc[0]
-    assert run["selection"] == "incumbent"
+    assert (run["selection"], run["baseline"]) == ("incumbent", False)
     assert run[["peak_memory", "peak_device_memory"]].isna().all()
 
 
 def test_provenance_stands_in_every_summary(store: Store) -> None:
     summary = execute(_spec(), store.path)
-    assert summary["provenance"]["versions"]["numpy"] == np.__version__
-    assert summary["spec"]["seed"] == 0
-    assert set(summary["digests"]) == {"task", "optimizer", "projection"}
-    assert summary["seconds"]["task_cpu"] >= 0
-    assert time.strptime(summary["provenance"]["ended"][:19], "%Y-%m-%dT%H:%M:%S")
+    assert summary.provenance
+    assert summary.provenance.versions["numpy"] == np.__version__
+    assert summary.spec.seed == 0
+    assert set(summary.digests) == {"task", "optimizer", "projection"}
+    assert time.strptime(summary.provenance.ended[:19], "%Y-%m-%dT%H:%M:%S")

@@ -191,7 +191,7 @@ def test_a_finished_run_of_another_source_is_kept_and_said(
 ) -> None:
     _sweep(path)
     plugin = toys / "odd_plugin.py"
-    plugin.write_text(plugin.read_text() + "\n# another version\n")
+    plugin.write_text(plugin.read_text() + "\nVERSION = 2\n")
     _sweep(path)
     assert any("was begun with another optimizer" in message for message in caplog.messages)
 

@@ -13,12 +13,13 @@ from scipy.optimize import rosen
 
 from dfo_bench.core import Array, Dense, Index, InputError, Points, Task
 from dfo_bench.lm import TextTask
-from dfo_bench.plugins import parameters, registry
 from dfo_bench.plugins.component import Component, parse
+from dfo_bench.plugins.plugin import resolve
+from dfo_bench.plugins.registry import TASKS
 from dfo_bench.runs.spec import streams
 
-SYNTHETIC = [name for name in registry.names("task") if not issubclass(registry.load("task", name), TextTask)]
-TAKES = {name: set(parameters.parameters("task", registry.load("task", name))) for name in SYNTHETIC}
+SYNTHETIC = [name for name in TASKS.names() if not issubclass(TASKS.load(name), TextTask)]
+TAKES = {name: set(TASKS.parameters(TASKS.load(name))) for name in SYNTHETIC}
 SHIFTED = [name for name in SYNTHETIC if "shift" in TAKES[name]]
 ROTATED = [name for name in SYNTHETIC if "rotated" in TAKES[name]]
 HUGE = 10**9
@@ -30,9 +31,7 @@ def make(name: str, seed: int = 0, **params: Any) -> Task:
     """Build a task as a run does; one that may have any number of effective variables has 10, or fewer."""
     if "effective" in TAKES[name]:
         params = {"effective": 10, **params}
-    resolved = parameters.resolve("task", Component(name, params))
-    task: Task = registry.construct("task", resolved, rngs=streams(seed))
-    return task
+    return resolve(TASKS, Component(name, params)).construct(rngs=streams(seed))
 
 
 def random_points(n: int, dim: int) -> Array:
@@ -252,7 +251,7 @@ def test_a_start_that_is_given_is_taken(name: str) -> None:
 )
 def test_what_makes_no_task_is_refused(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        registry.construct("task", parameters.resolve("task", parse(text)), rngs=streams(0))
+        resolve(TASKS, parse(text)).construct(rngs=streams(0))
 
 
 def test_bbob_without_its_package_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,7 +137,7 @@ def test_one_that_hangs_is_stopped_and_the_matrix_goes_on(crooked: Path, monkeyp
 
 
 def check(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "dfo_bench.cli", "check", *arguments]
+    command = [sys.executable, "-m", "dfo_bench", "check", *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
 
 

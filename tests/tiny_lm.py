@@ -218,6 +218,14 @@ def build(folder: Path, name: str = "bert", auto: Any = None, **config: Any) -> 
     return folder
 
 
+def configure(folder: Path, file: str = "config.json", **settings: Any) -> Path:
+    """Change entries of a file of settings in a model's folder."""
+    path = folder / file
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    path.write_text(json.dumps({**before, **settings}), encoding="utf-8")
+    return folder
+
+
 class Zoo:
     """The tiny models, each built when it is first asked for."""
 
@@ -246,7 +254,7 @@ def hooks(loaded: LanguageModel) -> list[int]:
 def write(path: Path, rows: Iterable[object]) -> Path:
     """Write JSON lines."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
 
 

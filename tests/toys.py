@@ -2,10 +2,13 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dfo_bench.core import Component, Cost
 from dfo_bench.plugins.component import parse
+from dfo_bench.runs.header import Header
 from dfo_bench.runs.spec import RunSpec
 from dfo_bench.sweeps.execute import execute
 
@@ -127,3 +130,11 @@ def interrupt(spec: RunSpec, store: Path, after: int) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         execute(spec, store, stop)
+
+
+def header(**fields: Any) -> Header:
+    """Return the header of a run that nobody made."""
+    spec = RunSpec(Component("toy"), Component("random"), Component("normal"), dim=3, budget=60)
+    shown = {"task": "toy", "optimizer": "random", "projection": "normal"}
+    given = {"key": spec.key(), "spec": spec, "shown": shown, "digests": {}, "optimum": None, "metric": "closeness"}
+    return Header(**{**given, "cost": Cost(), "baseline": False, **fields})

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from io import TextIOWrapper
 from types import FrameType
 from typing import Annotated
 
@@ -40,6 +41,9 @@ def main() -> None:
     """Run the command line and exit."""
     # What a scheduler sends before it kills is as good as Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
+    # A character that the terminal has not must not cost a sweep its results; standard error is made like this.
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     try:
         # Typer turns Ctrl-C into a status of its own.
         status = app(sys.argv[1:] or ["--help"], prog_name="dfo-bench", standalone_mode=False)

@@ -1,13 +1,14 @@
 """What commands print and write."""
 
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from dfo_bench.errors import InputError
-from dfo_bench.store import atomic
+from dfo_bench.store.atomic import write_text
 
 
 def table_of(*columns: str, title: str | None = None) -> Table:
@@ -25,12 +26,14 @@ def print_table(table: Table) -> None:
     Console(width=width, markup=False, emoji=False, highlight=False).print(table)
 
 
+def print_json(value: Any) -> None:
+    """Print JSON with every digit of its numbers; nan and the infinities, which JSON does not have, become null."""
+    print(json.dumps(json.loads(json.dumps(value), parse_constant=lambda constant: None), indent=1))
+
+
 def write(path: Path, text: str) -> None:
     """Put a file in place at once: a browser may be reading the one before."""
-    try:
-        atomic.put(path, text)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}; name another with --output") from error
+    write_text(path, text, "name another with --output")
 
 
 def notes(notes: list[str]) -> None:

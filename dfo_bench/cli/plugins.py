@@ -4,14 +4,14 @@ import ast
 import inspect
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from dfo_bench.cli._options import AsJson
 from dfo_bench.cli._output import print_table, table_of, write
-from dfo_bench.errors import InputError, UnknownNameError
-from dfo_bench.plugins import registry
+from dfo_bench.errors import InputError
+from dfo_bench.plugins.registry import KINDS, OPTIMIZERS, Kind, Source, kind_of
 
 commands = typer.Typer()
 
@@ -23,14 +23,11 @@ def list_plugins(
     as_json: AsJson = False,
 ) -> None:
     """List the plugins there are, or what one of them takes."""
-    kinds = [f"{name}s" for name in registry.KINDS]
-    if kind is not None and kind not in kinds:
-        raise UnknownNameError("kind of plugin", kind, kinds)
     if kind and name:
-        _show(kind.removesuffix("s"), name, as_json)
+        _show(kind_of(kind), name, as_json)
         return
-    shown = [kind] if kind else kinds
-    found = {name: registry.sources(name.removesuffix("s")) for name in shown}
+    shown = [kind_of(kind)] if kind else KINDS.values()
+    found = {kind.plural: kind.sources() for kind in shown}
     if as_json:
         print(json.dumps({name: {n: vars(s) for n, s in sources.items()} for name, sources in found.items()}, indent=1))
         return
@@ -41,12 +38,10 @@ def list_plugins(
         print_table(table)
 
 
-def _show(kind: str, name: str, as_json: bool) -> None:
+def _show(kind: Kind[Any], name: str, as_json: bool) -> None:
     """Print what a plugin is and the parameters it takes."""
-    from dfo_bench.plugins.parameters import described
-
-    cls = registry.load(kind, name)
-    found = described(kind, name)
+    cls = kind.load(name)
+    found = {key: parameter.in_words() for key, parameter in kind.parameters(cls).items()}
     if as_json:
         print(json.dumps(found, indent=1))
         return
@@ -58,10 +53,10 @@ def _show(kind: str, name: str, as_json: bool) -> None:
     print_table(table)
 
 
-def _first_line(source: registry.Source) -> str:
+def _first_line(source: Source) -> str:
     """Return the first line of a plugin file's docstring, read without running the file."""
     try:
-        return (ast.get_docstring(ast.parse(Path(source.where).read_text())) or "").partition("\n")[0]
+        return (ast.get_docstring(ast.parse(Path(source.where).read_text(encoding="utf-8"))) or "").partition("\n")[0]
     except (OSError, SyntaxError, ValueError):
         return source.where
 
@@ -88,16 +83,15 @@ def check(
     worse, see docs/optimizers.md.
     """
     from dfo_bench.plugins.component import parse
-    from dfo_bench.testing import CHECKS, findings, reports
+    from dfo_bench.testing import findings, reports
 
-    if kind not in CHECKS:
-        raise UnknownNameError("kind of plugin", kind, CHECKS)
+    asked = kind_of(kind)
     if every:
-        if kind != "optimizer":
-            raise InputError(f"--all is for optimizers, got {kind}; name the {kind}s to check")
+        if asked is not OPTIMIZERS:
+            raise InputError(f"--all is for optimizers, got {kind}; name the {asked.plural} to check")
         return _check_all(names or [], output, workers)
     if not names:
-        raise InputError(f"no {kind} named; name at least one, or all optimizers with --all")
+        raise InputError(f"no {asked.name} named; name at least one, or all optimizers with --all")
     kept = True
     for name in names:
         table = table_of("check", "kept", "what is wrong", title=name)
@@ -105,7 +99,7 @@ def check(
             kept &= not problem
             table.add_row(title, "no" if problem else "yes", problem)
         print_table(table)
-        if kind == "optimizer":
+        if asked is OPTIMIZERS:
             reported = table_of("reported, not judged", "what was found")
             for title, found in reports(parse(name)):
                 reported.add_row(title, found)
@@ -117,7 +111,7 @@ def _check_all(names: list[str], output: Path | None, workers: int) -> int:
     """Print a line for every optimizer, and write the page if one was asked for."""
     from dfo_bench.testing import every_method
 
-    optimizers = every_method.variants(names or registry.names("optimizer"))
+    optimizers = every_method.variants(names or OPTIMIZERS.names())
     found: list[every_method.Row] = []
     for number, row in enumerate(every_method.rows(optimizers, workers), 1):
         found.append(row)
@@ -136,5 +130,5 @@ def new(
     """Write a plugin file to start from."""
     from dfo_bench.plugins.scaffold import write_plugin
 
-    path, next_step = write_plugin(kind, name)
+    path, next_step = write_plugin(kind_of(kind), name)
     print(f"{path}\n{next_step}")

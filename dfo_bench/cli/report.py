@@ -9,6 +9,8 @@ import typer
 from dfo_bench.cli._options import StoreFrom
 from dfo_bench.cli._output import write
 from dfo_bench.errors import InputError, UnknownNameError
+from dfo_bench.report.figures import FORMATS, KINDS, STYLES
+from dfo_bench.report.rules import AXES, STANDARD
 
 commands = typer.Typer()
 
@@ -78,12 +80,15 @@ def _page(store: Any, counting: Any, refresh: int) -> str:
 
 
 @commands.command(
+    help="Draw a figure for a paper, legible in black and white.\n\n"
+    + "\b\n"
+    + "\n".join(f"{name:9} {kind.says}" for name, kind in KINDS.items()),
     epilog="Examples: dfo-bench plot curve --store results/demo --output curve.pdf --style one-column; "
     "dfo-bench plot curve --against tokens; dfo-bench plot wins --metric test_accuracy --margin 0.02; "
-    "dfo-bench plot table --store results/demo --output table.tex"
+    "dfo-bench plot table --store results/demo --output table.tex",
 )
 def plot(
-    kind: Annotated[str, typer.Argument(help="curve, ecdf, profile, rank, cd, wins, box, table, heatmap or overhead.")],
+    kind: Annotated[str, typer.Argument(metavar="|".join(KINDS), help="The kind of figure.")],
     store: StoreFrom = Path("results"),
     output: Annotated[
         Path | None,
@@ -91,7 +96,7 @@ def plot(
             "--output", help="FILE.png, .pdf or .svg; a table also .tex, .md or .csv. [default: STORE/KIND.png]"
         ),
     ] = None,
-    style: Annotated[str, typer.Option("--style", help="one-column or two-column.")] = "two-column",
+    style: Annotated[str, typer.Option("--style", metavar="|".join(STYLES), help="The width.")] = "two-column",
     metric: Annotated[
         str | None, typer.Option("--metric", help="What runs are compared by, e.g. test_accuracy. [default: loss]")
     ] = None,
@@ -104,26 +109,20 @@ def plot(
     counting: Counted = None,
     margin: Annotated[
         float | None,
-        typer.Option("--margin", help="Scores tie within this share of the larger. [default: 0.01]"),
+        typer.Option("--margin", help=f"Scores tie within this share of the larger. [default: {STANDARD.margin:g}]"),
     ] = None,
     against: Annotated[
         str | None,
         typer.Option(
             "--against",
-            help="What a curve is drawn against: evaluation, examples, tokens, bytes_up_z, bytes_up_prompt, "
-            "bytes_down, task_seconds or total_seconds. [default: evaluation]",
+            metavar="|".join(AXES),
+            help=f"What a curve is drawn against. [default: {STANDARD.against}]",
         ),
     ] = None,
 ) -> None:
-    """Draw a figure for a paper, legible in black and white.
-
-    curve: the incumbent's loss over evaluations. ecdf: the share of targets hit over evaluations. profile: data and
-    performance profiles. rank: mean ranks over the budget. cd: Friedman's test and the critical difference. wins: how
-    often each method beats each other. box: single runs. table: means and what is not told from the best. heatmap:
-    scores normalised by random search. overhead: the optimizer's seconds beside the task's.
-    """
-    from dfo_bench.report.baselines import placed, pooled
-    from dfo_bench.report.figures import BY_TASK, FORMATS, KINDS, READS, save
+    """Draw a figure for a paper; the help is made of `KINDS`."""
+    from dfo_bench.report.baselines import drop_baselines, place_baselines
+    from dfo_bench.report.figures.canvas import save
     from dfo_bench.report.rules import parse_rules
     from dfo_bench.report.stats.standings import WRITERS, standings
     from dfo_bench.store.store import Store
@@ -132,8 +131,8 @@ def plot(
         raise UnknownNameError("kind of plot", kind, KINDS)
     given = {"metric": metric, "budget": budget, "counting": counting, "margin": margin, "against": against}
     for name, value in given.items():
-        if value is not None and name not in READS[kind]:
-            takers = ", ".join(one for one in KINDS if name in READS[one])
+        if value is not None and name not in KINDS[kind].reads:
+            takers = ", ".join(one for one in KINDS if name in KINDS[one].reads)
             raise InputError(f"--{name} changes nothing in {kind}; it is for {takers}")
     rules = parse_rules(metric=metric, budget=budget, counting=counting, margin=margin, against=against)
     opened = Store(store)
@@ -142,11 +141,12 @@ def plot(
     formats = [*FORMATS, *(WRITERS if kind == "table" else ())]
     if suffix not in formats:
         raise InputError(f"cannot write {str(path)!r}; the name must end in {', '.join('.' + f for f in formats)}")
-    runs, curves = (placed if kind in BY_TASK else pooled)(opened.runs()), opened.curves(improvements=True)
+    select = place_baselines if KINDS[kind].by_task else drop_baselines
+    runs, curves = select(opened.runs()), opened.curves(improvements=True)
     if suffix in WRITERS:
         write(path, WRITERS[suffix](standings(runs, curves, rules), rules))
     else:
-        figure = KINDS[kind](runs, curves, rules=rules, style=style)
+        figure = KINDS[kind].draw(runs, curves, rules=rules, style=style)
         try:
             save(figure, path)
         except OSError as error:

@@ -125,7 +125,7 @@ def _sweep(given: dict[str, Any]) -> int:
         print("dfo-bench: what has run is kept; the same command goes on from here", file=sys.stderr)
         raise
     _print_results(store)
-    failed = [event for event in ended if event.summary is None or event.summary["status"] == "failed"]
+    failed = [event for event in ended if event.summary is None or event.summary.status == "failed"]
     if failed:
         print(
             f"dfo-bench: {len(failed)} of {len(ended)} runs failed; the same command tries them again", file=sys.stderr
@@ -136,15 +136,15 @@ def _sweep(given: dict[str, Any]) -> int:
 
 def _print_results(store: Any) -> None:
     """Print the report's table of each task."""
-    from dfo_bench.report.baselines import placed
+    from dfo_bench.report.baselines import place_baselines
     from dfo_bench.report.labels import looks
-    from dfo_bench.report.page.tables import results
-    from dfo_bench.report.stats.statistics import summary
+    from dfo_bench.report.page.tables import tabulate_results
+    from dfo_bench.report.stats.groups import summarise
 
-    runs = placed(store.runs())
-    groups = summary(runs)
+    runs = place_baselines(store.runs())
+    groups = summarise(runs)
     for task in groups.index.unique("task"):
-        content = results(groups.loc[groups.index.get_level_values("task") == task], looks(runs))
+        content = tabulate_results(groups.loc[groups.index.get_level_values("task") == task], looks(runs))
         table = table_of(*content.columns, title=f"{task}: {content.caption.lower()}")
         for row in content.rows:
             table.add_row(*(f"{cell.note} {cell.text}".strip() for cell in row))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dfo_bench.cli._options import AsJson, StoreFrom
-from dfo_bench.cli._output import notes, print_table, table_of
+from dfo_bench.cli._output import notes, print_json, print_table, table_of
 from dfo_bench.errors import UnknownNameError
 
 commands = typer.Typer()
@@ -20,8 +20,6 @@ def status(store: StoreFrom = Path("results"), as_json: AsJson = False) -> None:
 
     Of the sweep that was started last also how many wait for their turn.
     """
-    import pandas as pd
-
     from dfo_bench.runs.spec import describe
     from dfo_bench.store.filenames import MARKER
     from dfo_bench.store.store import Store
@@ -30,7 +28,7 @@ def status(store: StoreFrom = Path("results"), as_json: AsJson = False) -> None:
     runs, planned = opened.runs(), opened.planned()
     if as_json:
         rows = [*runs.to_dict("records"), *planned.assign(status="planned").to_dict("records")]
-        print(pd.DataFrame(rows).to_json(orient="records", indent=1))
+        print_json([{**dict.fromkeys(runs), **row} for row in rows])
         return
     counts = [f"{number} {name}" for name, number in runs["status"].value_counts().items()]
     counts += [f"{len(planned)} not begun"] if len(planned) else []
@@ -137,14 +135,17 @@ def export(
 
 @commands.command("import", epilog="Example: dfo-bench import iohprofiler ioh_data --store results/demo")
 def import_runs(
-    source: Annotated[str, typer.Argument(help="iohprofiler.", metavar="FORMAT")],
-    folder: Annotated[Path, typer.Argument(help="The folder to read.", metavar="DIR")],
+    source: Annotated[str, typer.Argument(help="iohprofiler or coco.", metavar="FORMAT")],
+    folder: Annotated[Path, typer.Argument(help="The folder to read, or an archive of COCO.", metavar="DIR")],
     store: StoreFrom = Path("results"),
 ) -> None:
     """Put the runs of another program into a store, to stand in its report.
 
     A task is called like the function, an optimizer like the algorithm, and the projection is called imported. What was
-    imported before is left as it is.
+    imported before is left as it is. Runs that were cut off are left out and named.
+
+    iohprofiler: folders of IOHexperimenter's loggers, those before 2022 included; what is maximised is negated. coco:
+    folders of COCO's observers, and its archives (.tgz, .tar.gz), of suites of one objective.
     """
     from dfo_bench.exchange import IMPORTS
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from dfo_bench.exchange.coco_reader import import_coco
 from dfo_bench.exchange.coco_writer import export_coco
 from dfo_bench.exchange.iohprofiler_reader import import_iohprofiler
 from dfo_bench.exchange.iohprofiler_writer import export_iohprofiler
@@ -21,5 +22,5 @@ EXPORTS: Mapping[str, Callable[[Store, Path], list[str]]] = {
 }
 """Each takes a store and where to write, and returns what a user should know about it."""
 
-IMPORTS: Mapping[str, Callable[[Path, Path], list[str]]] = {"iohprofiler": import_iohprofiler}
-"""Each takes the folder to read and that of the store, and returns what a user should know about it."""
+IMPORTS: Mapping[str, Callable[[Path, Path], list[str]]] = {"iohprofiler": import_iohprofiler, "coco": import_coco}
+"""Each takes what to read and the folder of the store, and returns what a user should know about it."""

@@ -17,23 +17,28 @@ import numpy.typing as npt
 import pandas as pd
 
 from dfo_bench.core import Array
-from dfo_bench.exchange.suite import numbered, writing
+from dfo_bench.errors import writing
+from dfo_bench.exchange.suite import ELSEWHERE, numbered
 from dfo_bench.store.store import Store
 
-NO_SUCCESS = 1e300
-"""What stands for the best loss while no evaluation has succeeded: cocopp does not end on inf."""
+CEILING = 1e308
+"""The largest difference written: cocopp takes powers of ten, and this is the last. No success is written as it."""
+
+_FLOOR = 1.0001e-8
+"""The largest difference that cocopp, which looks for 1e-8, takes for reached; it adds 1e-12."""
 
 Marks = npt.NDArray[np.bool_]
 
 _LARGE_SCALE = (80, 160, 320, 640)
 
+# COCO itself writes ten digits; its readers take all that a float has.
 _HEADER = (
-    "%% f evaluations | g evaluations | best noise-free fitness - Fopt (%.12e) + sum g_i+ | measured fitness | "
+    "%% f evaluations | g evaluations | best noise-free fitness - Fopt (%.16e) + sum g_i+ | measured fitness | "
     "best measured fitness or single-digit g-values | x1 | x2...\n"
 )
 # The points themselves may be left out, and are: a store keeps their digests. COCO's own %+10.9e pads nan with spaces,
 # which iohinspector takes for empty cells.
-_ROW = "%d 0 %+.9e %+.9e %+.9e\n"
+_ROW = "%d 0 %+.16e %+.16e %+.16e\n"
 
 
 def export_coco(store: Store, out: Path) -> list[str]:
@@ -43,9 +48,9 @@ def export_coco(store: Store, out: Path) -> list[str]:
     if not runs["known"].all():
         tasks = ", ".join(sorted(runs.loc[~runs["known"], "task"].unique()))
         notes.append(f"differences are from the best loss of all exported runs, for want of an optimum, for: {tasks}")
-    with writing(out):
+    with writing(out, ELSEWHERE):
         for _, members in runs.groupby(["folder", "function"]):
-            _write_function(store, out, members)
+            notes += _write_function(store, out, members)
     return notes
 
 
@@ -58,36 +63,56 @@ def _references(runs: pd.DataFrame) -> dict[str, pd.Series]:
     return {"reference": optimum.fillna(best.groupby(tasks).transform("min")).fillna(0.0), "known": optimum.notna()}
 
 
-def _write_function(store: Store, out: Path, runs: pd.DataFrame) -> None:
-    """Write the runs of one algorithm on one function."""
+def _write_function(store: Store, out: Path, runs: pd.DataFrame) -> Iterator[str]:
+    """Write the runs of one algorithm on one function, and yield what is doubtful about them."""
     first = runs.iloc[0]
     folder, function = out / first["folder"], first["function"]
     (folder / f"data_f{function}").mkdir(parents=True)
     index = []
     for dim, members in runs.groupby("dim"):
         path = f"data_f{function}/bbobexp_f{function}_DIM{dim}"
-        with (folder / f"{path}.dat").open("w") as dat, (folder / f"{path}.tdat").open("w") as tdat:
-            ended = []
+        with (
+            (folder / f"{path}.dat").open("w", encoding="utf-8") as dat,
+            (folder / f"{path}.tdat").open("w", encoding="utf-8") as tdat,
+        ):
+            ended, began = [], []
             for run in members.to_dict("records"):
                 rows, improved = _rows(store.curves([run["key"]]), run["evaluations"], run["reference"])
                 for file, written in ((dat, rows[improved]), (tdat, rows)):
                     file.write(_HEADER % run["reference"])
                     file.writelines(_ROW % tuple(row) for row in written)
-                ended.append(f"{run['instance']}:{rows[-1, 0]:.0f}|{rows[-1, 1]:.1e}")
-        index += [*_described(first, int(str(dim))), f"{path}.dat, {', '.join(ended)}"]
-    (folder / f"bbobexp_f{function}.info").write_text("\n".join(index) + "\n")
+                began.append(rows[0, 1])
+                ended.append(rows[-1])
+        index += [*_described(first, int(str(dim))), ", ".join([f"{path}.dat", *_listed(members, ended)])]
+        what = f"{first['algorithm']} on {first['task']}, d={dim}"
+        if max(began) <= _FLOOR and (max(began) < 0 or min(end[1] for end in ended) < max(began)):
+            yield f"cocopp may end with an AssertionError at {what}: no run begins more than 1e-8 above the reference"
+        if max(began) == CEILING and np.isfinite(members["best_loss"]).all():
+            yield f"differences of {CEILING:g} and more are written as {CEILING:g}, the largest cocopp takes, in {what}"
+    (folder / f"bbobexp_f{function}.info").write_text("\n".join(index) + "\n", encoding="utf-8")
+
+
+def _listed(runs: pd.DataFrame, ended: list[Array]) -> Iterator[str]:
+    """Yield instance, evaluations and last difference of every run."""
+    for instance, end in zip(runs["instance"], ended, strict=True):
+        yield f"{instance}:{end[0]:.0f}|{end[1]:.16e}"
 
 
 def _rows(curve: pd.DataFrame, spent: int, reference: float) -> tuple[Array, Marks]:
     """Return the rows (n, 4) of .tdat, g evaluations left out, and which of them (n,) are those of .dat."""
     evaluation, loss, best = (curve[name].to_numpy(dtype=float) for name in ("evaluation", "loss", "best"))
+    # Of an imported run only improvements may be known; readers ask for the first evaluation, and take the last row for
+    # the end.
+    if evaluation[0] > 1:
+        evaluation, loss, best = np.append(1, evaluation), np.append(np.nan, loss), np.append(np.inf, best)
     if spent > evaluation[-1]:
-        # Of an imported run only improvements may be known; readers take the last row for the end.
         evaluation, loss, best = np.append(evaluation, spent), np.append(loss, np.nan), np.append(best, best[-1])
-    best, loss = np.minimum(best, NO_SUCCESS), np.where(loss > -np.inf, loss, np.nan)
-    improved = np.diff(best, prepend=np.inf) < 0
+    loss = np.where(loss > -np.inf, loss, np.nan)
+    with np.errstate(over="ignore"):
+        difference = np.minimum(best - reference, CEILING)
+    improved = np.diff(difference, prepend=np.inf) < 0
     improved[-1] = True
-    return np.column_stack([evaluation, best - reference, loss, best]), improved
+    return np.column_stack([evaluation, difference, loss, np.where(best < np.inf, best, CEILING)]), improved
 
 
 def _described(run: pd.Series, dim: int) -> Iterator[str]:

@@ -15,11 +15,12 @@ import numpy as np
 import pyarrow as pa
 
 from dfo_bench.core import Array, Index
-from dfo_bench.errors import StoreError
+from dfo_bench.errors import writing
 from dfo_bench.plugins.component import Component
-from dfo_bench.runs.journal import FORMAT, Batch
+from dfo_bench.runs.curve import curve
+from dfo_bench.runs.journal import Batch, Seconds
 from dfo_bench.runs.spec import RunSpec
-from dfo_bench.runs.summary import curve
+from dfo_bench.runs.summary import Summary, Totals
 from dfo_bench.store.folder import read_summary, write_results
 from dfo_bench.store.frames import IMPORTED
 
@@ -38,11 +39,12 @@ class ImportedRun:
     source: dict[str, Any]
     """Where it comes from, as plain JSON."""
     evaluation: Index
-    """Shape (n,), ascending, the first 1."""
+    """Shape (n,), ascending from 1 or later."""
     loss: Array
     """Shape (n,), lower is better, nan where it failed."""
     seconds: Array
     """Shape (n, 2): those of the task and of the optimizer up to each evaluation; nan where they are not known."""
+    optimum: float | None = None
 
     @cached_property
     def spec(self) -> RunSpec:
@@ -59,53 +61,50 @@ class ImportedRun:
         folder = store / self.spec.key()
         if read_summary(folder):
             return False
-        try:
+        with writing(folder):
             folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"{folder} cannot be written: {error.strerror}") from error
         write_results(folder, self._table(), self._summary())
         return True
 
     def _table(self) -> pa.Table:
         """Return the curve as one batch, with the evaluations and seconds that were logged."""
-        table = curve([Batch(0, self.loss.tolist(), [""] * len(self.loss), [np.nan] * 4)])
+        table = curve([Batch(0, self.loss.tolist(), [""] * len(self.loss), Seconds(*[np.nan] * 4))])
         logged = {"evaluation": self.evaluation, **dict(zip(_SECONDS, self.seconds.T, strict=True))}
         for name, values in logged.items():
             at = table.column_names.index(name)
             table = table.set_column(at, name, pa.array(values, table.schema.field(at).type, from_pandas=False))
         return table
 
-    def _summary(self) -> dict[str, Any]:
+    def _summary(self) -> Summary:
         best = np.where(self.loss > -np.inf, self.loss, np.inf).min()
         task_wall, optimizer_wall = self.seconds[-1].tolist()
-        unknown = dict.fromkeys(("task_cpu", "optimizer_cpu", "measuring_wall"), np.nan)
-        return {
-            "format": FORMAT,
-            "key": self.spec.key(),
-            "spec": self.spec.to_json(),
-            "shown": {"optimizer": self.algorithm, "task": self.function, "projection": IMPORTED},
-            "digests": {},
-            "optimum": None,
-            "metric": "loss",
-            "cost": {},
-            "status": "finished",
-            "error": "",
-            "best_loss": float(best),
-            "evaluations": self.spent,
-            "incumbent": None,
-            "selected": None,
-            "measurements": [],
-            "seconds": {"task_wall": task_wall, "optimizer_wall": optimizer_wall, **unknown},
-            "peak_memory": None,
-            "peak_device_memory": None,
-            "attempts": 1,
-            "repaid": 0,
-            "discarded": 0,
-            "events": [],
-            "interrupted": False,
-            "imported": self.source,
-            "provenance": {},
-        }
+        return Summary(
+            key=self.spec.key(),
+            spec=self.spec,
+            shown={"optimizer": self.algorithm, "task": self.function, "projection": IMPORTED},
+            digests={},
+            optimum=self.optimum,
+            metric="loss",
+            cost=None,
+            baseline=False,
+            status="finished",
+            error="",
+            best_loss=float(best),
+            evaluations=self.spent,
+            incumbent=None,
+            selected=None,
+            measurements=[],
+            seconds=Totals(task_wall, np.nan, optimizer_wall, np.nan, np.nan),
+            peak_memory=None,
+            peak_device_memory=None,
+            attempts=1,
+            repaid=0,
+            discarded=0,
+            events=[],
+            interrupted=False,
+            provenance=None,
+            imported=self.source,
+        )
 
 
 _SECONDS = ("task_seconds", "optimizer_seconds")

@@ -16,7 +16,8 @@ import pyarrow as pa
 from pyarrow import csv
 
 from dfo_bench import __version__
-from dfo_bench.exchange.suite import numbered, safe, writing
+from dfo_bench.errors import writing
+from dfo_bench.exchange.suite import ELSEWHERE, numbered, safe
 from dfo_bench.runs.journal import plain_json
 from dfo_bench.store.store import Store
 
@@ -32,7 +33,7 @@ _NUMBERS_ALONE = csv.WriteOptions(include_header=False, delimiter=" ", quoting_s
 def export_iohprofiler(store: Store, out: Path) -> list[str]:
     """Write every evaluation of every run; an evaluation that failed is nan."""
     runs, notes = numbered(store, out)
-    with writing(out):
+    with writing(out, ELSEWHERE):
         for _, members in runs.groupby(["folder", "function"]):
             _write_function(store, out, members)
     return notes
@@ -59,13 +60,13 @@ def _write_function(store: Store, out: Path, runs: pd.DataFrame) -> None:
         "attributes": ATTRIBUTES,
         "scenarios": scenarios,
     }
-    (folder / f"IOHprofiler_{name}.json").write_text(plain_json.encode(described) + "\n")
+    (folder / f"IOHprofiler_{name}.json").write_text(plain_json.encode(described) + "\n", encoding="utf-8")
 
 
 def _write_runs(file: IO[bytes], store: Store, runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Write a block a run, and yield its entry."""
     for run in runs.to_dict("records"):
-        curve = store.curves([run["key"]])
+        curve = _from_the_first(store.curves([run["key"]]))
         loss = curve["loss"].to_numpy(dtype=float)
         columns = {
             "evaluations": curve["evaluation"],
@@ -84,6 +85,13 @@ def _write_runs(file: IO[bytes], store: Store, runs: pd.DataFrame) -> Iterator[d
             "best": _best(curve),
             "seed": run["seed"],
         }
+
+
+def _from_the_first(curve: pd.DataFrame) -> pd.DataFrame:
+    """Return a curve that begins with evaluation 1, without a loss where an imported run has none of it."""
+    if curve["evaluation"].iloc[0] == 1:
+        return curve
+    return pd.concat([curve.iloc[:1].assign(evaluation=1, loss=np.nan, best=np.inf), curve], ignore_index=True)
 
 
 def _best(curve: pd.DataFrame) -> dict[str, Any]:

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
 
-from dfo_bench.exchange.suite import chosen, writing
-from dfo_bench.report.stats.statistics import GROUP
+from dfo_bench.errors import writing
+from dfo_bench.exchange.suite import ELSEWHERE, chosen
+from dfo_bench.store.columns import GROUP
 from dfo_bench.store.store import Store
 
 SCHEMA = pa.schema(
@@ -35,7 +36,7 @@ SCHEMA = pa.schema(
 def export_csv(store: Store, out: Path) -> list[str]:
     """Write a CSV file, floats in the fewest digits that read back as the same number."""
     tables, notes = _tables(store)
-    with writing(out):
+    with writing(out, ELSEWHERE):
         out.parent.mkdir(parents=True, exist_ok=True)
         with csv.CSVWriter(out, SCHEMA) as writer:
             for table in tables:
@@ -46,7 +47,7 @@ def export_csv(store: Store, out: Path) -> list[str]:
 def export_parquet(store: Store, out: Path) -> list[str]:
     """Write a Parquet file, a row group a run."""
     tables, notes = _tables(store)
-    with writing(out):
+    with writing(out, ELSEWHERE):
         out.parent.mkdir(parents=True, exist_ok=True)
         with pq.ParquetWriter(out, SCHEMA, compression="zstd") as writer:
             for table in tables:

@@ -16,12 +16,16 @@ import pandas as pd
 from safetensors.numpy import save
 
 from dfo_bench import __version__
-from dfo_bench.errors import InputError
-from dfo_bench.plugins import registry
+from dfo_bench.errors import InputError, writing
+from dfo_bench.exchange.suite import ELSEWHERE
+from dfo_bench.plugins.registry import TASKS
 from dfo_bench.runs.assembly import Assembly, assemble
 from dfo_bench.runs.journal import plain_json
 from dfo_bench.runs.rebuild import rebuild
 from dfo_bench.runs.spec import RunSpec
+from dfo_bench.runs.summary import Summary
+from dfo_bench.store import columns
+from dfo_bench.store.columns import SPLITS
 from dfo_bench.store.store import Store
 from dfo_bench.threads import single_threaded
 
@@ -55,7 +59,8 @@ def collect_prompts(store: Store) -> tuple[list[Prompt], list[str]]:
     Raise InputError where there are none, or where a run's model or data are not there any more.
     """
     runs = [run for run in _finished(store) if _on_text(run[0])]
-    scores = store.runs().set_index("key").filter(regex="^(dev|test)_")
+    frame = store.runs().set_index("key")
+    scores = frame[[column for split in SPLITS for column in columns.scores(frame.columns, split)]]
     prompts: list[Prompt] = []
     notes: list[str] = []
     # As in a run: what threads add up in another order differs in the last bits.
@@ -67,7 +72,7 @@ def collect_prompts(store: Store) -> tuple[list[Prompt], list[str]]:
                 assembly = assemble(spec, assembly.task if assembly else None)
                 notes += _differences(assembly, summary)
                 if assembly.task.space.dim:
-                    prompts.append(_prompt(store, assembly, summary, scores.loc[summary["key"]]))
+                    prompts.append(_prompt(store, assembly, summary, scores.loc[[summary.key]].iloc[0]))
     if not prompts:
         raise InputError(
             f"{store.path} has no finished run with a prompt; make one with: "
@@ -76,47 +81,48 @@ def collect_prompts(store: Store) -> tuple[list[Prompt], list[str]]:
     return prompts, notes
 
 
-def _finished(store: Store) -> list[tuple[RunSpec, dict[str, Any]]]:
+def _finished(store: Store) -> list[tuple[RunSpec, Summary]]:
     summaries = [summary for key in store if (summary := store.summary(key))]
-    chosen = [summary for summary in summaries if summary["status"] == "finished" and summary["selected"]]
-    return [(RunSpec.from_json(summary["spec"]), summary) for summary in chosen]
+    chosen = [summary for summary in summaries if summary.status == "finished" and summary.selected]
+    return [(summary.spec, summary) for summary in chosen]
 
 
 def _on_text(spec: RunSpec) -> bool:
     from dfo_bench.lm import TextTask
 
-    return issubclass(registry.load("task", spec.task.name), TextTask)
+    return issubclass(TASKS.load(spec.task.name), TextTask)
 
 
-def _instance(run: tuple[RunSpec, dict[str, Any]]) -> tuple[str, int]:
+def _instance(run: tuple[RunSpec, Summary]) -> tuple[str, int]:
     return str(run[0].task), run[0].seed
 
 
-def _differences(assembly: Assembly, summary: dict[str, Any]) -> list[str]:
+def _differences(assembly: Assembly, summary: Summary) -> list[str]:
     """Return which plugins, of those a prompt rests on, have changed; raise InputError if the files they read have."""
-    now, then = assembly.source_digests(), summary["digests"]
+    now, then = assembly.source_digests(), summary.digests
     other = [name for name in now if now[name] != then.get(name)]
     for kind in ("task", "projection"):
         if files := [name.removeprefix(f"{kind}:") for name in other if name.startswith(f"{kind}:")]:
             raise InputError(
-                f"run {summary['key']} used another {' and '.join(files)} than {summary['shown'][kind]} names now; put "
+                f"run {summary.key} used another {' and '.join(files)} than {summary.shown[kind]} names now; put "
                 "it back, or export from a store without this run"
             )
     plugins = [f"{name} {getattr(assembly.spec, name).name}" for name in ("task", "projection") if name in other]
-    return [f"run {summary['key']} was made by another version of {' and '.join(plugins)}"] if plugins else []
+    return [f"run {summary.key} was made by another version of {' and '.join(plugins)}"] if plugins else []
 
 
-def _prompt(store: Store, assembly: Assembly, summary: dict[str, Any], scores: pd.Series) -> Prompt:
+def _prompt(store: Store, assembly: Assembly, summary: Summary, scores: pd.Series) -> Prompt:
     task = cast("TextTask", assembly.task)
-    key, selected = summary["key"], summary["selected"]
-    point = rebuild(selected["recipe"], task.space, assembly.embed)
+    key, selected = summary.key, summary.selected
+    assert selected
+    point = rebuild(selected.recipe, task.space, assembly.embed)
     source = {
-        **summary["shown"],
-        **{name: summary["spec"][name] for name in ("dim", "budget", "seed")},
-        "evaluation": selected["evaluation"],
-        "loss": store.curves([key])["loss"].iloc[selected["evaluation"] - 1],
-        **scores.drop("dev_every").dropna().to_dict(),
-        "model": task.model_name,
+        **summary.shown,
+        **{name: getattr(summary.spec, name) for name in ("dim", "budget", "seed")},
+        "evaluation": selected.evaluation,
+        "loss": store.curves([key])["loss"].iloc[selected.evaluation - 1],
+        **{str(name): value for name, value in scores.dropna().items()},
+        "model": _anywhere(task.model_name),
         "model_digest": task.contents["model"],
         **{name: getattr(task, name) for name in ("head", "mode", "prompt_tokens")},
         "space": task.space.meaning,
@@ -124,11 +130,15 @@ def _prompt(store: Store, assembly: Assembly, summary: dict[str, Any], scores: p
     return Prompt(key, task.prompts(point)[0], source)
 
 
+def _anywhere(model: str) -> str:
+    """Return the name of a model that means the same in every working folder."""
+    folder = Path(model).expanduser()
+    return str(folder.resolve()) if folder.is_dir() else model
+
+
 def write_files(files: Mapping[Path, bytes]) -> None:
     """Write files, with the folders they stand in."""
     for path, data in files.items():
-        try:
+        with writing(path, ELSEWHERE):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-        except OSError as error:
-            raise InputError(f"{path} cannot be written: {error.strerror}; name another place") from error

@@ -7,15 +7,17 @@ its ids and gets those of further tasks.
 
 import csv
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
-from dfo_bench.errors import InputError
+from dfo_bench.errors import InputError, writing
 from dfo_bench.report.labels import SERIES, looks
 from dfo_bench.store.store import Store
+
+ELSEWHERE = "name another place"
+"""The remedy where an export cannot be written."""
 
 FUNCTIONS = "functions.csv"
 
@@ -65,17 +67,6 @@ def numbered(store: Store, out: Path) -> tuple[pd.DataFrame, list[str]]:
     return runs.assign(folder=runs["algorithm"].map(_folders(algorithms))), notes
 
 
-@contextmanager
-def writing(out: Path) -> Iterator[None]:
-    """Turn what the file system refuses into wrong input."""
-    try:
-        yield
-    except OSError as error:
-        # Arrow's errors have no strerror.
-        reason = error.strerror or error
-        raise InputError(f"{error.filename or out} cannot be written: {reason}; name another place") from error
-
-
 def safe(name: str) -> str:
     """Return a name that is a path everywhere, and nothing but a path."""
     return re.sub(r"[^A-Za-z0-9=-]+", "_", name).strip("_-")[:80] or "unnamed"
@@ -95,7 +86,7 @@ def _folders(algorithms: Iterable[str]) -> dict[str, str]:
 def _function_ids(out: Path, tasks: Iterable[str]) -> dict[str, int]:
     """Return the id of every task, and write those of all; refuse a folder that holds anything else."""
     path = out / FUNCTIONS
-    with writing(out):
+    with writing(out, ELSEWHERE):
         if out.exists() and any(other != path for other in out.iterdir()):
             raise InputError(f"{out} is not empty; name a new folder, or one with nothing but a {FUNCTIONS} to go by")
         known = _read(path) if path.exists() else {}

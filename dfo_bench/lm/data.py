@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import reprlib
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +20,10 @@ from dfo_bench.lm.hub import dataset
 
 Record = Mapping[str, Any]
 Records = Iterator[tuple[str, Record]]
-"""Where each record stands in its file, ":3" or " row 3", and the record."""
+"""Each record with its place in the file, ":3" or " row 3"."""
 
 UNLABELLED = -1
-"""The class number of a row without a label: SNLI's annotators disagree on some, GLUE keeps its test labels."""
+"""The class number that the hub gives a row without a label: some of SNLI, and all of GLUE's test sets."""
 
 _EXAMPLE = "text (or text_a and text_b) and label"
 
@@ -42,19 +43,20 @@ class Hub:
 
     path: str
     config: str | None = None
-    """Its configuration, where it has several."""
+    """The name of the configuration, where there are several."""
     test: str = "test"
     """The split that is scored at the end."""
     fields: tuple[tuple[str, str], ...] = (("text", "text"),)
-    """Its columns, and what they are here: text, or text_a and text_b."""
+    """The columns, each with its name here: text, or text_a and text_b."""
     line_break: str | None = None
-    """What its texts hold where a line breaks; read as a space."""
+    """The characters that stand for a line break in the texts; they are read as a space."""
 
 
 def read_file(path: Path) -> list[Row]:
     """Read rows with `label` and `text`, or `text_a` and `text_b`; raise InputError with file, row and field.
 
-    Whitespace around texts and labels is not read. A label may also be a whole number, or true or false.
+    Texts and labels are read without whitespace around them, and with their accents composed (NFC). A label may also be
+    a whole number, or true or false.
     """
     records = _READERS.get(path.suffix.lower())
     if records is None:
@@ -62,7 +64,7 @@ def read_file(path: Path) -> list[Row]:
     try:
         rows = [_row(record, f"{path}{place}") for place, record in records(path)]
     except FileNotFoundError:
-        raise InputError(f"no data file {path}; it must hold one example a row: {_EXAMPLE}") from None
+        raise InputError(f"no data file {path}; it must hold one example per row: {_EXAMPLE}") from None
     except OSError as error:
         raise InputError(
             f"data file {path} cannot be read: {error.strerror}; it must be a file you may read"
@@ -95,8 +97,13 @@ def read_hub(hub: Hub, split: str, labels: Sequence[str], name: str) -> list[Row
     return _checked(rows, f"{hub.path} {split}")
 
 
+def compose(text: str) -> str:
+    """Return a text with its accents composed (NFC): what looks the same is the same."""
+    return unicodedata.normalize("NFC", text)
+
+
 def digest(rows: Iterable[Row]) -> str:
-    """Digest labels and texts in order, whatever file they came from."""
+    """Return the digest of labels and texts in their order, whatever file they came from."""
     lines = (json.dumps([row.label, *row.texts], ensure_ascii=False) + "\n" for row in rows)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -104,12 +111,12 @@ def digest(rows: Iterable[Row]) -> str:
 def few_shot(
     rows: Sequence[Row], labels: Sequence[str], shots: int, rng: np.random.Generator
 ) -> tuple[list[Row], list[Row]]:
-    """Shuffle; of every class the first `shots` rows are train, the next `shots` dev."""
+    """Shuffle the rows; return the first `shots` of each class as train, the next `shots` as dev, class by class."""
     of_class = _by_class([rows[i] for i in rng.permutation(len(rows))], labels)
     scarce, few = _scarcest(of_class)
     if few < 2 * shots:
         raise InputError(
-            f"shots={shots} needs {2 * shots} examples a class, {shots} for train and {shots} for dev; "
+            f"shots={shots} needs {2 * shots} examples per class, {shots} for train and {shots} for dev; "
             f"class {scarce!r} has {few}; " + (f"pass shots={few // 2} or add examples" if few > 1 else "add examples")
         )
     train = [row for of in of_class.values() for row in of[:shots]]
@@ -118,7 +125,7 @@ def few_shot(
 
 
 def demonstrations(rows: Sequence[Row], labels: Sequence[str], count: int) -> list[Row]:
-    """Return the first `count` rows of every class, class by class in turns: no class stands last as a block."""
+    """Return the first `count` rows of each class, the classes in turns, so that none stands last as a block."""
     of_class = _by_class(rows, labels)
     scarce, few = _scarcest(of_class)
     if few < count:
@@ -130,7 +137,7 @@ def demonstrations(rows: Sequence[Row], labels: Sequence[str], count: int) -> li
 
 
 def classes(rows: Sequence[Row], labels: Sequence[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Return the class index of every row, shape (len(rows),); refuse a label that is not among `labels`."""
+    """Return the class index of each row, shape (len(rows),); raise InputError for a label not among `labels`."""
     index = {label: i for i, label in enumerate(labels)}
     for row in rows:
         if row.label not in index:
@@ -158,28 +165,33 @@ def _json_lines(path: Path) -> Records:
         try:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{where}: not JSON: {error}; write one object a line") from None
+            raise InputError(f"{where}: not JSON: {error}; write one object per line") from None
         if not isinstance(record, dict):
             raise InputError(f"{where}: not a JSON object; write {{'text': ..., 'label': ...}}")
         yield f":{number}", record
 
 
 def _csv(path: Path) -> Records:
-    records = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
+    # A space after a comma is around a value, so it is not read, and a quote after it opens a quoted value.
+    records = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True, skipinitialspace=True)
     number = 0
     try:
-        names = records.fieldnames or ()
+        names = records.fieldnames = [name.strip() for name in records.fieldnames or ()]
+        if len(names) == 1 and (separator := next((mark for mark in ";\t|" if mark in names[0]), None)):
+            raise InputError(f"{path}: its columns are separated by {separator!r}; separate them by commas")
         if len(set(names)) < len(names):
-            raise InputError(f"{path}: two columns have one name among {reprlib.repr(list(names))}; rename one")
+            raise InputError(f"{path}: two columns have one name among {reprlib.repr(names)}; rename one")
         for number, record in enumerate(records, 1):
             if None in record:
                 raise InputError(
-                    f"{path} row {number}: more fields than the header; put a text that holds a comma into quotes"
+                    f"{path} row {number}: more fields than the header; put a text that holds a comma into straight "
+                    'double quotes, "", right after the comma before it'
                 )
             yield f" row {number}", record
     except csv.Error as error:
         raise InputError(
-            f"{path} row {number + 1}: not CSV: {error}; put texts into quotes and double their own"
+            f"{path} row {number + 1}: not CSV: {error}; put texts into quotes, double those within, and leave nothing "
+            "between a quote that closes and the comma, no space either"
         ) from None
 
 
@@ -213,7 +225,7 @@ def _row(record: Record, where: str) -> Row:
         raise InputError(f"{where}: no field {missing[0]!r} among {there}; each example has {_EXAMPLE}")
     label = record["label"]
     if isinstance(label, int):
-        # As JSON writes it: true and false, too.
+        # true and false are written as in JSON.
         label = json.dumps(label)
     for name, value in [*((name, record[name]) for name in names), ("label", label)]:
         if not isinstance(value, str) or not value.strip() or not _encodes(value):
@@ -221,11 +233,11 @@ def _row(record: Record, where: str) -> Row:
             raise InputError(
                 f"{where}: field {name!r} is {reprlib.repr(value)}; it must be text that is not empty{number}"
             )
-    return Row(label.strip(), tuple(record[name].strip() for name in names), where)
+    return Row(compose(label.strip()), tuple(compose(record[name].strip()) for name in names), where)
 
 
 def _encodes(text: str) -> bool:
-    """Tell whether there is UTF-8 for a text: JSON can write half a character."""
+    """Return whether a text has an encoding in UTF-8: JSON can write half a character."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Evaluate a population: every text once per batch of candidates, nothing padded, a stock model with hooks."""
+"""The engine: label logits of many candidates on many texts, by a stock model with hooks, without padding."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
@@ -18,43 +18,44 @@ from dfo_bench.points import Array
 Prompts = np.ndarray[Any, np.dtype[np.float32]]
 
 ROWS = 20
-"""How many rows, texts x candidates, a CPU takes at a time: 5 to 30 are equally fast, more are slower."""
+"""The rows, texts x candidates, per batch on a CPU: 5 to 30 are equally fast, more are slower."""
 
 GPU_TOKENS = 2**18
-"""How many tokens a GPU takes at a time, until its memory says less."""
+"""The tokens per batch on a GPU, halved whenever its memory does not suffice."""
 
 
 class Engine:
-    """A model with a place for prompts, and a head to read."""
+    """Evaluates candidates: puts their prompts into a model, and reads a head."""
 
     def __init__(self, model: LanguageModel, head: Head, mode: Mode, backend: str = "torch") -> None:
         """`backend` is "torch", or "openvino" for an encoder on a CPU."""
         self._model, self._head, self._mode = model, head, mode
-        self._tokens = GPU_TOKENS if model.device.type == "cuda" else 0
+        self.tokens = GPU_TOKENS if model.device.type == "cuda" else 0
+        """The tokens per batch; 0 stands for ROWS rows."""
         self._graph = None if backend == "torch" else graph(model, head, mode)
-        # A decoder sees only what comes before, so what all texts begin with is computed once a candidate.
+        # A decoder sees only what comes before, so what all texts begin with is computed once per candidate.
         self._causal = "causal" in model.family.heads and isinstance(head, WordsHead)
 
     def logits(self, prompts: Prompts, texts: Sequence[Encoded]) -> Array:
-        """Return the label logits of every text under every candidate, shape (n, len(texts), classes).
+        """Return the label logits of each text under each candidate, shape (n, len(texts), classes).
 
         `prompts` has shape (n, prompt tokens, size), with mode=deep (n, blocks, prompt tokens, size).
         """
         longest = max(len(text.ids) for text in texts) + self._mode.before
         while True:
-            rows = max(1, self._tokens // longest) if self._tokens else ROWS
+            rows = max(1, self.tokens // longest) if self.tokens else ROWS
             try:
                 parts = -(-len(prompts) // rows)
                 bounds = [len(prompts) * i // parts for i in range(parts + 1)]
                 return np.concatenate([self._chunk(prompts[a:b], texts, rows // (b - a)) for a, b in pairwise(bounds)])
             except torch.OutOfMemoryError:
-                if not self._tokens or rows == 1:
+                if not self.tokens or rows == 1:
                     raise
-                self._tokens //= 2
+                self.tokens //= 2
 
     @torch.inference_mode()
     def _chunk(self, candidates: Prompts, texts: Sequence[Encoded], size: int) -> Array:
-        """Evaluate some candidates, `size` texts at a time."""
+        """Return the logits of a few candidates, `size` texts per batch."""
         n = len(candidates)
         prompts = torch.from_numpy(candidates).to(self._model.device, self._model.words.dtype)
         shared, cache = self._prefix(prompts, texts) if self._causal else (0, None)
@@ -79,7 +80,7 @@ class Engine:
         return torch.tensor(numbers, device=self._model.device)
 
     def _read_at(self, text: Encoded, length: int) -> int:
-        """Return the row in which a text's answer is read: of the decoder's, or of so many of its own."""
+        """Return the row where a text's answer is read: in the decoder if it has one, else in its `length` own rows."""
         if text.decoder:
             return len(text.decoder) - 1
         return length - 1 if text.mask is None else text.mask + self._mode.before
@@ -87,14 +88,17 @@ class Engine:
     def _compute(
         self, rows: torch.Tensor, at: torch.Tensor, deltas: torch.Tensor | None, inputs: dict[str, Any]
     ) -> torch.Tensor:
-        """Run the model once, eagerly or as the graph that a backend has made of it."""
+        """Run the model once, itself or as the graph that a backend has made of it; return logits (rows, classes)."""
         if self._graph is not None:
             return self._graph(rows, at)
         with self._mode.entering(rows, deltas):
             return self._head.logits({"inputs_embeds": rows, **inputs}, at)
 
     def _prefix(self, prompts: torch.Tensor, texts: Sequence[Encoded]) -> tuple[int, Any]:
-        """Return how many ids all texts begin with, and the keys and values of prompt and these; None for neither."""
+        """Return how many ids are shared at the start of all texts, and the keys and values of the prompt and of these.
+
+        Where nothing is gained by it: 0 and None.
+        """
         shortest = min(len(text.ids) for text in texts) - 1
         first = texts[0].ids
         shared = next((i for i in range(shortest) if any(text.ids[i] != first[i] for text in texts)), shortest)
@@ -108,7 +112,7 @@ class Engine:
 
 
 def _repeated(cache: Any, times: int) -> DynamicCache:
-    """Return a copy of a cache, to be written to, with each of its rows so many times."""
+    """Return a copy of a cache that may be written to, with each of its rows `times` times."""
     copy = DynamicCache()
     for i, layer in enumerate(cache.layers):
         copy.update(layer.keys.repeat_interleave(times, 0), layer.values.repeat_interleave(times, 0), i)
@@ -116,9 +120,9 @@ def _repeated(cache: Any, times: int) -> DynamicCache:
 
 
 def batches(kinds: Sequence[tuple[int, ...]], size: int) -> Iterator[list[int]]:
-    """Yield indices of at most `size` texts of one kind, the largest first: memory is at its peak at once.
+    """Yield the indices of each batch: at most `size` texts of one kind; the largest come first, at the peak of memory.
 
-    A kind is a text's length, and whatever else texts of one batch must agree in.
+    A text's kind is its length, with whatever else the texts of a batch must agree in.
     """
     order = sorted(range(len(kinds)), key=lambda i: kinds[i], reverse=True)
     for _, group in groupby(order, key=lambda i: kinds[i]):

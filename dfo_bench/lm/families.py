@@ -1,4 +1,4 @@
-"""The families of models: which module of a stock class of transformers is what, one line a family."""
+"""The families of models: the places in the stock classes of transformers that prompts and heads need."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,16 @@ from dfo_bench.errors import InputError
 
 @dataclass(frozen=True)
 class Family:
-    """Where prompts enter a kind of model, and where its rows stop mixing; paths below the base model."""
+    """The places in a kind of model, as paths of modules below its base model."""
 
     heads: tuple[str, ...]
-    """What can be read off it."""
+    """The heads that models of the family have."""
     entry: str
-    """The module whose output enters the first block; "" where the word embeddings themselves do."""
+    """The module whose output enters the first block; "" where the word embeddings themselves enter it."""
     blocks: str
     """The list of blocks; "" where all layers are one block."""
     tail: str
-    """The module in a block from whose input on no row looks at another; "" where there is none."""
+    """The module of a block from whose input on rows no longer look at each other; "" where there is none."""
 
 
 _ENCODER = ("embedding", "masked")
@@ -41,7 +41,7 @@ FAMILIES = {
     "t5": Family(("seq2seq",), "", "block", ""),
     "bart": Family(("seq2seq",), "layernorm_embedding", "layers", ""),
 }
-"""By the `model_type` of a configuration."""
+"""The families by the `model_type` of a configuration."""
 
 
 def family(model_type: str, head: str, name: str) -> Family:

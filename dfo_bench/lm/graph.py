@@ -1,4 +1,4 @@
-"""The model, its hooks and its head as one graph of OpenVINO: the same numbers to fp32 rounding, sooner on a CPU."""
+"""The graph for backend=openvino: a model, its hooks and its head compiled, the same numbers to fp32 rounding."""
 
 import warnings
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from dfo_bench.lm.modes import Mode
 
 
 class _Traced(torch.nn.Module):
-    """What is traced: rows and where to read in, logits out."""
+    """The module that is traced: from rows and the place to read, to logits."""
 
     def __init__(self, model: LanguageModel, head: Head, mode: Mode) -> None:
         super().__init__()
@@ -25,9 +25,9 @@ class _Traced(torch.nn.Module):
 
 
 def graph(model: LanguageModel, head: Head, mode: Mode) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """Return a function from rows, shape (n, length, size), and where to read, shape (n,), to logits (n, classes).
+    """Return a function from rows, shape (n, length, size), and the places to read, shape (n,), to logits (n, classes).
 
-    It is single-threaded and computes in fp32. Raise InputError where there is no OpenVINO, or it is not offered.
+    It computes in fp32 on one thread. Raise InputError where OpenVINO is missing, or not offered for the model.
     """
     if "masked" not in model.family.heads or mode.name == "deep":
         raise InputError(

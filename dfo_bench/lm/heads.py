@@ -1,4 +1,4 @@
-"""What is read off the model: label words at one position, or label texts by cosine similarity."""
+"""The heads: label logits read from a model, of label words at one position or of label texts by cosine."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from dfo_bench.errors import InputError
 from dfo_bench.lm.models import LanguageModel
 
 TEMPERATURE = 20.0
-"""What multiplies a cosine to make it a logit, as in the training of sentence encoders."""
+"""The factor from a cosine to a logit, as in the training of sentence encoders."""
 
 
 class Head(ABC):
-    """Reads label logits off a model that prompts have been put into."""
+    """Reads label logits from a model into which prompts have been put."""
 
     classes: int
 
@@ -23,30 +23,36 @@ class Head(ABC):
     def logits(self, inputs: dict[str, Any], at: torch.Tensor) -> torch.Tensor:
         """Run the model on `inputs`; return logits, shape (rows, classes).
 
-        `at` is where the answer is read in each row: counted in the model's own rows, a prompt's included.
+        `at` is the place of the answer in each row, a prompt's rows included.
         """
 
 
 class EmbeddingHead(Head):
-    """Cosine similarity of a text's embedding with every label text's, as a service for embeddings allows."""
+    """The cosine of a text's embedding with each label text's, which a service for embeddings allows."""
 
     def __init__(self, model: LanguageModel, texts: Sequence[str], before: int = 0) -> None:
-        """Embed the label texts, without a prompt; `before` rows of one will stand before a text's own."""
+        """Embed the label texts without a prompt; `before` is how many rows of a prompt will stand before a text's."""
         if len(set(texts)) < len(texts) or not all(text.strip() for text in texts):
             raise InputError(f"label texts must be different, and none empty: {', '.join(map(repr, texts))}")
         self._model, self._before, self.classes = model, before, len(texts)
+        ids = [model.tokenizer(text)["input_ids"] for text in texts]
+        for text, own in zip(texts, ids, strict=True):
+            model.check(own, f"label text {text!r}")
         with torch.inference_mode():
-            ids = (torch.tensor([model.tokenizer(text)["input_ids"]], device=model.device) for text in texts)
-            self._labels = torch.cat([self._embed({"input_ids": row}) for row in ids])
+            rows = (torch.tensor([own], device=model.device) for own in ids)
+            self._labels = torch.cat([self._embed({"input_ids": row}) for row in rows])
 
     def logits(self, inputs: dict[str, Any], at: torch.Tensor) -> torch.Tensor:
-        """Return 20 x cosine; all rows are read, wherever `at` is."""
+        """Return TEMPERATURE x cosine, shape (rows, classes); `at` is not needed."""
         return TEMPERATURE * self._embed(inputs, self._before) @ self._labels.T
 
     def _embed(self, inputs: dict[str, Any], before: int = 0) -> torch.Tensor:
         hidden = self._model.model(**inputs).last_hidden_state
         # A prompt that stands before [CLS] does not take its place.
-        pooled = {"mean": hidden.mean(dim=1), "cls": hidden[:, before], "last": hidden[:, -1]}[self._model.pooling]
+        sentence = self._model.sentence
+        pooled = {"mean": hidden.mean(dim=1), "cls": hidden[:, before], "last": hidden[:, -1]}[sentence.pooling]
+        for layer in sentence.layers:
+            pooled = layer(pooled)
         return torch.nn.functional.normalize(pooled, dim=1)
 
 
@@ -54,7 +60,7 @@ class WordsHead(Head):
     """The logits of the label words' tokens, at the mask or where the answer begins."""
 
     def __init__(self, model: LanguageModel, tokens: Sequence[int]) -> None:
-        """`tokens` holds one id a label, such as `label_tokens` finds."""
+        """`tokens` holds one id per label, such as `label_tokens` finds."""
         self._model, self.classes = model, len(tokens)
         self._tokens = torch.tensor(tokens, device=model.device)
         self._narrow: dict[str, torch.Tensor] = {}
@@ -69,7 +75,7 @@ class WordsHead(Head):
         self._tail = model.blocks[-1].get_submodule(model.family.tail) if model.family.tail else None
 
     def logits(self, inputs: dict[str, Any], at: torch.Tensor) -> torch.Tensor:
-        """Return label-word logits, of the one row that is read."""
+        """Return the label words' logits, shape (rows, classes); only the place that is read is computed to the end."""
 
         def cut(hidden: torch.Tensor) -> torch.Tensor:
             if hidden.size(1) == 1:

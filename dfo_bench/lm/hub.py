@@ -1,4 +1,4 @@
-"""The Hugging Face hub, where it can be reached or was once: copies of models, and datasets."""
+"""The Hugging Face hub: copies of models and datasets, fetched or from the cache of an earlier fetch."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from huggingface_hub import snapshot_download
 
 @lru_cache
 def download(name: str, files: tuple[str, ...]) -> Path:
-    """Return the folder of a model's files that match, cached by the hub's client; else raise ConnectionError."""
+    """Return the folder of a model's files that match, cached by the hub's client; raise ConnectionError without it."""
     try:
         return Path(snapshot_download(name, allow_patterns=list(files)))
     except Exception as error:
@@ -20,7 +20,7 @@ def download(name: str, files: tuple[str, ...]) -> Path:
 
 
 def dataset(name: str, config: str | None, split: str) -> Iterable[Mapping[str, Any]]:
-    """Return the records of a dataset's split, cached by `datasets`; raise ConnectionError where there is none."""
+    """Return the records of a dataset's split, cached by `datasets`; raise ConnectionError without them."""
     import datasets
 
     datasets.disable_progress_bars()

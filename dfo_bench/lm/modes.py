@@ -1,4 +1,4 @@
-"""Where a continuous prompt meets a text: in a stock model, by hooks that are gone when the call is over.
+"""Modes: the ways to put a continuous prompt into a stock model, by hooks that are gone when the call is over.
 
 A text's rows are what `LanguageModel` would compute for it without a prompt: at the entry of the first block (`add`,
 `cat`, `deep`) or as word embeddings (`inputs_embeds`).
@@ -14,11 +14,11 @@ from dfo_bench.errors import InputError
 from dfo_bench.lm.models import LanguageModel
 
 MODES = ("add", "cat", "inputs_embeds", "deep")
-"""What `mode` may be: Black-Box Tuning's two, PEFT's prompt tuning, and BBTv2's deltas before every block."""
+"""The names of modes: Black-Box Tuning's two, PEFT's prompt tuning, and BBTv2's deltas before every block."""
 
 
 class _ReachedError(Exception):
-    """The rows have been seen, and the rest of the model need not run."""
+    """Stops the model: the rows have been seen, and the rest need not run."""
 
     def __init__(self, hidden: torch.Tensor) -> None:
         self.hidden = hidden
@@ -37,9 +37,9 @@ class Mode:
                 "pass mode=add, mode=cat or mode=inputs_embeds"
             )
         self.before = tokens if name in ("cat", "inputs_embeds") else 0
-        """How many rows come before a text's own."""
+        """The number of rows before a text's own."""
         self.slots = tokens - self.before
-        """How many rows of the text itself, from the first after its special tokens on, are the prompt's."""
+        """The number of the text's own rows that are the prompt's, from the first after its special tokens on."""
         size = model.model.config.hidden_size if name == "deep" else model.words.size(1)
         self.shape = (len(self._blocks), tokens, size) if name == "deep" else (tokens, size)
         """The shape of one candidate."""
@@ -63,7 +63,7 @@ class Mode:
         raise AssertionError(f"{self._model.name} never reached its first block")
 
     def put(self, rows: torch.Tensor, prompts: torch.Tensor) -> torch.Tensor:
-        """Return the rows of every text under every candidate, texts fastest, shape (n * t, before + length, size)."""
+        """Return the rows of each text under each candidate, texts fastest, shape (n * t, before + length, size)."""
         many = rows.repeat(len(prompts), 1, 1)
         if self.name == "deep":
             return many
@@ -82,7 +82,7 @@ class Mode:
         """
 
         def enter(module: Any, inputs: Any, hidden: Any) -> torch.Tensor:
-            # What the model would make of them has positions and norms a second time.
+            # The model's own output has positions and norms a second time.
             return rows
 
         with ExitStack() as stack:
@@ -106,7 +106,7 @@ class Mode:
 
     @torch.inference_mode()
     def block_scales(self, texts: Iterable[Sequence[int]]) -> list[float]:
-        """Return a typical step's size at every block, for mode=deep, measured on some texts' ids without a prompt.
+        """Return the size of a typical step at each block, for mode=deep, measured on some texts' ids without a prompt.
 
         It is the standard deviation of the word embeddings at the first block, as everywhere, and that of the hidden
         states that enter at the others, clipped five times to mean +- 3 standard deviations (BBTv2's program).

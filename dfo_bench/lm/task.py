@@ -1,15 +1,15 @@
-"""TextTask: a few-shot text task as a black-box function of a continuous prompt."""
+"""Text tasks: few-shot classification as a black-box function of a continuous prompt."""
 
 import os
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from dfo_bench.core import Anchor, Array, Cost, InputError, Points, Rngs, Space, Task
+from dfo_bench.core import Anchor, Array, Cost, InputError, Points, Rngs, Space, Task, Value
 from dfo_bench.lm import data, losses, models
 from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.heads import EmbeddingHead, WordsHead
@@ -24,30 +24,31 @@ Backend = Literal["torch", "openvino"]
 
 
 class TextTask(Task):
-    """Few-shot classification by a frozen language model; a candidate is what is put into the model's prompt slots.
+    """Few-shot classification by a frozen language model; a candidate is the content of the model's prompt slots.
 
-    A subclass says what it is in attributes, on the class or set before this constructor is called; the tuples are
-    in label order.
+    A subclass describes itself in attributes, on the class or set before this constructor is called. The tuples are
+    in the order of the labels.
     """
 
     labels: tuple[str, ...]
     words: tuple[str, ...]
     """The label words: the first token of each is read at the mask, or where the answer begins."""
-    answers: tuple[str, ...] = ()
-    """For head=causal: the label words where they are others."""
-    texts: tuple[str, ...]
-    """For head=embedding: the label texts."""
+    causal_words: tuple[str, ...] = ()
+    """The label words of head=causal, where they are others."""
+    embedding_texts: tuple[str, ...]
+    """The label texts of head=embedding."""
     template: str
-    """For head=masked and head=seq2seq: {text}, or {text_a} and {text_b}, and one [MASK]."""
-    answer: str
-    """For head=causal: the same without a mask; the answer comes next."""
-    plain: str = "{text}"
-    """For head=embedding: the same without a mask."""
+    """The template of head=masked and head=seq2seq: {text}, or {text_a} and {text_b}, and one [MASK]."""
+    causal_template: str
+    """The template of head=causal, without a mask: the label word comes next."""
+    embedding_template: str = "{text}"
+    """The template of head=embedding, without a mask."""
     lead: str = " . "
-    """In mode=add and mode=deep: what stands between the prompt and the text."""
+    """The text between the prompt and the example, for mode=add and mode=deep."""
+    unkeyed: ClassVar[Mapping[str, Value]] = {"backend": "torch"}
     metric = "accuracy"
     positive: str | None = None
-    """For metric=f1: the label it is of."""
+    """The label of which metric=f1 is the F1."""
 
     def __init__(
         self,
@@ -64,11 +65,12 @@ class TextTask(Task):
         precision: Precision = "float32",
         backend: Backend = "torch",
     ) -> None:
-        """`model` is a folder or a hub name, "" all-MiniLM-L6-v2 from PyPI; `shots` examples a class are train.
+        """`model` is a folder or a name on the hub, "" is all-MiniLM-L6-v2 from PyPI.
 
-        `prompt_tokens` 0 is the bare template, `demonstrations` so many solved examples a class before every text.
-        `leading_space` cuts label words into tokens as within a sentence; only head=causal does if it is left out.
-        `backend` openvino is faster on a CPU, for encoders.
+        `shots` is the number of train examples per class, and of dev examples. `prompt_tokens` is the length of the
+        prompt; with 0 only the template stands there. `demonstrations` is the number of solved examples per class
+        before every text. `leading_space` cuts label words into tokens as within a sentence; left out, only
+        head=causal does. `backend` openvino is faster on a CPU, for encoders.
         """
         for name, value, least in (
             ("shots", shots, 1),
@@ -77,22 +79,24 @@ class TextTask(Task):
         ):
             if value < least:
                 raise InputError(f"{name} must be at least {least}, got {value}")
+        # Composed, as rows are read.
+        self.labels = tuple(data.compose(label) for label in self.labels)
+        self._positive = None if self.positive is None else self.labels.index(data.compose(self.positive))
         rows = self.read()
-        for split in rows.values():
-            data.classes(split, self.labels)
+        for some in rows.values():
+            data.classes(some, self.labels)
         train, dev = data.few_shot(rows["train"], self.labels, shots, rngs("split"))
         self._rows = {**rows, "train": train, "dev": dev}
         self.splits = ("dev", "test") if "test" in rows else ("dev",)
-        self._positive = None if self.positive is None else self.labels.index(self.positive)
 
         loaded = models.load(model, head, precision)
         self.contents = {"model": loaded.digest, **self.digests({s: data.digest(r) for s, r in rows.items()})}
         self.mode, self.prompt_tokens, self.model_name, self.head = mode, prompt_tokens, loaded.name, head
         self._mode = Mode(loaded, mode, prompt_tokens)
-        words = (self.answers if head == "causal" else ()) or self.words
+        words = (self.causal_words if head == "causal" else ()) or self.words
         self._template = self._filled(loaded, head, words, demonstrations)
         if head == "embedding":
-            reader: EmbeddingHead | WordsHead = EmbeddingHead(loaded, self.texts, self._mode.before)
+            reader: EmbeddingHead | WordsHead = EmbeddingHead(loaded, self.embedding_texts, self._mode.before)
         else:
             spaced = head == "causal" if leading_space is None else leading_space
             reader = WordsHead(loaded, label_tokens(loaded, words, leading_space=spaced))
@@ -100,22 +104,27 @@ class TextTask(Task):
         self._loss = loss
         self.tolerance = 1e-5 if precision == "float32" else 0.05
         self._encoded: dict[str, list[Encoded]] = {}
-        for name in self.splits:
-            # What does not fit the template shows now, not when the budget is spent.
-            self._template.encode(self._rows[name][0])
+        for split in self.splits:
+            # Texts that the model cannot take are refused now, not when the budget is spent. Where every token has an
+            # embedding, one text tells whether those of a split fit the template.
+            if loaded.complete:
+                self._template.encode(self.rows(split)[0])
+            else:
+                self.inputs(split)
 
         dim = int(np.prod(self._mode.shape))
-        # Of mode=deep a prompt is no point: its blocks have the scales of a seed's own texts.
+        # With mode=deep coordinates mean nothing to another seed: the scales of the blocks are measured on its texts.
         meaning = "" if mode == "deep" else f"model {loaded.digest[:16]}, mode={mode}, prompt_tokens={prompt_tokens}"
         self.space = Space(dim, None, None, Anchor.origin(dim), self._mode.scale, self._blocks(), meaning)
         self.cost = self._cost("train")
 
     def _filled(self, model: models.LanguageModel, head: str, words: tuple[str, ...], demonstrations: int) -> Template:
-        """Return the template of a head, with its demonstrations; raise InputError where no text fits any more."""
-        pattern = self.plain if head == "embedding" else self.answer if head == "causal" else self.template
+        """Return the template of a head, with its demonstrations; raise InputError where no room for text is left."""
+        wanted = {"embedding": "embedding_template", "causal": "causal_template"}.get(head, "template")
         slots, before = self._mode.slots, self._mode.before
         lead = self.lead if slots else ""
-        template = Template(model, pattern, head=head, slots=slots, lead=lead, limit=model.max_tokens - before)
+        limit = model.max_tokens - before
+        template = Template(model, getattr(self, wanted), head=head, slots=slots, lead=lead, limit=limit)
         if template.room < 1:
             most = self.prompt_tokens + template.room - 1
             remedy = f"at most prompt_tokens={most}" if most >= 0 else "another model: the template alone is too long"
@@ -136,73 +145,79 @@ class TextTask(Task):
         return template
 
     def _blocks(self) -> int:
-        """Return how many blocks a candidate has, and measure the scale of each."""
+        """Return the number of blocks of a candidate; measure the scale of each."""
         if self.mode != "deep":
             self._steps: npt.NDArray[np.float32] | None = None
             return 1
-        scales = np.array(self._mode.block_scales(text.ids for text in self._inputs("train")[:32]))
+        scales = np.array(self._mode.block_scales(text.ids for text in self.inputs("train")[:32]))
         self._steps = (scales / self._mode.scale).astype(np.float32)[:, None, None]
         return len(scales)
 
     @abstractmethod
     def read(self) -> dict[str, list[data.Row]]:
-        """Return the rows of every split there is: "train", and "test" where the task has one."""
+        """Return the rows per split: "train", and "test" where the task has one."""
 
     @abstractmethod
     def digests(self, splits: Mapping[str, str]) -> dict[str, str]:
-        """Turn the digest of every split into one for every parameter that names data."""
+        """Return a digest for each parameter that names data, from the digests of the splits."""
 
     def prompts(self, points: Points) -> npt.NDArray[np.float32]:
-        """Return what is put into the model, shape (n, prompt_tokens, size); with mode=deep (n, blocks, ...).
+        """Return the prompts that points stand for, shape (n, prompt_tokens, size); with mode=deep (n, blocks, ...).
 
-        The coordinates themselves, but that every block of mode=deep has its own scale (`Mode.block_scales`).
+        They are the coordinates themselves; with mode=deep each block has its own scale (`Mode.block_scales`).
         """
         with np.errstate(over="ignore"):
-            # What fp32 cannot hold becomes inf, and nan in the end.
+            # Numbers too large for fp32 become inf, and their losses nan.
             prompts = points.dense().astype(np.float32).reshape(len(points), *self._mode.shape)
             return prompts if self._steps is None else prompts * self._steps
 
+    def rows(self, split: str) -> list[data.Row]:
+        """Return the examples of "train", "dev" or "test": train and dev as they were drawn."""
+        return self._rows[split]
+
+    def inputs(self, split: str) -> list[Encoded]:
+        """Return the examples of a split as they enter the model, without the prompt's vectors."""
+        if split not in self._encoded:
+            self._encoded[split] = [self._template.encode(row) for row in self.rows(split)]
+        return self._encoded[split]
+
+    def logits(self, points: Points, split: str) -> Array:
+        """Return the label logits of every example of a split, shape (n, examples, classes)."""
+        return self._engine.logits(self.prompts(points), self.inputs(split))
+
     def evaluate(self, points: Points) -> Array:
-        """Return the loss on the train set, shape (n,); nan where a logit is not finite."""
-        logits = self._logits(points, "train")
+        """Return the losses on the train set, shape (n,); nan where a logit is not finite."""
+        logits = self.logits(points, "train")
         finite = np.isfinite(logits).all(axis=(1, 2))
         values = np.full(len(points), np.nan)
         values[finite] = self._scores(logits[finite], "train")["loss"]
         return values
 
     def measure(self, point: Points, split: str) -> tuple[dict[str, float], Cost]:
-        """Return the metrics and the loss of a single candidate on "dev" or "test"."""
+        """Return the metrics and the loss of a single candidate on "dev" or "test", and the cost."""
         if split not in self.splits:
             return super().measure(point, split)
-        scores = self._scores(self._logits(point, split), split)
+        scores = self._scores(self.logits(point, split), split)
         return {name: float(value[0]) for name, value in scores.items()}, self._cost(split)
 
     def truncated(self, split: str) -> int:
-        """Return how many texts of a split are cut to what the model takes."""
-        return sum(text.cut > 0 for text in self._inputs(split))
+        """Return the number of texts of a split that are cut to what the model takes."""
+        return sum(text.cut > 0 for text in self.inputs(split))
 
     @property
     def events(self) -> list[str]:
-        """Say how many texts of every split that was read are cut."""
+        """The number of texts that are cut, per split that was read."""
         counts = {split: (self.truncated(split), len(texts)) for split, texts in self._encoded.items()}
         limit = self._template.limit
         return [f"{cut} of {n} {split} texts are cut to {limit} tokens" for split, (cut, n) in counts.items() if cut]
-
-    def _logits(self, points: Points, split: str) -> Array:
-        return self._engine.logits(self.prompts(points), self._inputs(split))
 
     def _scores(self, logits: Array, split: str) -> dict[str, Array]:
         classes = data.classes(self._rows[split], self.labels)
         scores = losses.metrics(logits, classes, self._positive)
         return {**scores, "loss": losses.loss(self._loss, logits, classes, scores[self.metric])}
 
-    def _inputs(self, split: str) -> list[Encoded]:
-        if split not in self._encoded:
-            self._encoded[split] = [self._template.encode(row) for row in self._rows[split]]
-        return self._encoded[split]
-
     def _cost(self, split: str) -> Cost:
-        texts = self._inputs(split)
+        texts = self.inputs(split)
         up = sum(text.text_bytes for text in texts)
         return Cost(
             examples=len(texts),
@@ -214,14 +229,14 @@ class TextTask(Task):
 
 
 class DatasetTask(TextTask):
-    """A text task on a dataset of a name: from a folder of files, or from the Hugging Face hub."""
+    """A text task on a known dataset, from a folder of files or from the Hugging Face hub."""
 
     folder: str
     """The task's folder in a data folder."""
     shipped: Path | None = None
     """The data folder that comes with the task."""
     hub: data.Hub | None = None
-    """Where the data comes from if there is no folder."""
+    """The dataset of the hub, read where there is no data folder."""
 
     def __init__(self, *, rngs: Rngs, data_dir: str | None = None, **common: Any) -> None:
         """`data_dir` holds <folder>/train.jsonl and test.jsonl; without it shipped data, DFO_BENCH_DATA or the hub."""
@@ -240,5 +255,5 @@ class DatasetTask(TextTask):
         return {name: data.read_hub(self.hub, split, self.labels, self.folder) for name, split in splits.items()}
 
     def digests(self, splits: Mapping[str, str]) -> dict[str, str]:
-        """Return one digest for the folder."""
+        """Return one digest for the data folder."""
         return {"data_dir": "-".join(splits.values())}

@@ -1,4 +1,4 @@
-"""From an example to token ids: template, prompt slots, demonstrations and the mask; and from label words to tokens."""
+"""Templates: an example, with prompt slots, demonstrations and the mask, as token ids; and label words as tokens."""
 
 import re
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from dfo_bench.lm.data import Row
 from dfo_bench.lm.models import LanguageModel
 
 MASK = "[MASK]"
-"""The mask in a template, whatever the model calls its own."""
+"""The mask in a template, whatever a model calls its own."""
 
 PREFIX = 1000
 """The prompt's slots in `add` mode hold the ids 1000, 1001..., as the original's do."""
@@ -35,7 +35,7 @@ class Encoded:
 
 
 class Template:
-    """Fills examples into a text and tokenizes it as a whole, with `slots` prompt ids after the first special tokens.
+    """Fills examples into a pattern and tokenizes the whole, with `slots` prompt ids after the first special tokens.
 
     A pattern holds {text}, or {text_a} and {text_b}. For head=masked and head=seq2seq it holds [MASK] once; for
     head=causal the answer is what comes next.
@@ -53,7 +53,7 @@ class Template:
                 f"{len(model.words)}; pass a smaller prompt_tokens or mode=cat"
             )
         self._pattern, self._head, self._lead, self.limit = pattern, head, lead, limit
-        self._tokenizer, self._first, self._config = model.tokenizer, model.first, model.model.config
+        self._model, self._tokenizer, self._first = model, model.tokenizer, model.first
         self._mask = _mask(model, head) if masked else ""
         self._prefix = tuple(range(PREFIX, PREFIX + slots))
         self._parts = re.split(r"(\{[^{}]*\}|\[MASK\])", pattern)
@@ -67,18 +67,21 @@ class Template:
         self._bare = len(self._tokenizer(lead + bare)["input_ids"])
 
     def demonstrate(self, rows: Sequence[tuple[Row, str]]) -> None:
-        """Put solved examples, each with its label word, before every text: in-context learning."""
+        """Put solved examples, each with its label word, before every text, as in in-context learning."""
         gap = "\n" if self._head == "causal" else " "
         self._shown = "".join(self._fill(row, "", word)[0] + gap for row, word in rows)
 
     @property
     def room(self) -> int:
-        """How many tokens of text fit."""
+        """The number of tokens of text that fit."""
         shown = len(self._tokenizer(self._shown, add_special_tokens=False, verbose=False)["input_ids"])
         return self.limit - len(self._prefix) - self._bare - shown
 
     def encode(self, row: Row) -> Encoded:
-        """Return the ids of a row; of a text that is too long the end is cut, of a pair the end of the longer."""
+        """Return a row as ids; a text that is too long loses its end, and in a pair the longer one does.
+
+        Raise InputError where nothing of the text fits, or where a token has no embedding.
+        """
         text, spans, mask_at = self._fill(row, self._lead + self._shown, None)
         encoding = self._tokenizer(text, return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False)
         tokens = list(zip(encoding["offset_mapping"], encoding["special_tokens_mask"], strict=True))
@@ -100,19 +103,21 @@ class Template:
         ids = tuple(encoding["input_ids"][i] for i in kept)
         mask = None
         if mask_at is not None:
-            # Found by where it was written: a text may hold the mask token, too.
+            # Found by its place in the text, which may hold the mask token elsewhere, too.
             mask = next(k for k, i in enumerate(kept) if tokens[i][0][0] <= mask_at < tokens[i][0][1])
             mask += len(self._prefix)
         ids = (*ids[: self._first], *self._prefix, *ids[self._first :])
+        decoder = self._decoder(ids, mask)
+        self._model.check((*ids, *decoder), row.where)
         size = len(text.removeprefix(self._lead).encode())
-        return Encoded(ids, mask, size, len(cut), self._decoder(ids, mask))
+        return Encoded(ids, mask, size, len(cut), decoder)
 
     def _decoder(self, ids: tuple[int, ...], mask: int | None) -> tuple[int, ...]:
-        """Return what the decoder has written when the answer is next: the sentinel, or all up to the mask."""
+        """Return the ids that the decoder begins with, the answer next: the sentinel, or all ids up to the mask."""
         if self._head != "seq2seq" or mask is None:
             return ()
         written = (ids[mask],) if self._mask == _SENTINEL else ids[:mask]
-        return (self._config.decoder_start_token_id, *written)
+        return (self._model.model.config.decoder_start_token_id, *written)
 
     def _fill(self, row: Row, text: str, word: str | None) -> tuple[str, list[tuple[int, int]], int | None]:
         """Return `text` and the filled pattern, the span of every field in it, and where the mask begins.
@@ -138,7 +143,7 @@ class Template:
 
 
 def _mask(model: LanguageModel, head: str) -> str:
-    """Return what a model calls its mask."""
+    """Return a model's own mask."""
     if model.tokenizer.mask_token:
         return str(model.tokenizer.mask_token)
     if head == "seq2seq" and _SENTINEL in model.tokenizer.get_vocab():
@@ -156,6 +161,7 @@ def label_tokens(model: LanguageModel, words: Sequence[str], *, leading_space: b
         ids = model.tokenizer(text, add_special_tokens=False)["input_ids"][len(before) :]
         if not word.strip() or not ids or model.tokenizer.unk_token_id in ids:
             raise InputError(f"label word {word!r} has no token in model {model.name!r}; choose another word")
+        model.check(ids, f"label word {word!r}")
         if word in tokens.values():
             raise InputError(f"two labels have the label word {word!r}; choose others")
         if ids[0] in tokens:

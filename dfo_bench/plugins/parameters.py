@@ -1,4 +1,4 @@
-"""The parameters of plugins: their types and defaults, read off the constructor, and a component made complete."""
+"""The parameters of plugins, read off their constructors: types, defaults, and what they may be in words."""
 
 import inspect
 import json
@@ -8,8 +8,7 @@ from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
-from dfo_bench.errors import InputError, PluginError, UnknownNameError
-from dfo_bench.plugins import registry
+from dfo_bench.errors import InputError, PluginError
 from dfo_bench.plugins.component import Component, Value
 
 
@@ -25,9 +24,36 @@ class Parameter:
         """Whether it must be given."""
         return self.default is inspect.Parameter.empty
 
+    def coerced(self, value: Any, what: str) -> Value:
+        """Return a value of the declared type as plain JSON, or a component as it is; `what` names it in errors."""
+        try:
+            adapter = _adapter(self.type)
+        except PydanticUserError as error:
+            raise PluginError(f"{what}: the annotation {self.type} is not a plain type: {error.message}") from error
+        try:
+            (value,) = adapter.validate_python((value,))
+        except ValidationError as error:
+            reasons = " or ".join(dict.fromkeys(e["msg"].lower() for e in error.errors()))
+            raise InputError(f"{what}={value!r}: {reasons}") from error
+        if isinstance(value, Component):
+            return value
+        plain: Value = adapter.dump_python((value,), mode="json")[0]
+        try:
+            json.dumps(plain, allow_nan=False)
+        except ValueError:
+            raise InputError(f"{what}={value!r}: must be finite") from None
+        return plain
 
-def parameters(kind: str, cls: type) -> dict[str, Parameter]:
-    """Return the parameters of a plugin class: the keyword parameters of its constructor.
+    def in_words(self) -> tuple[str, str]:
+        """Return what it may be and its default, "required" where it has none."""
+        # A component among the values is an optimizer.
+        schema = {} if self.type is Component else TypeAdapter(self.type).json_schema()
+        written = str(Component("any", {"value": None if self.required else self.default})).partition("=")[2]
+        return _words(schema) or "optimizer", "required" if self.required else written or '""'
+
+
+def parameters_of(cls: type) -> dict[str, Parameter]:
+    """Return the keyword parameters of a class's constructor by name.
 
     A constructor with a `**name` hands it on to the next one up the bases, whose parameters follow, unless they are
     its own already.
@@ -41,31 +67,29 @@ def parameters(kind: str, cls: type) -> dict[str, Parameter]:
         except NameError as error:
             where = f"{base.__module__}.{base.__name__}"
             raise PluginError(f"{where}: an annotation of its constructor: {error}") from error
-        signature = inspect.signature(constructor).parameters.values()
+        _, *signature = inspect.signature(constructor).parameters.values()
         for parameter in signature:
-            named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-            if named and parameter.name not in registry.KINDS[kind].given:
+            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
                 found.setdefault(parameter.name, Parameter(hints.get(parameter.name, Any), parameter.default))
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature):
             break
     return found
 
 
-def described(kind: str, name: str) -> dict[str, tuple[str, str]]:
-    """Return of each parameter of a plugin, in words, what it may be and its default, "required" where it has none."""
-    found = {}
-    for key, parameter in parameters(kind, registry.load(kind, name)).items():
-        written = str(Component(name, {key: None if parameter.required else parameter.default})).partition("=")[2]
-        default = "required" if parameter.required else written or '""'
-        # A component among the values is an optimizer.
-        schema = {} if parameter.type is Component else TypeAdapter(parameter.type).json_schema()
-        found[key] = _words(schema) or "optimizer", default
-    return found
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    # In a tuple: pydantic takes no config for a type that is a dataclass itself.
+    return TypeAdapter(tuple[annotation], config=ConfigDict(coerce_numbers_to_str=True))
 
 
 _TYPES = {"integer": "whole number", "string": "text", "boolean": "true or false", "array": "list", "object": "mapping"}
 
-_BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
+_BOUNDS = {
+    "minimum": "at least",
+    "exclusiveMinimum": "above",
+    "maximum": "at most",
+    "exclusiveMaximum": "below",
+    "multipleOf": "a multiple of",
+}
 
 
 def _words(schema: Mapping[str, Any]) -> str:
@@ -77,63 +101,3 @@ def _words(schema: Mapping[str, Any]) -> str:
     type_ = str(schema.get("type", ""))
     bounds = [f"{words} {schema[bound]:g}" for bound, words in _BOUNDS.items() if bound in schema]
     return " ".join([_TYPES.get(type_, type_), *bounds])
-
-
-def resolve(kind: str, component: Component) -> Component:
-    """Return the component with every default filled in and every value of its declared type.
-
-    A component among the values names an optimizer and is resolved, too.
-    """
-    cls = registry.load(kind, component.name)
-    known = parameters(kind, cls)
-    for name in component.params:
-        if name not in known:
-            raise UnknownNameError(f"parameter of {kind} {component.name}", name, known)
-    values: dict[str, Value] = {}
-    for name, parameter in known.items():
-        if name not in component.params and parameter.required:
-            raise InputError(f"{kind} {component.name} needs {name}; write {component.name}:{name}=...")
-        given = component.params.get(name, parameter.default)
-        values[name] = _coerced(f"{kind} {component.name}: {name}", parameter.type, given)
-    return Component(component.name, values)
-
-
-def _coerced(what: str, annotation: Any, value: Any) -> Value:
-    try:
-        # In a tuple: pydantic takes no config for a type that is a dataclass itself.
-        adapter: TypeAdapter[Any] = TypeAdapter(tuple[annotation], config=ConfigDict(coerce_numbers_to_str=True))
-    except PydanticUserError as error:
-        raise PluginError(f"{what}: the annotation {annotation} is not a plain type: {error.message}") from error
-    try:
-        (value,) = adapter.validate_python((value,))
-    except ValidationError as error:
-        reasons = " or ".join(dict.fromkeys(e["msg"].lower() for e in error.errors()))
-        raise InputError(f"{what}={value!r}: {reasons}") from error
-    if isinstance(value, Component):
-        return resolve("optimizer", value)
-    plain: Value = adapter.dump_python((value,), mode="json")[0]
-    try:
-        json.dumps(plain, allow_nan=False)
-    except ValueError:
-        raise InputError(f"{what}={value!r}: must be finite") from None
-    return plain
-
-
-def without_defaults(kind: str, component: Component) -> Component:
-    """Return a resolved component as people write it: parameters at their defaults left out."""
-    defaults = _defaults(kind, component.name)
-    kept = {
-        name: without_defaults("optimizer", value) if isinstance(value, Component) else value
-        for name, value in component.params.items()
-        if name not in defaults or defaults[name] != value
-    }
-    return Component(component.name, kept)
-
-
-def _defaults(kind: str, name: str) -> dict[str, Value]:
-    """Return the value of every parameter that has a default."""
-    return {
-        key: _coerced(f"{kind} {name}: {key}", parameter.type, parameter.default)
-        for key, parameter in parameters(kind, registry.load(kind, name)).items()
-        if not parameter.required
-    }

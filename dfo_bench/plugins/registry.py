@@ -3,40 +3,22 @@
 Listing imports nothing; a plugin's module is imported when it is first used.
 """
 
-import ast
-import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
 import pkgutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
 from dfo_bench.core import EmbeddingOptimizer, Optimizer, Projection, Task
-from dfo_bench.errors import InputError, PluginError, UnknownNameError, cause
-from dfo_bench.plugins.component import Component
+from dfo_bench.errors import PluginError, UnknownNameError, say
+from dfo_bench.plugins.parameters import Parameter, parameters_of
 
-
-@dataclass(frozen=True)
-class _Kind:
-    """What makes a module a plugin of this kind; `given` are constructor arguments that are not parameters."""
-
-    bases: tuple[type, ...]
-    given: frozenset[str]
-
-
-KINDS: Mapping[str, _Kind] = {
-    "optimizer": _Kind(
-        (Optimizer, EmbeddingOptimizer), frozenset({"self", "space", "dim", "budget", "rng", "embed", "make"})
-    ),
-    "task": _Kind((Task,), frozenset({"self", "rngs"})),
-    "projection": _Kind((Projection,), frozenset({"self"})),
-}
-"""The kinds of plugin; `<kind>s` is both the folder in dfo_bench and the end of the entry-point group."""
+P = TypeVar("P")
 
 
 @dataclass(frozen=True)
@@ -47,94 +29,107 @@ class Source:
     where: str
 
 
-def sources(kind: str) -> dict[str, Source]:
-    """Return every plugin of a kind by name, sorted; raise PluginError where two have one name."""
-    package = f"dfo_bench.{kind}s"
-    spec = importlib.util.find_spec(package)
-    found: dict[str, Source] = {}
-    for path in spec.submodule_search_locations or () if spec else ():
-        for module in pkgutil.iter_modules([path]):
-            if not module.name.startswith("_"):
-                where = str(Path(path) / f"{module.name}.py")
-                _add(found, kind, module.name, Source(f"{package}.{module.name}", where))
-    for point in _declared(package, tuple(sys.path)):
-        where = f"{point.value} of the package {point.dist.name}" if point.dist else point.value
-        _add(found, kind, point.name, Source(point.value, where))
-    return dict(sorted(found.items()))
+@dataclass(frozen=True, eq=False)
+class Kind(Generic[P]):
+    """A kind of plugin, and the plugins of it.
+
+    Its plural is both the folder in dfo_bench and the end of the entry-point group.
+    """
+
+    name: str
+    given: Mapping[type, frozenset[str]]
+    """Its base classes; for each the arguments that a run gives to the constructor, which are no parameters."""
+
+    @property
+    def plural(self) -> str:
+        """The word for several of them."""
+        return f"{self.name}s"
+
+    def sources(self) -> dict[str, Source]:
+        """Return every plugin by name, sorted; raise PluginError where two have one name."""
+        package = f"dfo_bench.{self.plural}"
+        spec = importlib.util.find_spec(package)
+        found: dict[str, Source] = {}
+        for path in spec.submodule_search_locations or () if spec else ():
+            for module in pkgutil.iter_modules([path]):
+                if not module.name.startswith("_"):
+                    where = str(Path(path) / f"{module.name}.py")
+                    self._add(found, module.name, Source(f"{package}.{module.name}", where))
+        for point in _declared(package, tuple(sys.path)):
+            where = f"{point.value} of the package {point.dist.name}" if point.dist else point.value
+            self._add(found, point.name, Source(point.value, where))
+        return dict(sorted(found.items()))
+
+    def _add(self, found: dict[str, Source], name: str, source: Source) -> None:
+        if found.setdefault(name, source) != source:
+            raise PluginError(
+                f"two {self.plural} are named {name!r}: {found[name].where} and {source.where}; uninstall one"
+            )
+
+    def names(self) -> list[str]:
+        """Return the names of all plugins."""
+        return list(self.sources())
+
+    def load(self, name: str) -> type[P]:
+        """Import a plugin and return its class; raise PluginError for what is no plugin."""
+        known = self.sources()
+        if name not in known:
+            raise UnknownNameError(self.name, name, known)
+        what = f"{self.name} {name} ({known[name].where})"
+        try:
+            module = importlib.import_module(known[name].module)
+        except (Exception, SystemExit) as error:
+            raise PluginError(f"{what} does not import: {say(error)}") from error
+        bases = tuple(self.given)
+        own = {c: None for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__}
+        found = [c for c in own if issubclass(c, bases) and not c.__name__.startswith("_")]
+        if len(found) != 1:
+            wanted = " or ".join(base.__name__ for base in bases)
+            have = ", ".join(c.__name__ for c in found) or "none"
+            raise PluginError(f"{what} must define one public subclass of {wanted}; it has {len(found)} ({have})")
+        if missing := sorted(getattr(found[0], "__abstractmethods__", ())):
+            raise PluginError(f"{what}: {found[0].__name__} must define {' and '.join(missing)}")
+        cls = cast("type[P]", found[0])
+        try:
+            self.parameters(cls)
+        except PluginError as error:
+            raise PluginError(f"{what}: {error}") from error
+        return cls
+
+    def parameters(self, cls: type[P]) -> dict[str, Parameter]:
+        """Return the parameters of a class; raise PluginError where one has a name that is taken."""
+        given = {name for base, names in self.given.items() if issubclass(cls, base) for name in names}
+        found = {name: parameter for name, parameter in parameters_of(cls).items() if name not in given}
+        taken = {name: f"what a run gives {base.__name__}s" for base, names in self.given.items() for name in names}
+        taken["name"] = "what a component in YAML calls its plugin"
+        for name in found:
+            if name in taken:
+                raise PluginError(f"no parameter can be called {name!r}, {taken[name]}; give it another name")
+        return found
+
+
+OPTIMIZERS: Kind[Optimizer | EmbeddingOptimizer] = Kind(
+    "optimizer",
+    {
+        Optimizer: frozenset({"space", "budget", "rng"}),
+        EmbeddingOptimizer: frozenset({"space", "dim", "budget", "rng", "embed", "make"}),
+    },
+)
+TASKS: Kind[Task] = Kind("task", {Task: frozenset({"rngs"})})
+PROJECTIONS: Kind[Projection] = Kind("projection", {Projection: frozenset()})
+
+KINDS: Mapping[str, Kind[Any]] = {kind.name: kind for kind in (OPTIMIZERS, TASKS, PROJECTIONS)}
+
+
+def kind_of(word: str) -> Kind[Any]:
+    """Return the kind that a word names, in the singular or the plural."""
+    for kind in KINDS.values():
+        if word in (kind.name, kind.plural):
+            return kind
+    raise UnknownNameError("kind of plugin", word, KINDS)
 
 
 @cache
 def _declared(group: str, path: tuple[str, ...]) -> importlib.metadata.EntryPoints:
-    """Return the entry points of a group, read once for every path of imports: it takes 10 ms, and a run asks often."""
+    """Return the entry points of a group, read once for every path of imports: it takes 10 ms."""
     return importlib.metadata.entry_points(group=group)
-
-
-def _add(found: dict[str, Source], kind: str, name: str, source: Source) -> None:
-    if found.setdefault(name, source) != source:
-        raise PluginError(f"two {kind}s are named {name!r}: {found[name].where} and {source.where}; uninstall one")
-
-
-def names(kind: str) -> list[str]:
-    """Return the names of all plugins of a kind."""
-    return list(sources(kind))
-
-
-def load(kind: str, name: str) -> type:
-    """Import a plugin and return its class."""
-    known = sources(kind)
-    if name not in known:
-        raise UnknownNameError(kind, name, known)
-    what = f"{kind} {name} ({known[name].where})"
-    try:
-        module = importlib.import_module(known[name].module)
-    except (Exception, SystemExit) as error:
-        raise PluginError(f"{what} does not import: {type(error).__name__}: {error}") from error
-    bases = KINDS[kind].bases
-    own = {c: None for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__}
-    found = [c for c in own if issubclass(c, bases) and not c.__name__.startswith("_")]
-    if len(found) != 1:
-        wanted = " or ".join(base.__name__ for base in bases)
-        have = ", ".join(c.__name__ for c in found) or "none"
-        raise PluginError(f"{what} must define one public subclass of {wanted}; it has {len(found)} ({have})")
-    if missing := sorted(getattr(found[0], "__abstractmethods__", ())):
-        raise PluginError(f"{what}: {found[0].__name__} must define {' and '.join(missing)}")
-    return found[0]
-
-
-def construct(kind: str, component: Component, *args: Any, **given: Any) -> Any:
-    """Build a resolved component; what its constructor refuses is wrong input."""
-    cls = load(kind, component.name)
-    try:
-        return cls(*args, **given, **component.params)
-    except InputError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise InputError(f"{kind} {component} cannot be built: {cause(error)}") from error
-
-
-def source_digest(cls: type) -> str:
-    """Return the digest of a plugin's source: the files of its class, of its bases, and of what these import.
-
-    Only imports from the own package count: a family's private modules, all of the language-model objective. The
-    contracts are left out.
-    """
-    files: dict[str, bytes] = {}
-    waiting = [base.__module__ for base in cls.__mro__ if base.__module__ not in ("builtins", "abc", "dfo_bench.core")]
-    while waiting:
-        name = waiting.pop()
-        file = getattr(sys.modules.get(name), "__file__", None)
-        if name not in files and file and file.endswith(".py"):
-            files[name] = Path(file).read_bytes()
-            waiting += _family_imports(name, files[name])
-    return hashlib.sha256(b"".join(files[name] for name in sorted(files))).hexdigest()[:16]
-
-
-def _family_imports(name: str, source: bytes) -> Iterator[str]:
-    """Yield the modules of its own package that a module imports."""
-    package = name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom):
-            module = "." * node.level + (node.module or "")
-            absolute = importlib.util.resolve_name(module, package) if node.level else module
-            if package and (absolute == package or absolute.startswith(f"{package}.")):
-                yield from (absolute, *(f"{absolute}.{alias.name}" for alias in node.names))

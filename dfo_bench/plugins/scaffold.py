@@ -2,10 +2,11 @@
 
 import keyword
 from pathlib import Path
+from typing import Any
 
 from dfo_bench import core
-from dfo_bench.errors import InputError, UnknownNameError
-from dfo_bench.plugins import registry
+from dfo_bench.errors import InputError
+from dfo_bench.plugins.registry import OPTIMIZERS, PROJECTIONS, TASKS, Kind
 
 _OPTIMIZER = '''"""One line: what it does, and the paper it comes from."""
 
@@ -74,36 +75,34 @@ class {cls}(Projection):
         return RandomEmbedding(space, dim, index, self.alpha * space.scale, seed, entries)
 '''
 
-_TEMPLATES = {"optimizer": _OPTIMIZER, "task": _TASK, "projection": _PROJECTION}
+_TEMPLATES: dict[Kind[Any], str] = {OPTIMIZERS: _OPTIMIZER, TASKS: _TASK, PROJECTIONS: _PROJECTION}
 
 
-def write_plugin(kind: str, name: str) -> tuple[Path, str]:
+def write_plugin(kind: Kind[Any], name: str) -> tuple[Path, str]:
     """Write NAME.py where plugins of this kind are found; return its path and what remains to be done.
 
     In a checkout that is the plugin folder and nothing remains; elsewhere it is the current folder, and the entry
     point has to be declared.
     """
-    if kind not in _TEMPLATES:
-        raise UnknownNameError("kind of plugin", kind, _TEMPLATES)
     if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_") or name != name.lower():
         raise InputError(f"{name!r} cannot be a plugin's name; use lower-case letters, digits and _")
     cls = "".join(word.capitalize() for word in name.split("_"))
     if hasattr(core, cls):
         raise InputError(f"the class of {name!r} would be {cls}, which dfo_bench.core has; choose another name")
-    if name in registry.sources(kind):
-        raise InputError(f"{kind} {name!r} exists already ({registry.sources(kind)[name].where}); choose another name")
-    folder = Path("dfo_bench/projections" if kind == "projection" else f"{kind}s")
+    if there := kind.sources().get(name):
+        raise InputError(f"{kind.name} {name!r} exists already ({there.where}); choose another name")
+    folder = Path("dfo_bench/projections" if kind is PROJECTIONS else kind.plural)
     checkout = Path("setup.cfg").is_file() and Path("dfo_bench/core.py").is_file()
     path = folder / f"{name}.py" if checkout else Path(f"{name}.py")
     try:
-        with path.open("x") as file:
+        with path.open("x", encoding="utf-8") as file:
             file.write(_TEMPLATES[kind].format(cls=cls))
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
-    check = f"try it with: dfo-bench check {kind} {name}"
+    check = f"try it with: dfo-bench check {kind.name} {name}"
     if checkout:
         return path, check
     return path, (
-        f'declare it in your package, install that, then {check}\n\n[project.entry-points."dfo_bench.{kind}s"]\n'
+        f'declare it in your package, install that, then {check}\n\n[project.entry-points."dfo_bench.{kind.plural}"]\n'
         f'{name} = "{name}"'
     )

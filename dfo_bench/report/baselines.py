@@ -1,4 +1,4 @@
-"""Where the runs of bare tasks stand: beside the searches that they are baselines of.
+"""Baselines: runs of bare tasks, shown beside the searches that they are compared with.
 
 A task without dimensions is *bare*: it has nothing to search, and one evaluation says all, as of a manual prompt, or of
 solved examples in it. It is a baseline of every searched task that differs from it in its prompt alone.
@@ -12,13 +12,12 @@ import pandas as pd
 
 from dfo_bench.errors import InputError
 from dfo_bench.plugins.component import Component, parse
-from dfo_bench.report.stats.statistics import baseline
 
 PROMPT = {"prompt_tokens", "mode", "template", "demonstrations"}
 """The parameters of a task that say what its prompt is; by all others (model, data, loss...) losses are comparable."""
 
 
-def placed(runs: pd.DataFrame) -> pd.DataFrame:
+def place_baselines(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the runs as the sections of tasks show them; `runs` may be empty.
 
     Runs of a bare task have the name of each searched task that they are a baseline of, once for each, and in place of
@@ -27,7 +26,7 @@ def placed(runs: pd.DataFrame) -> pd.DataFrame:
     homes = _homes(runs)
     frames = [_elsewhere(runs, homes)]
     for bare, tasks in homes.items():
-        # A point without dimensions is the same in every projection, whenever dev scores it: one run a seed says all.
+        # A point without dimensions is the same in every projection, whenever dev scores it: one run per seed says all.
         members = runs[runs["task"] == bare].sort_values("status", key=lambda s: s != "finished", kind="stable")
         same = {name: members[name].iloc[0] for name in ("dev_every", "selection")}
         members = members.drop_duplicates(["optimizer", "seed"]).assign(projection=_split(bare)[1] or bare, **same)
@@ -35,8 +34,8 @@ def placed(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def pooled(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the runs that are compared over tasks: all but those that `placed` shows with another task."""
+def drop_baselines(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs that are compared over tasks: all but those that `place_baselines` shows with another task."""
     return _elsewhere(runs, _homes(runs))
 
 
@@ -49,7 +48,7 @@ def _homes(runs: pd.DataFrame) -> dict[str, list[str]]:
     if runs.empty:
         return {}
     bare, searched = (
-        runs["task"][rows].drop_duplicates().sort_values() for rows in (runs["dim"] == 0, ~baseline(runs))
+        runs["task"][rows].drop_duplicates().sort_values() for rows in (runs["dim"] == 0, ~runs["baseline"])
     )
     homes = {task: [other for other in searched if _split(other)[0] == _split(task)[0]] for task in bare}
     return {task: tasks for task, tasks in homes.items() if tasks}

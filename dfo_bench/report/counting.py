@@ -1,8 +1,10 @@
 """How a run that failed or has not finished counts: one rule for all statistics, which can be switched."""
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Counting(StrEnum):
@@ -17,7 +19,7 @@ class Counting(StrEnum):
 
     @property
     def words(self) -> str:
-        """Say the rule as a clause."""
+        """The rule as a clause."""
         return {
             "last": "failed and unfinished runs count with their best so far",
             "worst": "failed and unfinished runs count as the worst beyond their last evaluation",
@@ -25,13 +27,8 @@ class Counting(StrEnum):
         }[self]
 
 
-def begun(runs: pd.DataFrame, counting: Counting = Counting.LAST) -> pd.DataFrame:
+def select_runs(runs: "pd.DataFrame", counting: Counting = Counting.LAST) -> "pd.DataFrame":
     """Return the runs that count: a failure is a result, a run that still waits for its turn is not."""
     if counting is Counting.DROP:
         return runs[runs["status"] == "finished"]
     return runs[(runs["evaluations"] > 0) | (runs["status"] == "failed")]
-
-
-def higher_is_better(metric: str) -> bool:
-    """Say which way a metric points: all but losses are better when higher."""
-    return metric.rpartition("_")[2] != "loss"

@@ -1,4 +1,4 @@
-"""How groups are named and told apart: a colour and marker an optimizer or a baseline, a dash a projection.
+"""The look of each group: its name, a colour and marker per optimizer or baseline, a dash per projection.
 
 The marker and the dash alone tell groups apart in black and white; the colours are those of Okabe and Ito
 (2008), which the colour-blind can tell apart, without the yellow that white paper swallows.
@@ -7,6 +7,8 @@ The marker and the dash alone tell groups apart in black and white; the colours 
 from dataclasses import dataclass
 
 import pandas as pd
+
+from dfo_bench.store.columns import GROUP
 
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 MARKERS = ["circle", "square", "triangle-up", "diamond", "x", "triangle-down", "cross", "star", "pentagon", "hexagon"]
@@ -27,15 +29,17 @@ class Look:
 
     @property
     def glyph(self) -> str:
-        """Return the marker as a character."""
+        """The marker as a character."""
         return GLYPHS[self.marker]
 
 
-SETTINGS = {"dim": "d", "budget": "budget", "dev_every": "dev every", "selection": "selection"}
-"""The other columns of `runs` that name a group, and their words."""
-
-SERIES = ["optimizer", "projection", *SETTINGS]
+SERIES = [column for column in GROUP if column != "task"]
 """The columns that name a group within its task, and its look in every task."""
+
+SETTINGS = [column for column in SERIES if column not in ("optimizer", "projection")]
+
+_WORDS = {"dim": "d", "dev_every": "dev every"}
+"""The settings that a label calls otherwise than their column."""
 
 Looks = dict[tuple[object, ...], Look]
 
@@ -46,7 +50,7 @@ def looks(runs: pd.DataFrame) -> Looks:
     Settings are part of the name only where groups of one task differ in nothing else. Baselines, all of one dash, come
     last: the others look the same without them.
     """
-    groups = runs[["task", *SERIES]].drop_duplicates()
+    groups = runs[["task", *SERIES, "baseline"]].drop_duplicates()
     several = {
         column: groups.groupby(["task", *SERIES[: SERIES.index(column)]])[column].nunique().max() > 1
         for column in SETTINGS
@@ -54,22 +58,20 @@ def looks(runs: pd.DataFrame) -> Looks:
     optimizers: list[str] = []
     variants: list[str] = []
     named: Looks = {}
-    ordered = groups[SERIES].drop_duplicates().sort_values(SERIES)
-    ordered = ordered.sort_values("budget", key=lambda budget: budget == 1, kind="stable")
-    for optimizer, projection, *settings in ordered.itertuples(index=False):
-        values = dict(zip(SETTINGS, settings, strict=True))
-        extra = [f"{word}={values[column]}" for column, word in SETTINGS.items() if several[column]]
+    ordered = groups.groupby(SERIES)["baseline"].all().sort_values(kind="stable")
+    for group, baseline in zip(ordered.index.to_list(), ordered, strict=True):
+        optimizer, projection, *settings = group
+        values = zip(SETTINGS, settings, strict=True)
+        extra = [f"{_WORDS.get(column, column)}={value}" for column, value in values if several[column]]
         variant = " · ".join([projection, *extra])
         label = f"{optimizer} · {variant}"
-        single = values["budget"] == 1
-        colour = _index(optimizers, label if single else optimizer)
-        look = Look(
+        colour = _index(optimizers, label if baseline else optimizer)
+        named[group] = Look(
             label=label,
             colour=COLOURS[colour % len(COLOURS)],
             marker=MARKERS[colour % len(MARKERS)],
-            dash=BASELINE_DASH if single else DASHES[_index(variants, variant) % len(DASHES)],
+            dash=BASELINE_DASH if baseline else DASHES[_index(variants, variant) % len(DASHES)],
         )
-        named[optimizer, projection, *settings] = look
     return named
 
 

@@ -1,18 +1,40 @@
-"""What a comparison is made by; whoever shows one says so."""
+"""The rules of a comparison; whatever shows one says by which rules."""
 
 from dataclasses import dataclass
 
 from dfo_bench.errors import InputError, UnknownNameError
 from dfo_bench.report.counting import Counting
-from dfo_bench.report.stats.comparisons import MARGIN
-from dfo_bench.report.stats.costs import AXES
+
+MARGIN = 0.01
+"""Two scores tie where they differ by at most this share of the larger of their sizes."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A cost that a curve is drawn against: its name, and the unit behind its numbers."""
+
+    name: str
+    unit: str
+
+
+AXES = {
+    "evaluation": Axis("calls", "calls"),
+    "examples": Axis("examples", "examples"),
+    "tokens": Axis("tokens", "tokens"),
+    "bytes_up_z": Axis("bytes up, as z", "B"),
+    "bytes_up_prompt": Axis("bytes up, as prompts", "B"),
+    "bytes_down": Axis("bytes down", "B"),
+    "task_seconds": Axis("task seconds", "s"),
+    "total_seconds": Axis("total seconds", "s"),
+}
+"""Every cost that a curve can be drawn against; total seconds are the task's and the optimizer's."""
 
 
 @dataclass(frozen=True)
 class Rules:
     """The metric, the budget at which losses are compared (None: the common one), failed runs, and what is a tie.
 
-    `against` is the cost that curves are drawn against, one of `costs.AXES`.
+    `against` is the cost that curves are drawn against, one of AXES.
     """
 
     metric: str = "loss"
@@ -23,7 +45,7 @@ class Rules:
 
     @property
     def name(self) -> str:
-        """Name the metric as people write it."""
+        """The metric as people write it."""
         return self.metric.replace("_", " ")
 
 

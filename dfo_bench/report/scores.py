@@ -1,4 +1,4 @@
-"""What each run came to: one score a run, at one budget, under a stated rule for runs that did not finish.
+"""The score of each run, at one budget, under a stated rule for runs that did not finish.
 
 Every comparison reads the frame that `scores` returns. Runs of one seed share split, start and embedding, so
 task and seed name a *block*, and comparisons are made within blocks. A *method* is a group by the name that it
@@ -9,27 +9,32 @@ import numpy as np
 import pandas as pd
 
 from dfo_bench.errors import InputError, UnknownNameError
-from dfo_bench.report.counting import Counting, begun, higher_is_better
+from dfo_bench.report.counting import Counting, select_runs
 from dfo_bench.report.labels import SERIES, looks
-from dfo_bench.report.stats.statistics import baseline, losses_at
+from dfo_bench.report.stats.steps import losses_at, read_steps, within_reach
+from dfo_bench.store import columns
+from dfo_bench.store.columns import SPLITS
 
 BLOCK = ["task", "seed"]
 
 METHOD = ["method", "optimizer", "projection"]
 
-SCORES = [*BLOCK, *METHOD, "score"]
+
+def higher_is_better(metric: str) -> bool:
+    """Say which way a metric points: all but losses are better when higher."""
+    return metric.rpartition("_")[2] != "loss"
 
 
-def counted(runs: pd.DataFrame, counting: Counting) -> pd.DataFrame:
-    """Return the runs that the rule counts, with a column `method`."""
+def name_methods(runs: pd.DataFrame, counting: Counting) -> pd.DataFrame:
+    """Return the runs that the rule counts, with a column `method`; raise InputError where there is none."""
     if runs.empty:
         raise InputError("the store holds no run yet; make some with: dfo-bench sweep")
     look = looks(runs)
     named = runs.assign(method=[look[group].label for group in runs[SERIES].itertuples(index=False, name=None)])
-    kept = begun(named, counting)
-    if kept.empty:
+    counted = select_runs(named, counting)
+    if counted.empty:
         raise InputError(f"none of the {len(runs)} runs counts: {_statuses(runs)}; {counting.words}")
-    return kept
+    return counted
 
 
 def common_budgets(runs: pd.DataFrame, budget: int | None = None) -> pd.Series:
@@ -37,7 +42,7 @@ def common_budgets(runs: pd.DataFrame, budget: int | None = None) -> pd.Series:
 
     Raises InputError where not every run may spend `budget`.
     """
-    smallest = runs[~baseline(runs)].groupby("task")["budget"].min()
+    smallest = runs[~runs["baseline"]].groupby("task")["budget"].min()
     common = smallest.reindex(runs["task"].unique(), fill_value=1)
     if budget is None:
         return common
@@ -54,43 +59,37 @@ def scores(
     budget: int | None = None,
     counting: Counting = Counting.LAST,
 ) -> pd.DataFrame:
-    """Return one row a run, with the columns SCORES.
+    """Return one row per run: task, seed, method, optimizer, projection, score.
 
     `metric` is the loss within the budget, by default the common one of each task, or a column of `runs` such as
     test_accuracy, as it was measured at the end. A loss is +inf where there is none; another metric is nan where a
     run lacks it, and under "worst" the worst value for a run that did not finish. Runs that differ in nothing that
     the report shows are averaged. Raises InputError where no run counts or has the metric.
     """
-    members = counted(runs, counting)
+    members = name_methods(runs, counting)
     if metric == "loss":
-        budgets = members["task"].map(common_budgets(members, budget))
+        best = read_steps(curves[curves["key"].isin(members["key"])], "evaluation", "best")
         values = pd.Series(np.nan, members.index)
-        for at, part in members.groupby(budgets):
-            values[part.index] = losses_at(part, curves, np.array([at]), counting)[:, 0]
+        for at, part in members.groupby(members["task"].map(common_budgets(members, budget))):
+            values[part.index] = losses_at(part, best, np.array([at]), counting)[:, 0]
     else:
         values = _measured(members, metric, budget, counting)
-    return one_a_block(members, values)
-
-
-def one_a_block(runs: pd.DataFrame, values: pd.Series) -> pd.DataFrame:
-    """Return the values of runs as scores, the mean where several runs differ in nothing that the report shows."""
-    names = [runs[name] for name in (*BLOCK, *METHOD)]
+    names = [members[name] for name in (*BLOCK, *METHOD)]
     return values.rename("score").groupby(names).mean().reset_index()
 
 
 def by_block(scored: pd.DataFrame) -> pd.DataFrame:
-    """Return the scores with a row a block and a column a method, nan where a method has no score."""
+    """Return the scores with a row per block and a column per method, nan where a method has no score."""
     return scored.set_index([*BLOCK, "method"])["score"].unstack("method")
 
 
 def _measured(runs: pd.DataFrame, metric: str, budget: int | None, counting: Counting) -> pd.Series:
-    known = [c for c in runs.columns.astype(str) if c.startswith(("dev_", "test_")) and c != "dev_every"]
-    known = [c for c in known if runs[c].notna().any()]
+    known = [name for split in SPLITS for name in columns.scores(runs.columns, split) if runs[name].notna().any()]
     if metric not in known:
         raise UnknownNameError("metric of these runs", metric, ["loss", *known])
     if budget is not None:
         raise InputError(f"{metric} is known at the end of runs only, not at budget {budget}; compare the loss there")
-    values = runs[metric].astype(float)
+    values = pd.Series(within_reach(runs[metric].to_numpy(dtype=float)), runs.index)
     if counting is Counting.WORST:
         values[runs["status"] != "finished"] = -np.inf if higher_is_better(metric) else np.inf
     return values

@@ -1,25 +1,37 @@
 """From a spec to the objects of a run: the task, its embeddings, the optimizer, and what its key rests on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 
-from dfo_bench.core import Array, Cost, Embedding, EmbeddingOptimizer, Optimizer, Points, Projection, Space, Task
+from dfo_bench.core import (
+    Array,
+    Cost,
+    Embedding,
+    EmbeddingGiven,
+    EmbeddingOptimizer,
+    Optimizer,
+    Points,
+    Projection,
+    Space,
+    Task,
+)
 from dfo_bench.errors import InputError, RunError
-from dfo_bench.plugins import parameters, registry
 from dfo_bench.plugins.component import Component
+from dfo_bench.plugins.plugin import AnyOptimizer, Plugin, resolve
+from dfo_bench.plugins.registry import OPTIMIZERS, PROJECTIONS, TASKS
 from dfo_bench.runs.spec import DIM, RunSpec, streams
 
 
 class InOneEmbedding(EmbeddingOptimizer):
     """A plain optimizer in the run's first embedding: the common case."""
 
-    def __init__(self, *args: Any, component: Component, **given: Any) -> None:
+    def __init__(self, space: Space, component: Component, **given: Unpack[EmbeddingGiven]) -> None:
         """`component` is the plain optimizer."""
-        super().__init__(*args, **given)
+        super().__init__(space, **given)
         self._embedding = self.embed(0)
         self._optimizer = self.make(component, self._embedding.search_space, self.budget, self.rng)
 
@@ -37,8 +49,8 @@ class Checked(Optimizer):
     """A plain optimizer whose asks are checked: what is wrong with them is said where it happens."""
 
     def __init__(self, inner: Optimizer, component: Component) -> None:
+        super().__init__(inner.space, budget=inner.budget, rng=inner.rng)
         self.inner, self.component, self.events = inner, component, inner.events
-        self.space, self.budget, self.rng = inner.space, inner.budget, inner.rng
 
     def ask(self) -> Array:
         """Return the optimizer's points; raise RunError unless they are (n, d) finite numbers, n at least 1."""
@@ -55,18 +67,33 @@ class Checked(Optimizer):
 
 
 @dataclass(frozen=True)
+class Plugins:
+    """The plugins of a run, resolved."""
+
+    optimizer: AnyOptimizer
+    task: Plugin[Task]
+    projection: Plugin[Projection]
+
+
+@dataclass(frozen=True)
 class Assembly:
     """The parts of one run, built anew for every attempt."""
 
     spec: RunSpec
-    """Resolved: every default filled in, every value of its type."""
+    """Complete: the components are those of the plugins, and no dimension is left open."""
+    plugins: Plugins
     task: Task
     projection: Projection
 
     @cached_property
     def key(self) -> str:
         """The digest that names the run."""
-        return self.spec.key(task=self.task.contents, projection=self.projection.contents)
+        return replace(
+            self.spec,
+            task=self.plugins.task.keyed(self.task.contents),
+            optimizer=self.plugins.optimizer.keyed(),
+            projection=self.plugins.projection.keyed(self.projection.contents),
+        ).key()
 
     def embed(self, index: int) -> Embedding:
         """Draw the run's index-th embedding: the same for every optimizer of a seed."""
@@ -79,6 +106,11 @@ class Assembly:
         return self.spec.dim
 
     @property
+    def baseline(self) -> bool:
+        """Whether the optimizer only ever evaluates one point, so that nothing is searched."""
+        return self.plugins.optimizer.cls.evaluations == 1
+
+    @property
     def cost(self) -> Cost:
         """What one evaluation costs: the task's own, and z as four bytes a dimension where anything goes up at all."""
         cost = self.task.cost
@@ -87,50 +119,45 @@ class Assembly:
     def optimizer(self) -> tuple[EmbeddingOptimizer, Callable[[], list[str]]]:
         """Build the optimizer; the function returns the events of it and of all that it made."""
         made: list[Optimizer | EmbeddingOptimizer] = []
+        plugin = self.plugins.optimizer
+        known = {inner.component: inner for inner in (plugin, *plugin.all_inner())}
 
         def make(component: Component, space: Space, budget: int, rng: np.random.Generator) -> Optimizer:
-            resolved = parameters.resolve("optimizer", component)
-            if not issubclass(registry.load("optimizer", component.name), Optimizer):
+            inner = known.get(component) or resolve(OPTIMIZERS, component)
+            if not issubclass(inner.cls, Optimizer):
                 raise InputError(f"{component.name} draws its own embeddings and cannot stand inside another")
-            inner = registry.construct("optimizer", resolved, space, budget=budget, rng=rng)
-            made.append(inner)
-            return Checked(inner, component)
+            built = inner.construct(space, budget=budget, rng=rng)
+            assert isinstance(built, Optimizer)
+            made.append(built)
+            return Checked(built, component)
 
-        given = {
-            "dim": self.dim,
-            "budget": self.spec.budget,
-            "rng": streams(self.spec.seed)("optimizer"),
-            "embed": self.embed,
-            "make": make,
-        }
-        component = self.spec.optimizer
-        if issubclass(registry.load("optimizer", component.name), Optimizer):
-            outer: EmbeddingOptimizer = InOneEmbedding(self.task.space, **given, component=component)
-        else:
-            outer = registry.construct("optimizer", component, self.task.space, **given)
+        given = EmbeddingGiven(
+            dim=self.dim,
+            budget=self.spec.budget,
+            rng=streams(self.spec.seed)("optimizer"),
+            embed=self.embed,
+            make=make,
+        )
+        outer = (
+            InOneEmbedding(self.task.space, plugin.component, **given)
+            if issubclass(plugin.cls, Optimizer)
+            else plugin.construct(self.task.space, **given)
+        )
+        assert isinstance(outer, EmbeddingOptimizer)
         made.append(outer)
         return outer, lambda: [event for optimizer in made for event in optimizer.events]
 
     def source_digests(self) -> dict[str, str]:
         """Return the digest of each plugin's source, and of the contents of the files that parameters name."""
-        plugins = {kind: (kind, getattr(self.spec, kind).name) for kind in registry.KINDS}
-        plugins |= {f"inner {name}": ("optimizer", name) for name in _inner(self.spec.optimizer)}
-        sources = {word: registry.source_digest(registry.load(*plugin)) for word, plugin in plugins.items()}
+        sources = {kind: plugin.source_digest() for kind, plugin in vars(self.plugins).items()}
+        sources |= {f"inner {plugin.name}": plugin.source_digest() for plugin in self.plugins.optimizer.all_inner()}
         contents = {"task": self.task.contents, "projection": self.projection.contents}
         files = {f"{kind}:{name}": digest for kind, named in contents.items() for name, digest in named.items()}
         return {**sources, **files}
 
     def shown(self) -> dict[str, str]:
         """Return the components as people write them, defaults left out."""
-        return {kind: str(parameters.without_defaults(kind, getattr(self.spec, kind))) for kind in registry.KINDS}
-
-
-def _inner(component: Component) -> Iterator[str]:
-    """Yield the names of the components among a component's values, at any depth."""
-    for value in component.params.values():
-        if isinstance(value, Component):
-            yield value.name
-            yield from _inner(value)
+        return {kind: str(plugin.shown()) for kind, plugin in vars(self.plugins).items()}
 
 
 def assemble(spec: RunSpec, task: Task | None = None) -> Assembly:
@@ -138,26 +165,29 @@ def assemble(spec: RunSpec, task: Task | None = None) -> Assembly:
 
     `task` is that of another assembly of the same task and seed: building one may mean loading a model.
     """
-    components: dict[str, Any] = {kind: parameters.resolve(kind, getattr(spec, kind)) for kind in registry.KINDS}
-    projection: Projection = registry.construct("projection", components["projection"])
+    plugins = Plugins(
+        optimizer=resolve(OPTIMIZERS, spec.optimizer),
+        task=resolve(TASKS, spec.task),
+        projection=resolve(PROJECTIONS, spec.projection),
+    )
+    projection = plugins.projection.construct()
     if task is None:
-        task = registry.construct("task", components["task"], rngs=streams(spec.seed))
-    optimizer: type[Optimizer | EmbeddingOptimizer] = registry.load("optimizer", spec.optimizer.name)
-    dim = _dim(spec, task, projection, optimizer)
-    budget = spendable(spec.optimizer, spec.budget)
-    return Assembly(replace(spec, **components, dim=dim, budget=budget), task, projection)
+        task = plugins.task.construct(rngs=streams(spec.seed))
+    components = {kind: plugin.component for kind, plugin in vars(plugins).items()}
+    dim = _dim(spec, task, projection, plugins.optimizer)
+    budget = spendable(plugins.optimizer, spec.budget)
+    return Assembly(replace(spec, **components, dim=dim, budget=budget), plugins, task, projection)
 
 
-def spendable(optimizer: Component, budget: int) -> int:
+def spendable(optimizer: AnyOptimizer, budget: int) -> int:
     """Return the budget, or what the optimizer ever asks for where that is less."""
-    cls: type[Optimizer | EmbeddingOptimizer] = registry.load("optimizer", optimizer.name)
-    return min(budget, cls.evaluations or budget)
+    return min(budget, optimizer.cls.evaluations or budget)
 
 
-def _dim(spec: RunSpec, task: Task, projection: Projection, optimizer: type[Optimizer | EmbeddingOptimizer]) -> int:
+def _dim(spec: RunSpec, task: Task, projection: Projection, optimizer: AnyOptimizer) -> int:
     """Return the dimension to search in."""
     whole = int(task.space.dim)
-    if not whole and optimizer.evaluations != 1:
+    if not whole and optimizer.cls.evaluations != 1:
         raise InputError(
             f"task {spec.task} has dimension 0, nothing to search; use an optimizer of one evaluation such as start, "
             "or prompt_tokens of at least 1"

@@ -3,13 +3,16 @@
 import fcntl
 import json
 import os
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from dfo_bench.errors import BusyError, StoreError
+from dfo_bench.core import Cost
+from dfo_bench.errors import BusyError, StoreError, writing
+from dfo_bench.runs.header import Header
 
 FORMAT = 1
 """The version of the files of a run; a newer one is refused, not guessed at."""
@@ -24,17 +27,26 @@ def refuse_newer(path: Path, version: int) -> None:
         raise StoreError(f"{path} has format {version}, newer than {FORMAT}; update dfo-bench")
 
 
+class Seconds(NamedTuple):
+    """The wall and CPU seconds of the task and of the optimizer."""
+
+    task_wall: float
+    task_cpu: float
+    optimizer_wall: float
+    optimizer_cpu: float
+
+
 @dataclass(frozen=True)
 class Batch:
     """One batch of evaluations: losses (nan where it failed), digests of the points, and what it took.
 
-    `seconds` are task wall, task CPU, optimizer wall, optimizer CPU; the optimizer's are those since the last batch.
+    The optimizer's seconds are those since the last batch.
     """
 
     begin: int
     losses: list[float]
     digests: list[str]
-    seconds: list[float]
+    seconds: Seconds
     error: str = ""
     repaid: int = 0
     """How often this batch may have been evaluated before, by processes that were stopped before they could write."""
@@ -42,20 +54,29 @@ class Batch:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One candidate scored on a split after `evaluation` evaluations; `cost` is plain JSON of a Cost."""
+    """One candidate scored on a split after `evaluation` evaluations."""
 
     evaluation: int
     split: str
     metrics: dict[str, float]
-    cost: dict[str, int]
+    cost: Cost
     seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON, from which `from_json` makes an equal one."""
+        return {**vars(self), "cost": asdict(self.cost)}
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> "Measurement":
+        """Read what `to_json` made."""
+        return cls(**{**plain, "cost": Cost(**plain["cost"])})
 
 
 @dataclass
 class Log:
     """What a journal holds."""
 
-    header: dict[str, Any] = field(default_factory=dict)
+    header: Header | None = None
     attempts: int = 0
     retried_at: set[int] = field(default_factory=set)
     """After how many batches a run that had failed was tried again."""
@@ -88,7 +109,7 @@ class Log:
 
     def _take(self, record: dict[str, Any]) -> None:
         if "header" in record:
-            self.header = record["header"]
+            self.header = Header.from_json(record["header"])
         elif "attempt" in record:
             # Of a line written twice the second holds nothing new, here and below.
             if record["attempt"] > self.attempts:
@@ -101,9 +122,9 @@ class Log:
             if record["begin"] == self.evaluations:
                 text = record.pop("digests")
                 digests = [text[i : i + 16] for i in range(0, len(text), 16)]
-                self.batches.append(Batch(digests=digests, **record))
+                self.batches.append(Batch(digests=digests, seconds=Seconds(*record.pop("seconds")), **record))
                 self.stopped = 0
-        elif (measurement := Measurement(**record)) not in self.measurements:
+        elif (measurement := Measurement.from_json(record)) not in self.measurements:
             self.measurements.append(measurement)
 
     @property
@@ -113,12 +134,12 @@ class Log:
 
 
 class Journal:
-    """A run's journal, opened for its one writer."""
+    """A run's journal, opened for its one writer until the context ends."""
 
-    def __init__(self, path: Path, header: dict[str, Any]) -> None:
+    def __init__(self, path: Path, header: Header) -> None:
         """Open or create; raise BusyError where another process has it open, StoreError where it cannot be written.
 
-        `log` is what an earlier attempt left; a new journal begins with `header`.
+        `log` is all that the file holds, what an earlier attempt left included; a new journal begins with `header`.
         """
         self.path = path
         self._fd = _open_locked(path)
@@ -126,12 +147,21 @@ class Journal:
             self.log = Log.read(path)
             # A kill in the middle of a write leaves half a line: nobody was told of it, so it never happened.
             os.ftruncate(self._fd, self.log.size)
+            self.header = self.log.header or header
             if not self.log.header:
                 self.log.header = header
-                self._append({"header": header})
+                self._append({"header": {"format": FORMAT, **header.to_json()}})
         except BaseException:
             os.close(self._fd)
             raise
+
+    def __enter__(self) -> Self:
+        """Return the journal."""
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        """Give the run free for another writer."""
+        self.close()
 
     def begin_attempt(self, *, retry: bool = False) -> None:
         """Note that a process begins or goes on with this run, or tries it again after it failed."""
@@ -142,19 +172,18 @@ class Journal:
     def add_batch(self, batch: Batch) -> None:
         """Write a batch of evaluations."""
         self._append({**vars(batch), "digests": "".join(batch.digests)})
+        self.log.batches.append(batch)
 
     def add_measurement(self, measurement: Measurement) -> None:
         """Write a measurement."""
-        self._append(vars(measurement))
+        self._append(measurement.to_json())
         self.log.measurements.append(measurement)
 
     def _append(self, record: dict[str, Any]) -> None:
         line = memoryview(plain_json.encode(record).encode() + b"\n")
-        try:
+        with writing(self.path):
             while line:
                 line = line[os.write(self._fd, line) :]
-        except OSError as error:
-            raise StoreError(f"{self.path} cannot be written: {error.strerror}; free space and run again") from error
 
     def close(self) -> None:
         """Give the run free for another writer."""
@@ -164,10 +193,8 @@ class Journal:
 def _open_locked(path: Path) -> int:
     """Open and lock a file that another process may unlink or rename at any moment."""
     while True:
-        try:
+        with writing(path):
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise StoreError(f"{path} cannot be written: {error.strerror}") from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(fd), os.stat(path)):

@@ -2,43 +2,41 @@
 
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any
 
 import pyarrow as pa
 
-from dfo_bench.core import Points
 from dfo_bench.errors import ReplayError, RunError, StoreError
-from dfo_bench.points import expand
 from dfo_bench.runs.assembly import Assembly
-from dfo_bench.runs.journal import FORMAT, Journal
+from dfo_bench.runs.curve import curve
+from dfo_bench.runs.header import Header
+from dfo_bench.runs.journal import Journal
 from dfo_bench.runs.machine import peak_device_memory, peak_memory, provenance
 from dfo_bench.runs.measure import Measurer
 from dfo_bench.runs.meter import Meter, Progress
-from dfo_bench.runs.summary import curve, repaid, seconds
+from dfo_bench.runs.summary import Kept, Status, Summary, Totals, count_repaid
 
 
-def header(assembly: Assembly) -> dict[str, Any]:
+def header(assembly: Assembly) -> Header:
     """Return what the first line of a run's journal says."""
-    return {
-        "format": FORMAT,
-        "key": assembly.key,
-        "spec": assembly.spec.to_json(),
-        "shown": assembly.shown(),
-        "digests": assembly.source_digests(),
-        "optimum": assembly.task.optimum,
-        "metric": assembly.task.metric,
-        "cost": asdict(assembly.cost),
-    }
+    return Header(
+        assembly.key,
+        assembly.spec,
+        assembly.shown(),
+        assembly.source_digests(),
+        assembly.task.optimum,
+        assembly.task.metric,
+        assembly.cost,
+        assembly.baseline,
+    )
 
 
-def changes(assembly: Assembly, header: dict[str, Any]) -> dict[str, str]:
+def changes(assembly: Assembly, header: Header) -> dict[str, str]:
     """Return the sources and data that are not those a run was made with, each with its digests then and now."""
-    now, then = assembly.source_digests(), header["digests"]
+    now, then = assembly.source_digests(), header.digests
     return {name: f"{then.get(name)} is now {now[name]}" for name in now if now[name] != then.get(name)}
 
 
-def mismatch(assembly: Assembly, header: dict[str, Any]) -> str:
+def mismatch(assembly: Assembly, header: Header) -> str:
     """Say in a line how a run was made with other sources or data than there are now; "" where it was not."""
     changed = [f"{name} {digests}" for name, digests in changes(assembly, header).items()]
     if not changed:
@@ -47,9 +45,7 @@ def mismatch(assembly: Assembly, header: dict[str, Any]) -> str:
     return f"{run} was begun with another {'; '.join(changed)}"
 
 
-def attempt(
-    assembly: Assembly, journal: Journal, progress: Progress, discarded: int = 0
-) -> tuple[pa.Table, dict[str, Any]]:
+def attempt(assembly: Assembly, journal: Journal, progress: Progress, discarded: int = 0) -> tuple[pa.Table, Summary]:
     """Replay what the journal holds, go on to the end, and return the curve and the summary.
 
     What fails inside the task or the optimizer ends as a summary of status "failed"; ReplayError and StoreError are
@@ -58,7 +54,8 @@ def attempt(
     spec = assembly.spec
     meter = Meter(assembly.task, spec.budget, journal, progress)
     measurer = Measurer(assembly.task, journal, spec.selection)
-    status, error = "finished", ""
+    status: Status = "finished"
+    error = ""
     events: Callable[[], list[str]] = list
     try:
         optimizer, events = assembly.optimizer()
@@ -67,7 +64,7 @@ def attempt(
             losses = meter.evaluate(optimizer.ask())
             if meter.spent // spec.dev_every > before // spec.dev_every or meter.spent == spec.budget:
                 measurer.dev(meter)
-            meter.rest()
+                meter.rest()
             if losses is not None:
                 optimizer.tell(losses)
         if meter.incumbent is None and meter.errors:
@@ -78,27 +75,23 @@ def attempt(
     except (Exception, SystemExit) as exception:
         status, error = "failed", f"{type(exception).__name__}: {exception}"
         meter.events.append(traceback.format_exc())
-    summary = {
-        **journal.log.header,
-        "status": status,
-        "error": error,
-        "best_loss": meter.best,
-        "evaluations": meter.spent,
-        "incumbent": _kept(meter.incumbent, meter.found_at),
-        "selected": _kept(measurer.selected, measurer.selected_at),
-        "measurements": [vars(measurement) for measurement in journal.log.measurements],
-        "seconds": seconds(meter.batches, journal.log.measurements),
-        "peak_memory": peak_memory(),
-        "peak_device_memory": peak_device_memory(),
-        "attempts": journal.log.attempts,
-        "repaid": repaid(meter.batches),
-        "discarded": discarded,
-        "events": [*meter.events, *meter.errors, *assembly.task.events, *map(str, events())],
-        "interrupted": False,
-        "provenance": provenance(),
-    }
-    return curve(meter.batches), summary
-
-
-def _kept(point: Points | None, evaluation: int) -> dict[str, Any] | None:
-    return None if point is None else {"evaluation": evaluation, "recipe": expand(point)}
+    batches, log = meter.batches, journal.log
+    return curve(batches), Summary(
+        **vars(journal.header),
+        status=status,
+        error=error,
+        best_loss=meter.best,
+        evaluations=meter.spent,
+        incumbent=Kept.of(meter.incumbent, meter.found_at),
+        selected=Kept.of(measurer.selected, measurer.selected_at),
+        measurements=log.measurements,
+        seconds=Totals.of(batches, log.measurements),
+        peak_memory=peak_memory(),
+        peak_device_memory=peak_device_memory(),
+        attempts=log.attempts,
+        repaid=count_repaid(batches),
+        discarded=discarded,
+        events=[*meter.events, *meter.errors, *assembly.task.events, *map(str, events())],
+        interrupted=False,
+        provenance=provenance(),
+    )

@@ -5,12 +5,13 @@ import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import dfo_bench
 
@@ -20,7 +21,7 @@ _REPORTED = ("numpy", "scipy", "torch", "transformers", "cma", "optuna", "neverg
 def peak_memory() -> int:
     """Return the most memory this process has held so far, in bytes: the runs that it made before count, too."""
     with suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
             if line.startswith("VmHWM:"):
                 return 1024 * int(line.split()[1])
     # On Linux only the second choice: there it begins at what the parent held when it started this process.
@@ -35,25 +36,39 @@ def peak_device_memory() -> int | None:
     return peak
 
 
-def provenance() -> dict[str, Any]:
-    """Return what this process runs on: versions, hardware, git revision."""
+@dataclass(frozen=True)
+class Provenance:
+    """What a run was made on."""
+
+    versions: Mapping[str, str]
+    platform: str
+    cpu: str
+    cores: int | None
+    git: str | None
+    """The revision of a checkout, with "+" where it had uncommitted changes; None of an installed package."""
+    ended: str
+    """The time in UTC, in ISO 8601."""
+
+
+def provenance() -> Provenance:
+    """Return what this process runs on."""
     root = Path(dfo_bench.__file__).resolve().parent.parent
     versions = {"python": platform.python_version(), "dfo-bench": dfo_bench.__version__}
     versions |= {name: version(name) for name in _REPORTED if name in sys.modules}
-    return {
-        "versions": versions,
-        "platform": platform.platform(),
-        "cpu": _cpu(),
-        "cores": os.cpu_count(),
-        "git": _git(root) if (root / "setup.cfg").is_file() else None,
-        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    return Provenance(
+        versions,
+        platform.platform(),
+        _cpu(),
+        os.cpu_count(),
+        _git(root) if (root / "setup.cfg").is_file() else None,
+        datetime.now(UTC).isoformat(timespec="seconds"),
+    )
 
 
 @cache
 def _cpu() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
@@ -63,8 +78,8 @@ def _cpu() -> str:
 def _git(root: Path) -> str | None:
     """Return the revision of a checkout, with "+" where it has uncommitted changes."""
     try:
-        revision = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True)
-        changes = subprocess.run(["git", "-C", root, "status", "--porcelain", "-uno"], capture_output=True, text=True)
+        revision = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True)
+        changes = subprocess.run(["git", "-C", root, "status", "--porcelain", "-uno"], capture_output=True)
     except OSError:
         return None
-    return revision.stdout.strip() + ("+" if changes.stdout.strip() else "") if revision.returncode == 0 else None
+    return revision.stdout.decode().strip() + ("+" if changes.stdout else "") if revision.returncode == 0 else None

@@ -1,7 +1,6 @@
 """Dev on schedule and test once: what the search has found is worth on data that it does not see."""
 
 import time
-from dataclasses import asdict
 
 from dfo_bench.core import Cost, Points, Task
 from dfo_bench.runs.journal import Journal, Measurement
@@ -60,5 +59,5 @@ class Measurer:
             metrics, cost = self.task.measure(point, split)
             known = {name: float(value) for name, value in metrics.items()}
         seconds = time.perf_counter() - begin
-        self._journal.add_measurement(Measurement(evaluation, split, known, asdict(cost), seconds))
+        self._journal.add_measurement(Measurement(evaluation, split, known, cost, seconds))
         return known

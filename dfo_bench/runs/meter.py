@@ -7,7 +7,7 @@ import numpy as np
 
 from dfo_bench.core import Array, Points, Task
 from dfo_bench.errors import ReplayError, RunError
-from dfo_bench.runs.journal import Batch, Journal
+from dfo_bench.runs.journal import Batch, Journal, Seconds
 
 MAX_ERRORS = 3
 """A run fails after this many batches in a row whose evaluation raised."""
@@ -34,10 +34,9 @@ class Meter:
         self.spent, self.best, self.found_at = 0, np.inf, 0
         self.incumbent: Points | None = None
         self.current: Points | None = None
-        self.batches: list[Batch] = []
         self.events: list[str] = []
         self._journal, self._progress = journal, progress
-        self._recorded, self._retried_at = list(journal.log.batches), journal.log.retried_at
+        self._recorded, self._taken = len(journal.log.batches), 0
         self._stopped = journal.log.stopped
         self._in_a_row = 0
         self.rest()
@@ -53,8 +52,8 @@ class Meter:
                 self.events.append(f"budget {self.budget} is smaller than the first batch of {len(points)}")
             points = points[:left]
         digests = points.digests()
-        replayed = len(self.batches) < len(self._recorded)
-        batch = self._recorded[len(self.batches)] if replayed else self._pay(points, digests)
+        replayed = self._taken < self._recorded
+        batch = self._journal.log.batches[self._taken] if replayed else self._pay(points, digests)
         if batch.digests != digests:
             raise ReplayError(f"evaluation {self.spent + 1} is not the point that the journal holds")
         losses = np.array(batch.losses)
@@ -66,18 +65,24 @@ class Meter:
             self.found_at = self.spent + first + 1
         self.current = points[len(points) - 1 : len(points)] if losses[-1] < np.inf else None
         self.spent += len(losses)
-        self.batches.append(batch)
+        self._taken += 1
         self._progress(self.spent, self.best, replayed)
         self._give_up_after_errors(batch)
+        self.rest()
         return None if cut else losses
 
     def _give_up_after_errors(self, batch: Batch) -> None:
         """Fail the run after MAX_ERRORS failed batches in a row; one that is tried again may have as many anew."""
         self._in_a_row = self._in_a_row + 1 if batch.error else 0
-        if len(self.batches) in self._retried_at:
+        if self._taken in self._journal.log.retried_at:
             self._in_a_row = 0
         if self._in_a_row == MAX_ERRORS:
             raise RunError(f"the task raised {MAX_ERRORS} times in a row, at last {batch.error}")
+
+    @property
+    def batches(self) -> list[Batch]:
+        """The batches of this attempt so far, those that were replayed included."""
+        return self._journal.log.batches[: self._taken]
 
     @property
     def errors(self) -> list[str]:
@@ -99,17 +104,17 @@ class Meter:
         except (Exception, SystemExit) as exception:
             losses = np.full(len(points), np.nan)
             error = f"{type(exception).__name__}: {exception}"
-        seconds = [
+        seconds = Seconds(
             time.perf_counter() - wall,
             time.process_time() - cpu,
             wall - self._rested[0],
             cpu - self._rested[1],
-        ]
+        )
         batch = Batch(self.spent, losses.tolist(), digests, seconds, error, repaid=self._stopped)
         self._stopped = 0
         self._journal.add_batch(batch)
         return batch
 
     def rest(self) -> None:
-        """Begin to count the optimizer's time from here."""
+        """Begin to count the optimizer's time from here: `evaluate` does, and whoever spends time that is nobody's."""
         self._rested = (time.perf_counter(), time.process_time())

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -60,14 +60,9 @@ class RunSpec:
         kinds = {name: component(plain[name]) for name in ("task", "optimizer", "projection")}
         return cls(**{**plain, **kinds})
 
-    def key(self, **contents: Mapping[str, str]) -> str:
-        """Return the 16-digit digest that names a resolved spec; `contents` are those of its task and projection.
-
-        The parameters that name files are replaced by the digest of what they hold.
-        """
-        named = {kind: getattr(self, kind).replace(**digests) for kind, digests in contents.items()}
-        plain = replace(self, **named).to_json()
-        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+    def key(self) -> str:
+        """Return the 16-digit digest that names a run; its components are as `Plugin.keyed` returns them."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def streams(seed: int) -> Rngs:

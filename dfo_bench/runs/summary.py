@@ -1,66 +1,143 @@
-"""What a run comes to: its curve, its totals, and its summary."""
+"""What a run comes to, in one record."""
 
-from collections.abc import Iterable
-from typing import Any
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
-import numpy as np
-import pyarrow as pa
+from dfo_bench.points import Points, expand
+from dfo_bench.runs.header import Header
+from dfo_bench.runs.journal import FORMAT, Batch, Log, Measurement, Seconds
+from dfo_bench.runs.machine import Provenance, provenance
 
-from dfo_bench.runs.journal import Batch, Log, Measurement
-from dfo_bench.runs.machine import provenance
+Status = Literal["finished", "failed", "unfinished"]
 
 
-def curve(batches: Iterable[Batch]) -> pa.Table:
-    """Return one row an evaluation: evaluation, loss, best, digest, and the seconds spent up to it."""
-    kept = list(batches)
-    losses = np.array([loss for batch in kept for loss in batch.losses], dtype=float)
-    sizes = [len(batch.losses) for batch in kept]
-    seconds = np.cumsum([batch.seconds for batch in kept], axis=0) if kept else np.empty((0, 4))
-    counted = np.where(losses > -np.inf, losses, np.inf)
-    return pa.table(
-        {
-            "evaluation": pa.array(np.arange(1, len(losses) + 1), pa.int32()),
-            "loss": losses,
-            "best": np.minimum.accumulate(counted) if len(losses) else counted,
-            "digest": pa.array([digest for batch in kept for digest in batch.digests], pa.string()),
-            "task_seconds": np.repeat(seconds[:, 0], sizes),
-            "optimizer_seconds": np.repeat(seconds[:, 2], sizes),
+@dataclass(frozen=True)
+class Kept:
+    """A candidate that is kept, and the evaluation that found it; `dfo_bench.runs.rebuild` makes its point again."""
+
+    evaluation: int
+    recipe: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, point: Points | None, evaluation: int) -> "Kept | None":
+        """Keep a single candidate, if there is one."""
+        return None if point is None else cls(evaluation, expand(point))
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The wall and CPU seconds of a run's task and optimizer, and those of measuring; nan where they are not known."""
+
+    task_wall: float
+    task_cpu: float
+    optimizer_wall: float
+    optimizer_cpu: float
+    measuring_wall: float
+
+    @classmethod
+    def of(cls, batches: Sequence[Batch], measurements: Sequence[Measurement]) -> "Totals":
+        """Add up a run's seconds."""
+        spent = Seconds(*(math.fsum(batch.seconds[i] for batch in batches) for i in range(4)))
+        return cls(*spent, math.fsum(measured.seconds for measured in measurements))
+
+
+@dataclass(frozen=True)
+class Summary(Header):
+    """A run as it ended, or, with status "unfinished", as far as its journal tells."""
+
+    status: Status
+    error: str
+    best_loss: float
+    evaluations: int
+    incumbent: Kept | None
+    selected: Kept | None
+    """The candidate that was scored on test."""
+    measurements: Sequence[Measurement]
+    seconds: Totals
+    peak_memory: int | None
+    peak_device_memory: int | None
+    attempts: int
+    repaid: int
+    """How many evaluations may have been paid for in vain, and were paid for again."""
+    discarded: int
+    """How many evaluations were paid for by attempts that could not be gone on with."""
+    events: Sequence[str]
+    interrupted: bool
+    """Whether its last attempt was stopped from outside."""
+    provenance: Provenance | None
+    """None of a run of another program."""
+    imported: Mapping[str, Any] | None = None
+    """Where a run of another program came from, as plain JSON."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON, from which `from_json` makes an equal one."""
+        imported = {"imported": dict(self.imported)} if self.imported else {}
+        return {
+            "format": FORMAT,
+            **super().to_json(),
+            "status": self.status,
+            "error": self.error,
+            "best_loss": self.best_loss,
+            "evaluations": self.evaluations,
+            "incumbent": asdict(self.incumbent) if self.incumbent else None,
+            "selected": asdict(self.selected) if self.selected else None,
+            "measurements": [measurement.to_json() for measurement in self.measurements],
+            "seconds": asdict(self.seconds),
+            "peak_memory": self.peak_memory,
+            "peak_device_memory": self.peak_device_memory,
+            "attempts": self.attempts,
+            "repaid": self.repaid,
+            "discarded": self.discarded,
+            "events": list(self.events),
+            "interrupted": self.interrupted,
+            **imported,
+            "provenance": asdict(self.provenance) if self.provenance else {},
         }
-    )
+
+    @classmethod
+    def _fields(cls, plain: Mapping[str, Any]) -> dict[str, Any]:
+        same = ("status", "error", "best_loss", "evaluations", "attempts", "repaid", "discarded", "events")
+        return {
+            **super()._fields(plain),
+            **{name: plain[name] for name in (*same, "interrupted")},
+            "incumbent": Kept(**plain["incumbent"]) if plain["incumbent"] else None,
+            "selected": Kept(**plain["selected"]) if plain["selected"] else None,
+            "measurements": [Measurement.from_json(measurement) for measurement in plain["measurements"]],
+            "seconds": Totals(**plain["seconds"]),
+            # The first summaries have no memory.
+            "peak_memory": plain.get("peak_memory"),
+            "peak_device_memory": plain.get("peak_device_memory"),
+            "provenance": Provenance(**plain["provenance"]) if plain["provenance"] else None,
+            "imported": plain.get("imported"),
+        }
 
 
-def seconds(batches: Iterable[Batch], measurements: Iterable[Measurement]) -> dict[str, float]:
-    """Return the wall and CPU seconds of the task and of the optimizer, and those of measuring."""
-    kept = list(batches)
-    names = ("task_wall", "task_cpu", "optimizer_wall", "optimizer_cpu")
-    totals = {name: sum(batch.seconds[i] for batch in kept) for i, name in enumerate(names)}
-    return {**totals, "measuring_wall": sum(measurement.seconds for measurement in measurements)}
-
-
-def repaid(batches: Iterable[Batch]) -> int:
+def count_repaid(batches: Sequence[Batch]) -> int:
     """Return how many evaluations may have been paid for in vain, and were paid for again."""
     return sum(len(batch.losses) * batch.repaid for batch in batches)
 
 
-def in_progress(log: Log) -> dict[str, Any]:
-    """Return what is known of a run that has not ended, in the form of a summary."""
-    table = curve(log.batches)
-    return {
-        **log.header,
-        "status": "unfinished",
-        "error": "",
-        "best_loss": min(table["best"].to_pylist(), default=float("inf")),
-        "evaluations": log.evaluations,
-        "measurements": [vars(m) for m in log.measurements],
-        "seconds": seconds(log.batches, log.measurements),
-        "peak_memory": None,
-        "peak_device_memory": None,
-        "attempts": log.attempts,
-        "repaid": repaid(log.batches),
-        "discarded": 0,
-        "incumbent": None,
-        "selected": None,
-        "events": [],
-        "interrupted": True,
-        "provenance": provenance(),
-    }
+def in_progress(header: Header, log: Log, status: Status = "unfinished", error: str = "") -> Summary:
+    """Return what the journal of a run says of it, which has not ended, or whose process died."""
+    losses = (loss for batch in log.batches for loss in batch.losses if loss > -math.inf)
+    return Summary(
+        **vars(header),
+        status=status,
+        error=error,
+        best_loss=min(losses, default=math.inf),
+        evaluations=log.evaluations,
+        incumbent=None,
+        selected=None,
+        measurements=log.measurements,
+        seconds=Totals.of(log.batches, log.measurements),
+        peak_memory=None,
+        peak_device_memory=None,
+        attempts=log.attempts,
+        repaid=count_repaid(log.batches),
+        discarded=0,
+        events=[],
+        interrupted=True,
+        provenance=provenance(),
+    )

@@ -1,7 +1,7 @@
-"""What has been read of the runs that ended, kept so that it need not be read again.
+"""Cache of what was parsed of the files of runs that ended.
 
-A cache is no second truth: it is derived, its folder may be deleted at any time, and what it says of a run counts only
-while the run's file is the one it was made of. It is written atomically, by one process at a time, and where it cannot
+A cache is derived: its folder may be deleted at any time, and what it says of a run counts only while the run's file is
+the one it was made of. It is written atomically, by one process at a time, and where it cannot
 be written everything works, slower.
 """
 
@@ -16,6 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from dfo_bench.errors import StoreError
+from dfo_bench.store.atomic import replacing
+
 _STAMPS = b"dfo-bench stamps"
 
 
@@ -26,9 +29,7 @@ class Cache:
         """`path` is its Parquet file; what code of another `version` made is made again."""
         self.path, self.schema, self.version = path, schema, version
 
-    def read(
-        self, stamps: Mapping[str, str], derive: Callable[[str], pa.Table | None], *, save: bool = True
-    ) -> pa.Table:
+    def read(self, stamps: Mapping[str, str], derive: Callable[[str], pa.Table | None]) -> pa.Table:
         """Return the rows of the runs that have a stamp, sorted by key, those of one run in the order `derive` gives.
 
         A stamp changes when a run's file does. `derive` makes the rows of a run that is new or has changed; None
@@ -42,7 +43,7 @@ class Cache:
         if new:
             kept = pa.concat_tables([kept, *new.values()])
             kept = kept.take(pc.sort_indices(kept["key"]))  # which is stable
-        if save and (new or len(fresh) < len(known)):
+        if new or len(fresh) < len(known):
             self._save(kept, {key: stamps[key] for key in (*fresh, *new)})
         return kept
 
@@ -58,19 +59,18 @@ class Cache:
     def _save(self, table: pa.Table, stamps: Mapping[str, str]) -> None:
         """Put the table in place, unless another process is about to, or the store cannot be written."""
         about = json.dumps({"version": self.version, "stamps": stamps})
-        with suppress(OSError):
+        with suppress(OSError, StoreError):
             self.path.parent.mkdir(exist_ok=True)
             fd = os.open(self.path.parent, os.O_RDONLY)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                unfinished = self.path.with_name(f"{self.path.name}.tmp")
-                pq.write_table(
-                    table.replace_schema_metadata({_STAMPS: about}),
-                    unfinished,
-                    compression="zstd",
-                    use_dictionary=["key"],
-                    write_page_checksum=True,
-                )
-                os.replace(unfinished, self.path)
+                with replacing(self.path) as unfinished:
+                    pq.write_table(
+                        table.replace_schema_metadata({_STAMPS: about}),
+                        unfinished,
+                        compression="zstd",
+                        use_dictionary=["key"],
+                        write_page_checksum=True,
+                    )
             finally:
                 os.close(fd)

@@ -7,8 +7,8 @@ them, too, or packed. What is derived, the caches and the report, has none.
 import hashlib
 from collections.abc import Iterator
 
-from dfo_bench.errors import InputError
-from dfo_bench.store import atomic, packs
+from dfo_bench.store import packs
+from dfo_bench.store.atomic import write_text
 from dfo_bench.store.filenames import CHECKSUMS, MARKER, SUMMARY
 from dfo_bench.store.folder import read_file
 from dfo_bench.store.store import Store
@@ -16,10 +16,7 @@ from dfo_bench.store.store import Store
 
 def write(store: Store) -> None:
     """Write the digests of all files there are."""
-    try:
-        atomic.put(store.path / CHECKSUMS, "".join(f"{_digest(store, name)}  {name}\n" for name in _names(store)))
-    except OSError as error:
-        raise InputError(f"{store.path / CHECKSUMS} cannot be written: {error.strerror}") from error
+    write_text(store.path / CHECKSUMS, "".join(f"{_digest(store, name)}  {name}\n" for name in _names(store)))
 
 
 def compare(store: Store) -> tuple[list[str], list[str]] | None:
@@ -28,7 +25,7 @@ def compare(store: Store) -> tuple[list[str], list[str]] | None:
     None where the store carries no digests.
     """
     try:
-        lines = (store.path / CHECKSUMS).read_text().splitlines()
+        lines = (store.path / CHECKSUMS).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return None
     listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}

@@ -1,17 +1,17 @@
 """The files of one run: read from its folder or its pack, put in place atomically when the run ends."""
 
 import json
-import os
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dfo_bench.errors import StoreError
+from dfo_bench.runs.curve import curve
 from dfo_bench.runs.journal import FORMAT, Log, plain_json, refuse_newer
-from dfo_bench.runs.summary import curve, in_progress
+from dfo_bench.runs.summary import Summary, in_progress
 from dfo_bench.store import packs
+from dfo_bench.store.atomic import replacing, write_text
 from dfo_bench.store.filenames import CURVE, JOURNAL, SUMMARY
 
 _FORMAT_KEY = b"dfo-bench format"
@@ -19,47 +19,42 @@ _FORMAT_KEY = b"dfo-bench format"
 pretty_json = json.JSONEncoder(indent=1, default=plain_json.default)
 
 
-def mark_failed(folder: Path, error: str) -> dict[str, Any] | None:
+def mark_failed(folder: Path, error: str) -> Summary | None:
     """End a run whose process died as failed, with what its journal holds; None where it had not begun."""
     path = folder / JOURNAL
     log = Log.read(path) if path.exists() else Log()
     ended = read_summary(folder)
-    if ended and ended["attempts"] >= log.attempts:
+    if ended and ended.attempts >= log.attempts:
         return ended
     if not log.header:
         return None
-    summary = {**in_progress(log), "status": "failed", "error": error, "interrupted": True}
+    summary = in_progress(log.header, log, "failed", error)
     write_results(folder, curve(log.batches), summary)
     return summary
 
 
-def write_results(folder: Path, table: pa.Table, summary: dict[str, Any]) -> None:
+def write_results(folder: Path, table: pa.Table, summary: Summary) -> None:
     """Put the curve in place, then the summary: a run has ended when its summary is there."""
-    try:
-        unfinished = folder / f"{CURVE}.tmp"
+    with replacing(folder / CURVE) as unfinished:
         table = table.replace_schema_metadata({_FORMAT_KEY: str(FORMAT)})
         # Random digests and nearly random losses: dictionaries would only add their own size.
         pq.write_table(table, unfinished, compression="zstd", use_dictionary=False)
-        os.replace(unfinished, folder / CURVE)
-        unfinished = folder / f"{SUMMARY}.tmp"
-        unfinished.write_text(pretty_json.encode(summary) + "\n")
-        os.replace(unfinished, folder / SUMMARY)
-    except OSError as error:
-        raise StoreError(f"{folder} cannot be written: {error.strerror}; free space and run again") from error
+    write_text(folder / SUMMARY, pretty_json.encode(summary.to_json()) + "\n")
 
 
-def read_summary(folder: Path) -> dict[str, Any] | None:
+def read_summary(folder: Path) -> Summary | None:
     """Return a run's summary, None where it has not ended."""
     data = read_file(folder, SUMMARY)
     if data is None:
         return None
     try:
-        summary: dict[str, Any] = json.loads(data)
-        version = int(summary["format"])
+        plain = json.loads(data)
+        refuse_newer(folder / SUMMARY, int(plain["format"]))
+        return Summary.from_json(plain)
+    except StoreError:
+        raise
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{folder / SUMMARY} is damaged; delete the folder to run it again") from error
-    refuse_newer(folder / SUMMARY, version)
-    return summary
 
 
 def read_curve(folder: Path) -> pa.Table:

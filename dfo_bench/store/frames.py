@@ -1,4 +1,4 @@
-"""What a store's frames say of a run: pure functions of its summary and its curve, kept in the store's caches."""
+"""The rows of a store's frames: pure functions of a run's summary and curve."""
 
 import hashlib
 import json
@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dfo_bench.runs import measure, summary
+from dfo_bench.runs import curve as curves
+from dfo_bench.runs import header, measure, summary
+from dfo_bench.runs.header import PlannedRun
 from dfo_bench.runs.measure import worth
-from dfo_bench.runs.spec import RunSpec
-from dfo_bench.runs.summary import curve
+from dfo_bench.runs.summary import Summary
+from dfo_bench.store import columns
 
 IMPORTED = "imported"
 """What stands for the plugins of an imported run, and for its projection in every table."""
@@ -38,34 +40,31 @@ MEASURES = pa.schema(
     ]
 )
 
-CURVES = curve([]).schema.insert(0, pa.field("key", pa.string()))
+CURVES = curves.curve([]).schema.insert(0, pa.field("key", pa.string()))
 
-_SOURCES = [Path(__file__), *(Path(str(module.__file__)) for module in (summary, measure))]
+_SOURCES = [Path(__file__), *(Path(str(module.__file__)) for module in (columns, curves, header, measure, summary))]
 
 VERSION = hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).hexdigest()
 """Names the code that makes these tables: a cache that other code has made is made again."""
 
 
-def facts(key: str, summary: dict[str, Any]) -> pa.Table:
+def facts(key: str, summary: Summary) -> pa.Table:
     """Return the one row of FACTS."""
-    made = {name: summary[name] for name in ("provenance", "digests")}
-    values = (key, summary["status"], summary["attempts"], json.dumps(row(summary)), json.dumps(made))
+    plain = summary.to_json()
+    made = {name: plain[name] for name in ("provenance", "digests")}
+    values = (key, summary.status, summary.attempts, json.dumps(row(summary)), json.dumps(made))
     return pa.table([[value] for value in values], schema=FACTS)
 
 
-def measures(key: str, summary: dict[str, Any]) -> pa.Table:
-    """Return a row of MEASURES a score on dev or test."""
-    scores = [
-        (m["evaluation"], m["split"], metric, value)
-        for m in summary["measurements"]
-        for metric, value in m["metrics"].items()
-    ]
+def measures(key: str, summary: Summary) -> pa.Table:
+    """Return one row of MEASURES per score on dev or test."""
+    scores = [(m.evaluation, m.split, *score) for m in summary.measurements for score in m.metrics.items()]
     columns = [list(column) for column in zip(*scores, strict=True)] or [[]] * 4
     return pa.table([[key] * len(scores), *columns], schema=MEASURES)
 
 
 def evaluations(key: str, curve: pa.Table) -> pa.Table:
-    """Return a row of CURVES an evaluation."""
+    """Return one row of CURVES per evaluation."""
     keyed = curve.add_column(0, CURVES.field("key"), pa.array([key] * len(curve), pa.string()))
     return keyed.select(CURVES.names).cast(CURVES)
 
@@ -76,41 +75,36 @@ def improvements(key: str, curve: pa.Table) -> pa.Table:
     return evaluations(key, curve.filter(best < np.concatenate([[np.inf], best[:-1]])))
 
 
-def identity(header: dict[str, Any]) -> dict[str, Any]:
-    """Return what names a run in the frame, from the header of its journal."""
-    spec = {"selection": RunSpec.selection, **header["spec"]}
-    settings = {name: spec[name] for name in ("dim", "budget", "seed", "dev_every", "selection")}
-    return {"key": header["key"], **header["shown"], **settings}
+def identity(run: PlannedRun) -> dict[str, Any]:
+    """Return what names a run in the frame `runs`."""
+    return {"key": run.key, **{name: run.shown.get(name, getattr(run.spec, name)) for name in columns.RUN}}
 
 
-def row(summary: dict[str, Any]) -> dict[str, Any]:
-    """Return a run's row of the frame."""
-    seconds = summary["seconds"]
-    found = {
-        **identity(summary),
-        **{name: summary[name] for name in ("status", "error", "best_loss", "evaluations")},
-        "optimum": _number(summary["optimum"]),
-    }
-    dev = [m["metrics"] for m in summary["measurements"] if m["split"] == "dev"]
-    test = [m["metrics"] for m in summary["measurements"] if m["split"] == "test"]
+def row(summary: Summary) -> dict[str, Any]:
+    """Return a run's row of the frame `runs`."""
+    seconds = summary.seconds
+    found = identity(summary) | {name: getattr(summary, name) for name in columns.STATE}
+    found["optimum"] = _number(summary.optimum)
+    dev = [m.metrics for m in summary.measurements if m.split == "dev"]
+    test = [m.metrics for m in summary.measurements if m.split == "test"]
     if dev:
-        selected = max(dev, key=lambda metrics: worth(metrics, summary["metric"]))
+        selected = max(dev, key=lambda metrics: worth(metrics, summary.metric))
         found |= {f"dev_{name}": value for name, value in selected.items()}
     if test:
         found |= {f"test_{name}": value for name, value in test[-1].items()}
     found |= {
-        "task_seconds": seconds["task_wall"],
-        "optimizer_seconds": seconds["optimizer_wall"],
-        "measuring_seconds": seconds["measuring_wall"],
-        "task_cpu_seconds": seconds["task_cpu"],
-        "optimizer_cpu_seconds": seconds["optimizer_cpu"],
+        "task_seconds": seconds.task_wall,
+        "optimizer_seconds": seconds.optimizer_wall,
+        "measuring_seconds": seconds.measuring_wall,
+        "task_cpu_seconds": seconds.task_cpu,
+        "optimizer_cpu_seconds": seconds.optimizer_cpu,
     }
-    found |= {name: value * summary["evaluations"] for name, value in summary["cost"].items()}
-    measured = [m["cost"] for m in summary["measurements"]]
-    found |= {f"measuring_{name}": sum(cost[name] for cost in measured) for name in summary["cost"]}
-    # The first summaries have none.
-    found |= {name: _number(summary.get(name)) for name in ("peak_memory", "peak_device_memory")}
-    return found | {name: summary[name] for name in ("attempts", "repaid", "discarded")}
+    if summary.cost:
+        found |= {name: getattr(summary.cost, name) * summary.evaluations for name in columns.CALLS}
+        spent = [m.cost for m in summary.measurements]
+        found |= {f"measuring_{name}": sum(getattr(cost, name) for cost in spent) for name in columns.CALLS}
+    found |= {name: _number(getattr(summary, name)) for name in columns.MEMORY}
+    return found | {name: getattr(summary, name) for name in columns.TROUBLES}
 
 
 def _number(value: float | None) -> float:

@@ -1,4 +1,4 @@
-"""The runs of the sweep that was started last, kept in its store until it has ended: what has not begun is known, too.
+"""The plan of a store: the runs of the sweep that was started last, kept until all of them have begun.
 
 A sweep that is stopped leaves the file, and so does one that is killed. Another sweep into the same store replaces it:
 whoever changes a sweep and starts it again does not wait for what the first would have run.
@@ -7,43 +7,35 @@ whoever changes a sweep and starts it again does not wait for what the first wou
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from dfo_bench.errors import StoreError
-from dfo_bench.plugins.registry import KINDS
+from dfo_bench.runs.header import PlannedRun
 from dfo_bench.runs.journal import FORMAT, refuse_newer
-from dfo_bench.runs.spec import RunSpec
-from dfo_bench.store import atomic
+from dfo_bench.store.atomic import write_text
 from dfo_bench.store.filenames import PLAN
 
 
-def write_plan(store: Path, runs: Sequence[dict[str, Any]]) -> None:
-    """Put the plan of a sweep in place; each run is the `key`, `spec` and `shown` of its journal's header."""
-    try:
-        atomic.put(store / PLAN, json.dumps({"format": FORMAT, "runs": list(runs)}) + "\n")
-    except OSError as error:
-        raise StoreError(f"{store / PLAN} cannot be written: {error.strerror}; free space and run again") from error
+def write_plan(store: Path, runs: Sequence[PlannedRun]) -> None:
+    """Put the plan of a sweep in place."""
+    plain = {"format": FORMAT, "runs": [run.to_json() for run in runs]}
+    write_text(store / PLAN, json.dumps(plain) + "\n")
 
 
-def read_plan(store: Path) -> list[dict[str, Any]]:
+def read_plan(store: Path) -> list[PlannedRun]:
     """Return the plan, empty where there is none."""
     try:
-        data = json.loads((store / PLAN).read_text())
-        refuse_newer(store / PLAN, int(data["format"]))
-        for run in data["runs"]:
-            RunSpec.from_json(run["spec"])
-            if not isinstance(run["key"], str) or run["shown"].keys() != KINDS.keys():
-                raise ValueError(run)
+        plain = json.loads((store / PLAN).read_text(encoding="utf-8"))
+        refuse_newer(store / PLAN, int(plain["format"]))
+        return [PlannedRun.from_json(run) for run in plain["runs"]]
     except FileNotFoundError:
         return []
     except StoreError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{store / PLAN} is damaged; delete it, the runs are not in it") from error
-    return list(data["runs"])
 
 
-def forget_plan(store: Path, runs: Sequence[dict[str, Any]]) -> None:
-    """Remove the plan of a sweep whose runs have all begun and stopped, where no other has replaced it."""
+def forget_plan(store: Path, runs: Sequence[PlannedRun]) -> None:
+    """Remove the plan of a sweep whose runs have all begun, where no other has replaced it."""
     if read_plan(store) == list(runs):
         (store / PLAN).unlink(missing_ok=True)

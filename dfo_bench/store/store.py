@@ -15,9 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dfo_bench.errors import StoreError
+from dfo_bench.runs.curve import curve
+from dfo_bench.runs.header import Header
 from dfo_bench.runs.journal import FORMAT, Log, refuse_newer
-from dfo_bench.runs.summary import curve, in_progress
-from dfo_bench.store import frames, packs
+from dfo_bench.runs.summary import Summary, in_progress
+from dfo_bench.store import columns, frames, packs
 from dfo_bench.store.cache import Cache
 from dfo_bench.store.filenames import CACHES, CURVE, JOURNAL, MARKER, SUMMARY
 from dfo_bench.store.folder import read_curve, read_summary
@@ -27,7 +29,6 @@ _logger = logging.getLogger("dfo_bench")
 _Read = TypeVar("_Read")
 
 _KEY = re.compile(r"[0-9a-f]{16}")
-_ORDER = ["task", "optimizer", "projection", "dim", "budget", "dev_every", "selection", "seed"]
 
 
 class Store:
@@ -42,7 +43,7 @@ class Store:
         self.path = Path(path)
         self._named: set[str] = set()
         try:
-            text = (self.path / MARKER).read_text()
+            text = (self.path / MARKER).read_text(encoding="utf-8")
         except (FileNotFoundError, NotADirectoryError):
             what = "is not a dfo-bench store" if self.path.exists() else "does not exist"
             raise StoreError(f"{self.path} {what}; make one with: dfo-bench sweep --store {self.path} ...") from None
@@ -62,7 +63,7 @@ class Store:
         try:
             if not (path / MARKER).exists():
                 path.mkdir(parents=True, exist_ok=True)
-                (path / MARKER).write_text(json.dumps({"format": FORMAT}) + "\n")
+                (path / MARKER).write_text(json.dumps({"format": FORMAT}) + "\n", encoding="utf-8")
             probe = path / f".{MARKER}.{os.getpid()}"
             probe.touch()
             probe.unlink(missing_ok=True)
@@ -91,40 +92,40 @@ class Store:
             loose = {entry.name for entry in entries if _KEY.fullmatch(entry.name) and entry.is_dir()}
         yield from sorted(loose | packs.stamps(self.path, SUMMARY).keys())
 
-    def summary(self, key: str) -> dict[str, Any] | None:
+    def summary(self, key: str) -> Summary | None:
         """Return the summary of a run that finished or failed, else None."""
         return read_summary(self.path / key)
 
     def runs(self) -> pd.DataFrame:
-        """Return one row a run; of an unfinished one what its journal says so far.
+        """Return one row per run; of an unfinished one what its journal says so far.
 
         Here and in the other frames of the whole store a run whose files are damaged, or of a newer dfo-bench, is left
         out, and a warning of one line names it.
         """
         ended, logs = self._runs()
         found = [json.loads(row) for row in ended["row"].to_pylist()]
-        found += [frames.row(in_progress(log)) for log in logs.values()]
+        found += [frames.row(in_progress(header, log)) for header, log in logs.values()]
         if not found:
-            return pd.DataFrame(columns=["key", *_ORDER, "status", "error", "best_loss", "evaluations"])
-        frame: pd.DataFrame = pd.DataFrame(found).sort_values(_ORDER, ignore_index=True)
+            return pd.DataFrame(columns=["key", *columns.RUN, "status", "error", "best_loss", "evaluations"])
+        frame: pd.DataFrame = pd.DataFrame(found).sort_values(columns.RUN, ignore_index=True)
         return frame
 
     def planned(self) -> pd.DataFrame:
-        """Return one row a run that the sweep started last has yet to begin: its key, and what names it."""
+        """Return one row per run that the sweep started last has yet to begin: its key, and what names it."""
         left = []
         if plan := read_plan(self.path):
             # Not every folder of a run: one may be left of a process that died before its first line.
             ended, logs = self._runs()
             begun = {*ended["key"].to_pylist(), *logs}
-            left = [frames.identity(run) for run in plan if run["key"] not in begun]
-        return pd.DataFrame(left, columns=["key", *_ORDER]).sort_values(_ORDER, ignore_index=True)
+            left = [frames.identity(run) for run in plan if run.key not in begun]
+        return pd.DataFrame(left, columns=["key", *columns.RUN]).sort_values(columns.RUN, ignore_index=True)
 
     def under_way(self) -> bool:
         """Say whether a sweep has yet to end, be it at work or stopped."""
         return bool(read_plan(self.path)) or bool((self.runs()["status"] == "unfinished").any())
 
     def curves(self, keys: Iterable[str] | None = None, improvements: bool = False) -> pd.DataFrame:
-        """Return one row an evaluation (or an improvement): key, evaluation, loss, best, digest and seconds.
+        """Return one row per evaluation (or improvement): key, evaluation, loss, best, digest and seconds.
 
         Of all runs, or of those of `keys`; StoreError is raised where one of these cannot be read.
         """
@@ -139,14 +140,14 @@ class Store:
             found = [self._cache("improvements", frames.CURVES).read(stamps, derive)]
         else:
             found = [table for key in ended["key"].to_pylist() if (table := derive(key)) is not None]
-        return _frame([*found, *(chosen(key, curve(log.batches)) for key, log in logs.items())], frames.CURVES)
+        return _frame([*found, *(chosen(key, curve(log.batches)) for key, (_, log) in logs.items())], frames.CURVES)
 
     def measures(self) -> pd.DataFrame:
-        """Return one row a score on dev or test: key, evaluation, split, metric, value."""
+        """Return one row per score on dev or test: key, evaluation, split, metric, value."""
         ended, logs = self._runs()
         stamps = self._stamps(SUMMARY, ended["key"].to_pylist())
         table = self._cache("measures", frames.MEASURES).read(stamps, self._spared(self._of_summary(frames.measures)))
-        running = [frames.measures(key, in_progress(log)) for key, log in logs.items()]
+        running = [frames.measures(key, in_progress(header, log)) for key, (header, log) in logs.items()]
         return _frame([table, *running], frames.MEASURES)
 
     def made_with(self) -> list[dict[str, Any]]:
@@ -162,7 +163,7 @@ class Store:
         finished = ended.filter(pc.equal(ended["status"], "finished"))["key"].to_pylist()
         return packs.compact(self.path, [folder for key in finished if (folder := self.path / key).is_dir()])
 
-    def _runs(self) -> tuple[pa.Table, dict[str, Log]]:
+    def _runs(self) -> tuple[pa.Table, dict[str, tuple[Header, Log]]]:
         """Return the facts of the runs that ended, and the journals of those under way."""
         keys = list(self)
         stamps = self._stamps(SUMMARY, keys)
@@ -174,19 +175,19 @@ class Store:
         waiting = [key for key in keys if attempts.get(key, 0) < math.inf]
         read = self._spared(self._log)
         # A failed run that is being tried again is under way.
-        logs = {key: log for key in waiting if (log := read(key)) and log.attempts > attempts.get(key, 0)}
+        logs = {key: found for key in waiting if (found := read(key)) and found[1].attempts > attempts.get(key, 0)}
         return ended.filter(pc.invert(pc.is_in(ended["key"], pa.array(list(logs), pa.string())))), logs
 
     def _curve(self, key: str) -> pa.Table | None:
-        summary, log = self.summary(key), self._log(key)
-        if log and (not summary or (summary["status"] == "failed" and log.attempts > summary["attempts"])):
-            return curve(log.batches)
+        summary, begun = self.summary(key), self._log(key)
+        if begun and (not summary or (summary.status == "failed" and begun[1].attempts > summary.attempts)):
+            return curve(begun[1].batches)
         return read_curve(self.path / key) if summary else None
 
-    def _log(self, key: str) -> Log | None:
+    def _log(self, key: str) -> tuple[Header, Log] | None:
         path = self.path / key / JOURNAL
-        log = Log.read(path) if path.exists() else None
-        return log if log and log.header else None
+        log = Log.read(path) if path.exists() else Log()
+        return (log.header, log) if log.header else None
 
     def _cache(self, name: str, schema: pa.Schema) -> Cache:
         return Cache(self.path / CACHES / f"{name}.parquet", schema, frames.VERSION)
@@ -204,7 +205,7 @@ class Store:
                 found[key] = f"{stat.st_mtime_ns} {stat.st_size}"
         return found
 
-    def _of_summary(self, derive: Callable[[str, dict[str, Any]], pa.Table]) -> Callable[[str], pa.Table | None]:
+    def _of_summary(self, derive: Callable[[str, Summary], pa.Table]) -> Callable[[str], pa.Table | None]:
         return lambda key: derive(key, summary) if (summary := self.summary(key)) else None
 
     def _spared(self, read: Callable[[str], _Read | None]) -> Callable[[str], _Read | None]:

@@ -7,7 +7,6 @@ evaluation.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,8 @@ from dfo_bench.runs.assembly import Assembly, assemble
 from dfo_bench.runs.loop import changes
 from dfo_bench.runs.machine import provenance
 from dfo_bench.runs.rebuild import rebuild
-from dfo_bench.runs.spec import RunSpec, describe
+from dfo_bench.runs.spec import describe
+from dfo_bench.runs.summary import Summary
 from dfo_bench.store import frames
 from dfo_bench.store.store import Store
 from dfo_bench.threads import single_threaded
@@ -58,13 +58,13 @@ def verify(store: Store, *, points: int = 3, runs: int | None = None, seed: int 
         keys = sorted(np.random.default_rng(seed).choice(keys, runs, replace=False))
     summaries = [summary for key in keys if (summary := store.summary(key))]
     specs = sorted(
-        ((RunSpec.from_json(summary["spec"]), summary) for summary in summaries),
+        ((summary.spec, summary) for summary in summaries),
         key=lambda one: (str(one[0].task), one[0].seed),
     )
     assembly: Assembly | None = None
     for spec, summary in specs:
         # As the store shows it: the name of an imported run need not be a component's.
-        verdict = Verdict(summary["key"], describe(frames.identity(summary)))
+        verdict = Verdict(summary.key, describe(frames.identity(summary)))
         # As in a run: what threads add up in another order differs in the last bits.
         with single_threaded():
             try:
@@ -77,20 +77,18 @@ def verify(store: Store, *, points: int = 3, runs: int | None = None, seed: int 
         yield verdict
 
 
-def _verify(
-    store: Store, assembly: Assembly, summary: dict[str, Any], verdict: Verdict, points: int, seed: int
-) -> None:
+def _verify(store: Store, assembly: Assembly, summary: Summary, verdict: Verdict, points: int, seed: int) -> None:
     verdict.tolerance = assembly.task.tolerance
     changed = [*changes(assembly, summary), *_other_versions(summary)]
     if changed:
         verdict.notes.append(f"since then another {', '.join(changed)}")
-    curve = store.curves([summary["key"]])
+    curve = store.curves([summary.key])
     losses, digests = curve["loss"].to_numpy(), curve["digest"].tolist()
-    if len(losses) != summary["evaluations"] or min(curve["best"], default=np.inf) != summary["best_loss"]:
+    if len(losses) != summary.evaluations or min(curve["best"], default=np.inf) != summary.best_loss:
         verdict.problems.append("the curve is not the one that the summary speaks of")
     found: dict[int, Points] = {}
-    for kept in filter(None, (summary["selected"], summary["incumbent"])):
-        evaluation, point = kept["evaluation"], rebuild(kept["recipe"], assembly.task.space, assembly.embed)
+    for kept in filter(None, (summary.selected, summary.incumbent)):
+        evaluation, point = kept.evaluation, rebuild(kept.recipe, assembly.task.space, assembly.embed)
         if point.digests() == digests[evaluation - 1 : evaluation]:
             found[evaluation] = point
         else:
@@ -107,8 +105,8 @@ def _verify(
         verdict.difference = max(verdict.difference, np.inf if np.isnan(difference) else difference)
 
 
-def _other_versions(summary: dict[str, Any]) -> list[str]:
-    then, now = summary["provenance"]["versions"], provenance()["versions"]
+def _other_versions(summary: Summary) -> list[str]:
+    then, now = summary.provenance.versions if summary.provenance else {}, provenance().versions
     return [f"{name} ({then[name]}, now {now[name]})" for name in now if name in then and then[name] != now[name]]
 
 

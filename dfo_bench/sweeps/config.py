@@ -53,10 +53,10 @@ def presets() -> list[str]:
 def read_sweep(name: str) -> dict[str, Any]:
     """Return the keyword arguments that a YAML file, or the preset of that name, holds."""
     if name in presets():
-        text = resources.files("dfo_bench.sweeps.presets").joinpath(f"{name}.yaml").read_text()
+        text = resources.files("dfo_bench.sweeps.presets").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
     elif Path(name).suffix in (".yaml", ".yml"):
         try:
-            text = Path(name).read_text()
+            text = Path(name).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"sweep file {name} cannot be read: {error}") from error
     else:

@@ -55,19 +55,19 @@ def outcome(event: Ended) -> str:
     if event.summary is None:
         return event.error
     summary = event.summary
-    if summary["status"] == "failed":
-        return f"failed: {summary['error']}"
-    words = [f"best {summary['best_loss']:.6g} in {summary['evaluations']} evaluations"]
-    for measurement in summary["measurements"]:
-        if measurement["split"] == "test":
-            words += [f"test {name} {value:.4g}" for name, value in measurement["metrics"].items()]
-    seconds = summary["seconds"]
-    words.append(f"{seconds['task_wall']:.1f} s task, {seconds['optimizer_wall']:.1f} s optimizer")
-    if summary["events"]:
-        more = len(summary["events"]) - 1
-        words.append(summary["events"][0] + (f" (and {more} more events)" if more else ""))
-    if summary["repaid"]:
-        words.append(f"{summary['repaid']} evaluations paid twice after interruptions")
-    if summary["discarded"]:
-        words.append(f"{summary['discarded']} discarded")
+    if summary.status == "failed":
+        return f"failed: {summary.error}"
+    words = [f"best {summary.best_loss:.6g} in {summary.evaluations} evaluations"]
+    for measurement in summary.measurements:
+        if measurement.split == "test":
+            words += [f"test {name} {value:.4g}" for name, value in measurement.metrics.items()]
+    seconds = summary.seconds
+    words.append(f"{seconds.task_wall:.1f} s task, {seconds.optimizer_wall:.1f} s optimizer")
+    if summary.events:
+        more = len(summary.events) - 1
+        words.append(summary.events[0] + (f" (and {more} more events)" if more else ""))
+    if summary.repaid:
+        words.append(f"{summary.repaid} evaluations paid twice after interruptions")
+    if summary.discarded:
+        words.append(f"{summary.discarded} discarded")
     return ", ".join(words)

@@ -9,9 +9,9 @@ from typing import Any
 
 from dfo_bench.core import Task
 from dfo_bench.errors import InputError, StoreError, UnknownNameError, cause
-from dfo_bench.plugins import registry
 from dfo_bench.plugins.component import Component, component
 from dfo_bench.runs.assembly import Assembly, assemble
+from dfo_bench.runs.header import PlannedRun
 from dfo_bench.runs.journal import Log
 from dfo_bench.runs.loop import mismatch
 from dfo_bench.runs.spec import BUDGET, DEV_EVERY, RunSpec, Selection, streams
@@ -63,7 +63,7 @@ def sweep(
     opened = Store.create(store)
     write_plan(opened.path, list(runs.values()))
     with listener(list(runs)) as listen:
-        run_all({spec: run["key"] for spec, run in runs.items()}, opened.path, workers, listen)
+        run_all({spec: run.key for spec, run in runs.items()}, opened.path, workers, listen)
     if opened.planned().empty:
         forget_plan(opened.path, list(runs.values()))
     return opened
@@ -118,7 +118,7 @@ def _whole(name: str, value: Any) -> int:
         raise InputError(f"{name} must be a whole number, got {value!r}") from None
 
 
-def check(specs: Sequence[RunSpec], store: Path) -> dict[RunSpec, dict[str, Any]]:
+def check(specs: Sequence[RunSpec], store: Path) -> dict[RunSpec, PlannedRun]:
     """Build every distinct component once, ask each optimizer once, and return the runs by spec, as planned.
 
     A spec's budget is cut to what its optimizer ever asks for. Whatever is wrong with a plugin, a parameter, a model,
@@ -128,7 +128,7 @@ def check(specs: Sequence[RunSpec], store: Path) -> dict[RunSpec, dict[str, Any]
     tasks: dict[Component, Task] = {}
     built: set[tuple[Component, int]] = set()
     assemblies: dict[tuple[Component, Component, Component], Assembly] = {}
-    runs: dict[RunSpec, dict[str, Any]] = {}
+    runs: dict[RunSpec, PlannedRun] = {}
     keys: set[str] = set()
     others: list[str] = []
     for spec in specs:
@@ -141,14 +141,13 @@ def check(specs: Sequence[RunSpec], store: Path) -> dict[RunSpec, dict[str, Any]
             built.add((spec.task, spec.seed))
         if (spec.task, spec.seed) not in built:
             built.add((spec.task, spec.seed))
-            registry.construct("task", assemblies[combination].spec.task, rngs=streams(spec.seed))
+            assemblies[combination].plugins.task.construct(rngs=streams(spec.seed))
         # Another seed changes neither what the key rests on nor what a journal must agree with.
         assembly = replace(assemblies[combination], spec=replace(assemblies[combination].spec, seed=spec.seed))
         # Two spellings of one run, "cma" and "cma:sigma=1.0", are one run.
         if assembly.key not in keys:
             keys.add(assembly.key)
-            run = {"key": assembly.key, "spec": assembly.spec.to_json(), "shown": assembly.shown()}
-            runs[replace(spec, budget=assembly.spec.budget)] = run
+            runs[replace(spec, budget=assembly.spec.budget)] = PlannedRun(assembly.key, assembly.spec, assembly.shown())
             others += _made_otherwise(assembly, store / assembly.key)
     if others:
         _logger.warning(
@@ -172,7 +171,7 @@ def _made_otherwise(assembly: Assembly, folder: Path) -> list[str]:
         return []
     if summary is None and log.header and (difference := mismatch(assembly, log.header)):
         raise InputError(f"{difference}: put back what it was, delete the run's folder, or name another store")
-    finished = summary is not None and summary["status"] == "finished"
+    finished = summary is not None and summary.status == "finished"
     return [difference] if summary and finished and (difference := mismatch(assembly, summary)) else []
 
 

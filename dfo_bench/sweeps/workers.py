@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
 
 from dfo_bench.errors import DfoBenchError
 from dfo_bench.runs.spec import RunSpec
+from dfo_bench.runs.summary import Summary
 from dfo_bench.store.folder import mark_failed
 from dfo_bench.sweeps.execute import execute
 
@@ -41,7 +41,7 @@ class Ended:
     """A run that ended: with its summary, or with why there is none."""
 
     spec: RunSpec
-    summary: dict[str, Any] | None
+    summary: Summary | None
     error: str = ""
 
 

@@ -13,9 +13,11 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from threading import Thread
 
+from dfo_bench.core import Optimizer
 from dfo_bench.errors import InputError
-from dfo_bench.plugins import parameters, registry
 from dfo_bench.plugins.component import Component
+from dfo_bench.plugins.plugin import resolve
+from dfo_bench.plugins.registry import OPTIMIZERS
 from dfo_bench.testing import kit
 
 CPU_LIMIT_S, IDLE_LIMIT_S = 20, 60
@@ -50,7 +52,8 @@ def variants(names: Sequence[str]) -> list[Component]:
     """Return these optimizers, and every method where one is the door to a library."""
     found: list[Component] = []
     for name in names:
-        known = getattr(registry.load("optimizer", name), "variants", {})
+        cls = OPTIMIZERS.load(name)
+        known = cls.variants if issubclass(cls, Optimizer) else {}
         found += [Component(name, {key: value}) for key, values in known.items() for value in values] or [
             Component(name)
         ]
@@ -61,7 +64,7 @@ def rows(optimizers: Sequence[Component], workers: int = 1) -> Iterator[Row]:
     """Check them, so many side by side, and yield what was found in their order."""
     # A server that has imported the libraries once: every child is a copy of it, and may hang or die.
     context = multiprocessing.get_context("forkserver")
-    known = registry.sources("optimizer")
+    known = OPTIMIZERS.sources()
     context.set_forkserver_preload([__name__, *sorted({known[one.name].module for one in optimizers})])
     with ThreadPoolExecutor(workers) as pool:
         yield from pool.map(partial(_row, context), optimizers)
@@ -104,13 +107,13 @@ def _end(status: int | None) -> str:
 def _check(optimizer: Component, connection: Connection, idle_limit_s: float) -> None:
     """Send the first thing that it breaks under an empty title, then what is reported of it."""
     # What libraries print and warn of would stand between the lines of the matrix.
-    with open(os.devnull, "w") as nothing:
+    with open(os.devnull, "w", encoding="utf-8") as nothing:
         os.dup2(nothing.fileno(), 1)
         os.dup2(nothing.fileno(), 2)
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT_S, CPU_LIMIT_S))
     Thread(target=_end_when_idle, args=(idle_limit_s,), daemon=True).start()
     try:
-        resolved = parameters.resolve("optimizer", optimizer)
+        resolved = resolve(OPTIMIZERS, optimizer)
         broken = next((p for _, p in kit.results(CHECKED, resolved) if p), "")
         connection.send(("", broken))
         # What cannot be asked has nothing to report.

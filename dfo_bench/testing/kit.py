@@ -24,7 +24,6 @@ from dfo_bench.core import (
     Array,
     Dense,
     Embedding,
-    EmbeddingOptimizer,
     IdentityEmbedding,
     Optimizer,
     Points,
@@ -34,9 +33,10 @@ from dfo_bench.core import (
     Task,
 )
 from dfo_bench.errors import InputError, cause
-from dfo_bench.plugins import parameters, registry
 from dfo_bench.plugins.component import Component, component
-from dfo_bench.runs.assembly import Assembly, spendable
+from dfo_bench.plugins.plugin import AnyOptimizer, Plugin, resolve
+from dfo_bench.plugins.registry import OPTIMIZERS, PROJECTIONS, TASKS, kind_of
+from dfo_bench.runs.assembly import Assembly, Plugins, spendable
 from dfo_bench.runs.spec import RunSpec, streams
 from dfo_bench.threads import single_threaded
 
@@ -88,20 +88,20 @@ def check_plugin(kind: str, name: str | Component) -> None:
 
 def findings(kind: str, plugin: Component) -> Iterator[tuple[str, Problem]]:
     """Yield the title of every check and what is wrong; raise InputError where the plugin cannot be built."""
-    yield from results(CHECKS[kind], parameters.resolve(kind, plugin))
+    yield from results(CHECKS[kind_of(kind).name], resolve(kind_of(kind), plugin))
 
 
 def reports(optimizer: Component) -> Iterator[tuple[str, str]]:
     """Yield what is reported of an optimizer and not judged: a title, and what was found."""
-    yield from results(REPORTS, parameters.resolve("optimizer", optimizer))
+    yield from results(REPORTS, resolve(OPTIMIZERS, optimizer))
 
 
-def results(checks: Sequence[Callable[[Any], str]], resolved: Component) -> Iterator[tuple[str, str]]:
+def results(checks: Sequence[Callable[[Any], str]], plugin: Plugin[Any]) -> Iterator[tuple[str, str]]:
     """Yield the title of each check or report, and its result or the error it ended with."""
     with single_threaded():
         for check in checks:
             try:
-                yield title(check), check(resolved)
+                yield title(check), check(plugin)
             except InputError as error:
                 yield title(check), str(error)
             except (Exception, SystemExit) as error:
@@ -113,11 +113,21 @@ def title(check: Callable[[Any], str]) -> str:
     return (check.__doc__ or "").partition("\n")[0].rstrip(".")
 
 
-def _assembly(plugin: Component, *, bounded: bool = True, seed: int = 0, budget: int = _BUDGET) -> Assembly:
+def _assembly(plugin: AnyOptimizer, *, bounded: bool = True, seed: int = 0, budget: int = _BUDGET) -> Assembly:
     # Twelve dimensions in three blocks, for what searches them in turn.
     task = Bowl(np.linspace(-0.5, 0.5, 12), bounded=bounded, blocks=3)
-    spec = RunSpec(Component("bowl"), plugin, Component("gaussian"), _DIM, spendable(plugin, budget), seed)
-    return Assembly(spec, task, Gaussian())
+    return _run(plugin, task, Gaussian(), _DIM, budget, seed)
+
+
+def _run(plugin: AnyOptimizer, task: Task, projection: Projection, dim: int, budget: int, seed: int = 0) -> Assembly:
+    plugins = Plugins(
+        plugin,
+        Plugin(TASKS, type(task), Component("bowl")),
+        Plugin(PROJECTIONS, type(projection), Component("drawn")),
+    )
+    components = {kind: one.component for kind, one in vars(plugins).items()}
+    spec = RunSpec(**components, dim=dim, budget=spendable(plugin, budget), seed=seed)
+    return Assembly(spec, plugins, task, projection)
 
 
 def _drive(assembly: Assembly, answer: Callable[[Array], Array] = lambda losses: losses) -> list[str]:
@@ -140,20 +150,20 @@ def _evaluated(task: Task, points: Points) -> Array:
     return np.where(losses > -np.inf, losses, np.inf)
 
 
-def asks_well(plugin: Component) -> Problem:
+def asks_well(plugin: AnyOptimizer) -> Problem:
     """It asks for finite points of the space until its evaluations are spent, with and without bounds."""
     for bounded in (True, False):
         _drive(_assembly(plugin, bounded=bounded))
     return ""
 
 
-def survives_a_budget_of_one(plugin: Component) -> Problem:
+def survives_a_budget_of_one(plugin: AnyOptimizer) -> Problem:
     """It survives a budget of one."""
     _drive(_assembly(plugin, budget=1))
     return ""
 
 
-def repeats_itself(plugin: Component) -> Problem:
+def repeats_itself(plugin: AnyOptimizer) -> Problem:
     """The same seed asks the same points, whatever the global random state: a journal can be replayed."""
     first = _drive(_assembly(plugin))
     random.seed(12345)
@@ -161,12 +171,17 @@ def repeats_itself(plugin: Component) -> Problem:
     return _difference(first, _drive(_assembly(plugin)))
 
 
-def repeats_in_another_process(plugin: Component) -> Problem:
+def repeats_in_another_process(plugin: AnyOptimizer) -> Problem:
     """A fresh process of another hash seed asks the same points, too."""
     other = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
-    command = [sys.executable, "-c", "import sys, dfo_bench.testing.kit as kit; kit.replay(sys.argv[1])", str(plugin)]
+    command = [
+        sys.executable,
+        "-c",
+        "import sys, dfo_bench.testing.kit as kit; kit.replay(sys.argv[1])",
+        str(plugin.component),
+    ]
     environment = {**os.environ, "PYTHONHASHSEED": other, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment)
     if done.returncode:
         return f"the process ended with {done.returncode}: {' '.join(done.stderr.splitlines()[-1:])}"
     return _difference(_drive(_assembly(plugin)), done.stdout.splitlines()[-1].split())
@@ -175,7 +190,7 @@ def repeats_in_another_process(plugin: Component) -> Problem:
 def replay(plugin: str) -> None:
     """Print the digests of all that an optimizer, written as resolved, asks for: what the fresh process does."""
     with single_threaded():
-        print(*_drive(_assembly(parameters.resolve("optimizer", component(plugin)))))
+        print(*_drive(_assembly(resolve(OPTIMIZERS, component(plugin)))))
 
 
 def _difference(first: list[str], again: list[str]) -> Problem:
@@ -183,7 +198,7 @@ def _difference(first: list[str], again: list[str]) -> Problem:
     return "" if differ is None else f"evaluation {differ + 1} differs between two runs of one seed"
 
 
-def leaves_global_state(plugin: Component) -> Problem:
+def leaves_global_state(plugin: AnyOptimizer) -> Problem:
     """The global random states of Python, NumPy and torch stay as they are."""
     # Another state than one that it may have seeded in an earlier check.
     random.seed(54321)
@@ -201,10 +216,10 @@ def _global_state() -> str:
     return repr((random.getstate(), numpy, torch.get_rng_state().tolist() if torch else None))
 
 
-def leaves_what_it_is_told(plugin: Component) -> Problem:
+def leaves_what_it_is_told(plugin: AnyOptimizer) -> Problem:
     """Tell changes neither the points nor the losses."""
     assembly = _assembly(plugin)
-    plain = issubclass(registry.load("optimizer", plugin.name), Optimizer)
+    plain = issubclass(plugin.cls, Optimizer)
     optimizer = _in_box(plugin, assembly.task.space) if plain else assembly.optimizer()[0]
     spent = 0
     while spent < assembly.spec.budget:
@@ -219,14 +234,12 @@ def leaves_what_it_is_told(plugin: Component) -> Problem:
     return ""
 
 
-def _in_box(plugin: Component, space: Space) -> Any:
+def _in_box(plugin: AnyOptimizer, space: Space) -> Any:
     """Build a plain optimizer in a task's own space."""
-    return registry.construct(
-        "optimizer", plugin, space, budget=spendable(plugin, _BUDGET), rng=np.random.default_rng(0)
-    )
+    return plugin.construct(space, budget=spendable(plugin, _BUDGET), rng=np.random.default_rng(0))
 
 
-def survives_failures(plugin: Component) -> Problem:
+def survives_failures(plugin: AnyOptimizer) -> Problem:
     """It goes on when single evaluations, and all of the first, fail."""
     told = 0
 
@@ -240,10 +253,9 @@ def survives_failures(plugin: Component) -> Problem:
     return ""
 
 
-def stays_inside(plugin: Component) -> str:
+def stays_inside(plugin: AnyOptimizer) -> str:
     """Outside the box."""
-    cls: type[Optimizer | EmbeddingOptimizer] = registry.load("optimizer", plugin.name)
-    if not issubclass(cls, Optimizer):
+    if not issubclass(plugin.cls, Optimizer):
         return "none: the lift clips"
     task = Bowl(np.linspace(-0.5, 0.5, _DIM), bounded=True)
     optimizer = _in_box(plugin, task.space)
@@ -255,17 +267,17 @@ def stays_inside(plugin: Component) -> str:
     return f"{np.mean(outside):.0%}"
 
 
-def seeds_differ(plugin: Component) -> str:
+def seeds_differ(plugin: AnyOptimizer) -> str:
     """Seeds differ."""
     return "yes" if _drive(_assembly(plugin)) != _drive(_assembly(plugin, seed=1)) else "no"
 
 
-def beats_random_search_in_2(plugin: Component) -> str:
+def beats_random_search_in_2(plugin: AnyOptimizer) -> str:
     """Random search, d = 2."""
     return race(plugin, 2)
 
 
-def beats_random_search_in_10(plugin: Component) -> str:
+def beats_random_search_in_10(plugin: AnyOptimizer) -> str:
     """Random search, d = 10."""
     return race(plugin, 10)
 
@@ -274,32 +286,29 @@ RACE_SEEDS, RACE_BUDGET, RACE_LEVEL = 6, 100, 0.05
 """Runs and evaluations of the race against random search, and how often it may call equals better or worse."""
 
 
-def race(plugin: Component, dim: int, budget: int = RACE_BUDGET) -> str:
+def race(plugin: AnyOptimizer, dim: int, budget: int = RACE_BUDGET) -> str:
     """Compare the best losses of shifted spheres with those of 60 random searches: Mann & Whitney, two-sided.
 
-    Return better, equal or worse; `plugin` has all its parameters, as `parameters.resolve` returns it.
+    Return better, equal or worse.
     """
     rng = np.random.default_rng(0)
 
     def shift() -> Array:
         return rng.uniform(-0.8, 0.8, dim)
 
-    best: list[float] = []
-    for seed in range(RACE_SEEDS):
-        spent = spendable(plugin, budget)
-        spec = RunSpec(Component("bowl"), plugin, Component("whole"), dim, spent, seed)
-        best.append(min(_losses(Assembly(spec, Bowl(shift(), bounded=True), Whole()))))
+    best = [
+        min(_losses(_run(plugin, Bowl(shift(), bounded=True), Whole(), dim, budget, seed)))
+        for seed in range(RACE_SEEDS)
+    ]
     draws = [((rng.uniform(-1, 1, (budget, dim)) - shift()) ** 2).sum(axis=1).min() for _ in range(60)]
     if mannwhitneyu(best, draws).pvalue > RACE_LEVEL:
         return "equal"
     return "better" if np.median(best) < np.median(draws) else "worse"
 
 
-def costs(plugin: Component) -> str:
+def costs(plugin: AnyOptimizer) -> str:
     """Cost, d = 500."""
-    evaluations = spendable(plugin, 40)
-    spec = RunSpec(Component("bowl"), plugin, Component("whole"), 500, evaluations, 0)
-    assembly = Assembly(spec, Bowl(np.full(500, 0.3), bounded=False), Whole())
+    assembly = _run(plugin, Bowl(np.full(500, 0.3), bounded=False), Whole(), 500, 40)
     begin = time.process_time()
     spent = len(_losses(assembly))
     return f"{1e3 * (time.process_time() - begin) / spent:.2g} ms"
@@ -321,9 +330,8 @@ REPORTS = (stays_inside, seeds_differ, beats_random_search_in_2, beats_random_se
 """What is reported of every optimizer; each docstring is a title."""
 
 
-def _task(plugin: Component, seed: int = 0) -> Task:
-    task: Task = registry.construct("task", plugin, rngs=streams(seed))
-    return task
+def _task(plugin: Plugin[Task], seed: int = 0) -> Task:
+    return plugin.construct(rngs=streams(seed))
 
 
 def _some_points(task: Task, count: int = 3) -> Points:
@@ -333,7 +341,7 @@ def _some_points(task: Task, count: int = 3) -> Points:
     return Gaussian().draw(task.space, z.shape[1], 0, 0).lift(z)
 
 
-def evaluates(plugin: Component) -> Problem:
+def evaluates(plugin: Plugin[Task]) -> Problem:
     """It returns one loss a point, a number or nan, and the start can be evaluated."""
     task = _task(plugin)
     losses = task.evaluate(_some_points(task))
@@ -347,7 +355,7 @@ def evaluates(plugin: Component) -> Problem:
     return ""
 
 
-def evaluates_alike(plugin: Component) -> Problem:
+def evaluates_alike(plugin: Plugin[Task]) -> Problem:
     """The same points have the same losses: to the bit in the same batch, to its tolerance in any other."""
     task = _task(plugin)
     points = _some_points(task)
@@ -366,7 +374,7 @@ def evaluates_alike(plugin: Component) -> Problem:
     return f"one by one the losses differ by {error:.3g}, more than its tolerance of {task.tolerance:g}"
 
 
-def measures(plugin: Component) -> Problem:
+def measures(plugin: Plugin[Task]) -> Problem:
     """Every split it names can be scored, with the metric that selects."""
     task = _task(plugin)
     for split in task.splits:
@@ -378,14 +386,14 @@ def measures(plugin: Component) -> Problem:
     return ""
 
 
-def _embedding(plugin: Component) -> Embedding:
-    projection: Projection = registry.construct("projection", plugin)
+def _embedding(plugin: Plugin[Projection]) -> Embedding:
+    projection = plugin.construct()
     space = projection.example or Space(200, None, None, Anchor.origin(200), 0.5)
     bounded = replace(space, lower=-1.0, upper=1.0)
     return projection.draw(bounded, space.dim if projection.whole else min(40, space.dim), 0, 0)
 
 
-def rows_are_pure(plugin: Component) -> Problem:
+def rows_are_pure(plugin: Plugin[Projection]) -> Problem:
     """A row is the same whatever was read before it, alone or in a block."""
     embedding = _embedding(plugin)
     last = embedding.space.dim - 1
@@ -396,7 +404,7 @@ def rows_are_pure(plugin: Component) -> Problem:
     return ""
 
 
-def lifts_consistently(plugin: Component) -> Problem:
+def lifts_consistently(plugin: Plugin[Projection]) -> Problem:
     """Coordinates on demand are those of the whole point, inside the task's bounds."""
     embedding = _embedding(plugin)
     last = embedding.space.dim - 1
@@ -408,7 +416,7 @@ def lifts_consistently(plugin: Component) -> Problem:
     return "" if (np.abs(dense) <= 1).all() else "a lifted point is out of bounds"
 
 
-def has_unit_variance(plugin: Component) -> Problem:
+def has_unit_variance(plugin: Plugin[Projection]) -> Problem:
     """A unit z gives every coordinate unit variance."""
     embedding = _embedding(plugin)
     variance = float((embedding.rows(np.arange(embedding.space.dim)) ** 2).sum(axis=1).mean())

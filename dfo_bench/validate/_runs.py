@@ -28,6 +28,6 @@ def _best(task: str, optimizer: str, projection: str, budget: int, seed: int, di
     spec = RunSpec(parse(task), parse(optimizer), parse(projection), dim=dim, budget=budget, seed=seed)
     with tempfile.TemporaryDirectory() as folder:
         summary = execute(spec, Store.create(Path(folder) / "store").path)
-    if summary["status"] != "finished":
-        raise RunError(f"{optimizer} on {task}, seed {seed}: {summary['error']}")
-    return float(summary["best_loss"])
+    if summary.status != "finished":
+        raise RunError(f"{optimizer} on {task}, seed {seed}: {summary.error}")
+    return float(summary.best_loss)

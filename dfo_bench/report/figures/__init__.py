@@ -1,50 +1,60 @@
-"""Figures for papers, one file a kind: `dfo-bench plot KIND`."""
+"""The figures for papers, one module per kind: what `dfo-bench plot KIND` offers, drawn with matplotlib.
 
-from collections.abc import Callable
+This table imports neither matplotlib nor pandas: the command line makes its help of it.
+"""
 
-from matplotlib.figure import Figure
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from dfo_bench.report.figures.box import draw_box
-from dfo_bench.report.figures.canvas import FORMATS, save
-from dfo_bench.report.figures.cd import draw_cd
-from dfo_bench.report.figures.curve import draw_curve
-from dfo_bench.report.figures.ecdf import draw_ecdf
-from dfo_bench.report.figures.heatmap import draw_heatmap
-from dfo_bench.report.figures.overhead import draw_overhead
-from dfo_bench.report.figures.profile import draw_profile
-from dfo_bench.report.figures.rank import draw_rank
-from dfo_bench.report.figures.table import draw_table
-from dfo_bench.report.figures.wins import draw_wins
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-__all__ = ["BY_TASK", "FORMATS", "KINDS", "READS", "save"]
+FORMATS = ["png", "pdf", "svg"]
 
-KINDS: dict[str, Callable[..., Figure]] = {
-    "curve": draw_curve,
-    "ecdf": draw_ecdf,
-    "profile": draw_profile,
-    "rank": draw_rank,
-    "cd": draw_cd,
-    "wins": draw_wins,
-    "box": draw_box,
-    "table": draw_table,
-    "heatmap": draw_heatmap,
-    "overhead": draw_overhead,
+STYLES = {"one-column": (3.4, 1), "two-column": (7.0, 2)}
+"""Of each style: the width in inches and the number of panels side by side."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of figure.
+
+    `module` has the function `draw` of runs, curves and the keywords `rules` and `style`; `reads` are the rules that
+    it goes by, the others would change nothing; `by_task` kinds say something of each task, so of its baselines, too,
+    see `baselines`, the others pool over tasks; `says` is what it shows.
+    """
+
+    module: str
+    reads: tuple[str, ...]
+    says: str
+    by_task: bool = False
+
+    @property
+    def draw(self) -> "Callable[..., Figure]":
+        """The function that draws it; its module is imported now."""
+        draw: Callable[..., Figure] = import_module(f"{__name__}.{self.module}").draw
+        return draw
+
+
+KINDS: Mapping[str, Kind] = {
+    kind.module: kind
+    for kind in (
+        Kind("curve", ("counting", "against"), "the incumbent's loss over evaluations", by_task=True),
+        Kind("ecdf", ("budget", "counting"), "the share of targets hit over evaluations"),
+        Kind("profile", ("budget", "counting"), "data and performance profiles"),
+        Kind("rank", ("counting",), "mean ranks over the budget"),
+        Kind("cd", ("metric", "budget", "counting"), "Friedman's test and the critical difference"),
+        Kind("wins", ("metric", "budget", "counting", "margin"), "how often each method beats each other"),
+        Kind("box", ("metric", "budget", "counting"), "single runs", by_task=True),
+        Kind(
+            "table",
+            ("metric", "budget", "counting", "margin"),
+            "means, and which methods cannot be told from the best",
+            by_task=True,
+        ),
+        Kind("heatmap", ("budget", "counting"), "scores normalised by random search"),
+        Kind("overhead", ("counting",), "the optimizer's seconds beside the task's"),
+    )
 }
-"""What `dfo-bench plot` offers; each takes runs, curves and the keywords `rules` and `style`."""
-
-BY_TASK = {"curve", "box", "table"}
-"""The kinds that say something of each task, so of its baselines, too, see `baselines`; the others pool over tasks."""
-
-READS = {
-    "curve": {"counting", "against"},
-    "ecdf": {"budget", "counting"},
-    "profile": {"budget", "counting"},
-    "rank": {"counting"},
-    "cd": {"metric", "budget", "counting"},
-    "wins": {"metric", "budget", "counting", "margin"},
-    "box": {"metric", "budget", "counting"},
-    "table": {"metric", "budget", "counting", "margin"},
-    "heatmap": {"budget", "counting"},
-    "overhead": {"counting"},
-}
-"""Which of the rules each kind goes by; the others would change nothing."""

@@ -1,4 +1,4 @@
-"""The scores of single runs."""
+"""Single runs: their scores, as points and boxes."""
 
 import matplotlib
 import numpy as np
@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dfo_bench.core import Array
 from dfo_bench.errors import InputError
 from dfo_bench.report.figures.canvas import (
     LINE,
@@ -21,7 +22,7 @@ from dfo_bench.report.figures.canvas import (
 from dfo_bench.report.labels import Look
 from dfo_bench.report.rules import STANDARD, Rules
 from dfo_bench.report.scores import scores
-from dfo_bench.report.stats.statistics import spans_decades
+from dfo_bench.report.stats.scale import spans_decades
 
 FEW = 5
 """From this number of runs on they have a box."""
@@ -29,8 +30,8 @@ FEW = 5
 _OF = "\N{NO-BREAK SPACE}of\N{NO-BREAK SPACE}"
 
 
-def draw_box(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column") -> Figure:
-    """Draw a panel a task: a point a run, the median of a method, and a box of quartiles where there are enough.
+def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column") -> Figure:
+    """Draw a panel per task: a point per run, the median of each method, and a box of quartiles from FEW runs on.
 
     A run without a score cannot be drawn; the method's name says how many there are. Raises InputError where none has.
     """
@@ -58,7 +59,7 @@ def draw_box(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDAR
                 finite = values[np.isfinite(values)]
                 lacking = "" if len(finite) == len(values) else f" ({len(finite)}{_OF}{len(values)})"
                 names.append(wrap(method + (lacking if len(values) else " (none)"), letters))
-                _draw(panel, finite, place, looks[method])
+                _draw_method(panel, finite, place, looks[method])
             panel.set_yticks(range(len(methods)), names, fontsize=7, linespacing=0.95)
             panel.set_ylim(len(methods) - 0.5, -0.5)
             if spans_decades(own["score"]):
@@ -69,7 +70,7 @@ def draw_box(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDAR
     return figure
 
 
-def _draw(axes: Axes, values: np.ndarray, place: int, look: Look) -> None:
+def _draw_method(axes: Axes, values: Array, place: int, look: Look) -> None:
     if not len(values):
         return
     if len(values) >= FEW:

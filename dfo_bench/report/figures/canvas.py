@@ -1,4 +1,4 @@
-"""What the figures for papers share: sizes, panels, lines and legends that are told apart in black and white."""
+"""The canvas of the figures: sizes, panels, lines and legends that are told apart in black and white."""
 
 import re
 import textwrap
@@ -14,12 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dfo_bench.errors import InputError
+from dfo_bench.report.figures import FORMATS, STYLES
 from dfo_bench.report.labels import Look, looks
-
-STYLES = {"one-column": (3.4, 1), "two-column": (7.0, 2)}
-"""Of each style: the width in inches and the number of panels side by side."""
-
-FORMATS = ["png", "pdf", "svg"]
 
 PANEL, LINE, LETTER, SMALL, HANDLE = 2.1, 0.15, 0.058, 0.053, 0.55
 """In inches: heights of a panel and of a line of the legend, widths of letters of 8 and 7 points and of its samples."""
@@ -94,7 +90,7 @@ def line(look: Look) -> dict[str, Any]:
 
 
 def draw_bands(axes: Axes, bands: pd.DataFrame, x: str, y: str, methods: dict[str, Look]) -> None:
-    """Draw a staircase a method, markers evenly along it, and the columns `low` and `high` as its bounds.
+    """Draw a staircase per method, markers evenly along it, and the columns `low` and `high` as its bounds.
 
     Set the scale of the x axis before.
     """

@@ -16,7 +16,7 @@ _SIDE = 0.34
 """The largest share of the width that names take on either side."""
 
 
-def draw_cd(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column") -> Figure:
+def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column") -> Figure:
     """Draw mean ranks on a line, bars joining what cannot be told apart; raise InputError for too few methods.
 
     Names stand left for the better half, right for the other, the outermost on top.

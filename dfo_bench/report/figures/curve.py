@@ -1,4 +1,4 @@
-"""The incumbent's loss over evaluations, or against what they cost."""
+"""Curves: the incumbent's loss over evaluations, or against what they cost."""
 
 import matplotlib
 import numpy as np
@@ -6,7 +6,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dfo_bench.errors import InputError
-from dfo_bench.report.counting import Counting
 from dfo_bench.report.figures.canvas import (
     SETTINGS,
     draw_bands,
@@ -18,32 +17,26 @@ from dfo_bench.report.figures.canvas import (
     where,
 )
 from dfo_bench.report.labels import SERIES, Look, looks
-from dfo_bench.report.rules import STANDARD, Rules
-from dfo_bench.report.scores import counted
-from dfo_bench.report.stats.costs import AXES, loss_bands, spent
+from dfo_bench.report.rules import AXES, STANDARD, Rules
+from dfo_bench.report.scores import name_methods
+from dfo_bench.report.stats.bands import loss_bands
+from dfo_bench.report.stats.costs import add_costs
 from dfo_bench.report.stats.intervals import LEVEL, median_level
-from dfo_bench.report.stats.statistics import GROUP, curve_bands, spans_decades
+from dfo_bench.report.stats.scale import spans_decades
+from dfo_bench.store.columns import GROUP
 
 
-def draw_curve(
-    runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column"
-) -> Figure:
-    """Draw a panel a task: of each group the median over seeds and its bootstrap bounds, or, against a cost, quartiles.
+def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column") -> Figure:
+    """Draw a panel per task: of each group the median over seeds and its bootstrap bounds.
 
     Raises InputError for an unknown style, and where no run has a loss, or the cost of none is known: an empty figure
     says nothing.
     """
     size(style)
-    members = counted(runs, rules.counting)
+    members = name_methods(runs, rules.counting)
+    bands = loss_bands(members, add_costs(members, curves, curves), rules.against, counting=rules.counting)
+    bands = bands[np.isfinite(bands["median"])].replace(np.inf, np.nan)
     calls = rules.against == STANDARD.against
-    if calls:
-        bands = curve_bands(members, curves, counting=rules.counting)
-    elif rules.counting is Counting.LAST:
-        bands = loss_bands(members, spent(members, curves, curves), rules.against)
-        bands = bands.rename(columns={"lower": "low", "upper": "high"})
-    else:
-        raise InputError("against a cost runs count with their best so far; leave out --counting")
-    bands = bands[np.isfinite(bands["median"].astype(float))].replace(np.inf, np.nan)
     if bands.empty:
         lacking = "" if calls else f", or none of them knows its {AXES[rules.against].name}"
         raise InputError(
@@ -54,9 +47,7 @@ def draw_curve(
     tasks = sorted(bands["task"].unique())
     methods = {label: one for label, one in methods_of(runs).items() if label in set(bands["method"])}
     with matplotlib.rc_context(SETTINGS):
-        figure, axes = open_figure(
-            len(tasks), style, list(methods.values()), _legend_title(members, methods, calls=calls)
-        )
+        figure, axes = open_figure(len(tasks), style, list(methods.values()), _legend_title(members, methods))
         for panel, task in zip(axes, tasks, strict=True):
             own = bands[bands["task"] == task]
             draw_bands(panel, own, rules.against, "median", methods)
@@ -68,12 +59,10 @@ def draw_curve(
     return figure
 
 
-def _legend_title(runs: pd.DataFrame, methods: dict[str, Look], *, calls: bool) -> str:
+def _legend_title(runs: pd.DataFrame, methods: dict[str, Look]) -> str:
     numbers = runs.groupby(GROUP)["seed"].nunique()
     if numbers.max() == 1:
         return "one seed: no bounds"
-    if not calls:
-        return f"median and quartiles over {seeds(numbers)}{where(methods)}"
     level = median_level(int(numbers.min()))
     few = f" ({level:.0%} is what so few reach)" if level < LEVEL and numbers.min() > 1 else ""
     return f"median and its {LEVEL:.0%} bootstrap interval over {seeds(numbers)}{few}{where(methods)}"

@@ -18,17 +18,15 @@ from dfo_bench.report.rules import STANDARD, Rules
 from dfo_bench.report.stats.targets import LADDER, hits, run_time_ecdf
 
 
-def draw_ecdf(
-    runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column"
-) -> Figure:
-    """Draw a panel a task, and one of all together; raise InputError where no run improves on its beginning."""
+def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column") -> Figure:
+    """Draw a panel per task, and one of all together; raise InputError where no run improves on its beginning."""
     size(style)
-    found = hits(runs, curves, budget=rules.budget, counting=rules.counting)
-    panels = {str(task): members for task, members in found.groupby("task", sort=True)}
+    hit = hits(runs, curves, budget=rules.budget, counting=rules.counting)
+    panels = {str(task): members for task, members in hit.groupby("task", sort=True)}
     if len(panels) > 1:
-        panels["all tasks"] = found
-    methods = {label: look for label, look in methods_of(runs).items() if label in set(found["method"])}
-    numbers = found.groupby(["task", "method"])["seed"].nunique()
+        panels["all tasks"] = hit
+    methods = {label: look for label, look in methods_of(runs).items() if label in set(hit["method"])}
+    numbers = hit.groupby(["task", "method"])["seed"].nunique()
     words = f"share of runs and of {len(LADDER)} targets, from the beginning of a block to its best; "
     words += f"mean and its 95% interval over {seeds(numbers)} of each task{where(methods)}"
     with matplotlib.rc_context(SETTINGS):

@@ -9,8 +9,8 @@ from dfo_bench.report.figures.canvas import LETTER, LINE, SETTINGS, SHADES, SMAL
 from dfo_bench.report.format import MISSING
 from dfo_bench.report.rules import STANDARD, Rules
 from dfo_bench.report.scores import by_block
-from dfo_bench.report.stats.anytime import normalised
 from dfo_bench.report.stats.intervals import mean_interval
+from dfo_bench.report.stats.scale import normalise
 
 _SIDE = 0.3
 """The share of the width that names take."""
@@ -19,15 +19,13 @@ _NARROW = 0.62
 """Inches that a cell needs for an interval."""
 
 
-def draw_heatmap(
-    runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column"
-) -> Figure:
-    """Draw a cell a method and task: the mean score over seeds, its bounds, and the number of runs.
+def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column") -> Figure:
+    """Draw a cell per method and task: the mean score over seeds, its bounds, and the number of runs.
 
     Raises InputError where there is no random search to normalise by, or nothing better than it.
     """
     width, _ = size(style)
-    blocks = by_block(normalised(runs, curves, budget=rules.budget, counting=rules.counting))
+    blocks = by_block(normalise(runs, curves, budget=rules.budget, counting=rules.counting))
     tasks = list(blocks.index.unique("task"))
     mean = blocks.groupby("task").mean().T
     order = list(mean.mean(axis="columns").sort_values(ascending=False, kind="stable").index)

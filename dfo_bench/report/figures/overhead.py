@@ -1,4 +1,4 @@
-"""What an optimizer costs beside its task."""
+"""The overhead: the seconds of an optimizer beside those of its task."""
 
 import matplotlib
 import numpy as np
@@ -8,22 +8,20 @@ from matplotlib.figure import Figure
 from dfo_bench.errors import InputError
 from dfo_bench.report.figures.canvas import LINE, SETTINGS, SMALL, name_panel, open_figure, size, wrap
 from dfo_bench.report.rules import STANDARD, Rules
-from dfo_bench.report.scores import counted
+from dfo_bench.report.scores import name_methods
 
 _COSTS = {"task_seconds": ("task", "s", "white"), "optimizer_seconds": ("optimizer", "o", "black")}
 """Of each column: its word, its marker and what fills it."""
 
 
-def draw_overhead(
-    runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column"
-) -> Figure:
-    """Draw a panel a task: the seconds that an evaluation takes, and those that its optimizer takes to propose it.
+def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column") -> Figure:
+    """Draw a panel per task: the seconds that an evaluation takes, and those that its optimizer takes to propose it.
 
     A point is the median over runs, its line reaches from the least to the most. Raises InputError where no run has
     both evaluations and times.
     """
     width, across = size(style)
-    members = counted(runs, rules.counting).reindex(columns=["task", "method", "evaluations", *_COSTS])
+    members = name_methods(runs, rules.counting).reindex(columns=["task", "method", "evaluations", *_COSTS])
     members = members[(members["evaluations"] > 0) & (members[list(_COSTS)].max(axis="columns") > 0)]
     if members.empty:
         raise InputError(f"nothing to draw: none of the {len(runs)} runs has evaluations and their seconds")
@@ -35,7 +33,7 @@ def draw_overhead(
     names = [wrap(name, letters) for name in methods]
     height = 0.65 + len(methods) * max(0.22, LINE * 0.9 * max(1 + name.count("\n") for name in names))
     with matplotlib.rc_context(SETTINGS):
-        words = "wall seconds an evaluation: median over runs, from the least to the most"
+        words = "wall seconds per evaluation: median over runs, from the least to the most"
         figure, axes = open_figure(len(tasks), style, title=words, height=height)
         for panel, task in zip(axes, tasks, strict=True):
             for (column, (word, marker, fill)), shift in zip(_COSTS.items(), (-0.12, 0.12), strict=True):
@@ -48,7 +46,7 @@ def draw_overhead(
             panel.set_xscale("log")
             panel.set_yticks(range(len(methods)), names, fontsize=7, linespacing=0.95)
             panel.set_ylim(len(methods) - 0.5, -0.5)
-            panel.set_xlabel("seconds an evaluation")
+            panel.set_xlabel("seconds per evaluation")
             panel.grid(axis="x", alpha=0.25, linewidth=0.5)
             name_panel(panel, task, style, columns, 0.6)
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)

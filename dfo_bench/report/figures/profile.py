@@ -14,20 +14,18 @@ TARGET = 0.1
 """A block counts as solved nine tenths of the way from its beginning to the best that any run reached."""
 
 
-def draw_profile(
-    runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column"
-) -> Figure:
+def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column") -> Figure:
     """Draw both profiles over the blocks of all tasks; raise InputError where nothing improves."""
     _, across = size(style)
-    found = hits(runs, curves, np.array([TARGET]), budget=rules.budget, counting=rules.counting)
-    methods = {label: look for label, look in methods_of(runs).items() if label in set(found["method"])}
-    blocks = len(found[BLOCK].drop_duplicates())
+    hit = hits(runs, curves, np.array([TARGET]), budget=rules.budget, counting=rules.counting)
+    methods = {label: look for label, look in methods_of(runs).items() if label in set(hit["method"])}
+    blocks = len(hit[BLOCK].drop_duplicates())
     words = f"share of {blocks} block{'s' * (blocks > 1)} (task and seed) solved to {1 - TARGET:.0%} of the best"
     with matplotlib.rc_context(SETTINGS):
         figure, axes = open_figure(2, style, list(methods.values()), words)
-        draw_bands(axes[0], data_profile(found, TARGET).assign(low=np.nan, high=np.nan), "gradients", "share", methods)
+        draw_bands(axes[0], data_profile(hit, TARGET).assign(low=np.nan, high=np.nan), "gradients", "share", methods)
         axes[0].set_xlabel("evaluations / (dimension + 1)")
-        ratios = performance_profile(found, TARGET).assign(low=np.nan, high=np.nan)
+        ratios = performance_profile(hit, TARGET).assign(low=np.nan, high=np.nan)
         axes[1].set_xscale("log", base=2)
         draw_bands(axes[1], ratios, "ratio", "share", methods)
         axes[1].xaxis.set_major_formatter("{x:g}")

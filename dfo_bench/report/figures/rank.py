@@ -6,18 +6,16 @@ from matplotlib.figure import Figure
 
 from dfo_bench.report.figures.canvas import SETTINGS, draw_bands, methods_of, open_figure, size, where
 from dfo_bench.report.rules import STANDARD, Rules
-from dfo_bench.report.scores import common_budgets, counted
+from dfo_bench.report.scores import common_budgets, name_methods
 from dfo_bench.report.stats.ranks import ranks_over_budget
 
 
-def draw_rank(
-    runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column"
-) -> Figure:
+def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column") -> Figure:
     """Draw the mean rank of each method among all, the best on top; raise InputError where ranks lack something."""
     size(style)
     ranks = ranks_over_budget(runs, curves, counting=rules.counting)
     methods = {label: look for label, look in methods_of(runs).items() if label in set(ranks["method"])}
-    budgets = common_budgets(counted(runs, rules.counting)).unique()
+    budgets = common_budgets(name_methods(runs, rules.counting)).unique()
     blocks = int(ranks["n"].iloc[0])
     words = f"mean rank and its 95% interval over {blocks} block{'s' * (blocks > 1)} (task and seed){where(methods)}"
     with matplotlib.rc_context(SETTINGS):

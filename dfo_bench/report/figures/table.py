@@ -13,10 +13,8 @@ _ROW, _MARK = 0.17, 0.11
 """In inches: the height of a row, and the room for a mark behind a number."""
 
 
-def draw_table(
-    runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column"
-) -> Figure:
-    """Draw a row a method and a column a task; tasks that the width has no room for stand below.
+def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column") -> Figure:
+    """Draw a row per method and a column per task; tasks that the width has no room for stand below.
 
     Raises InputError where no run has a score.
     """

@@ -16,10 +16,8 @@ _SIDE = 0.3
 """The share of the width that names take."""
 
 
-def draw_wins(
-    runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column"
-) -> Figure:
-    """Draw a cell a pair of methods: the share of blocks that the row wins, its exact bounds, the number of blocks.
+def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column") -> Figure:
+    """Draw a cell per pair of methods: the share of blocks that the row wins, its exact bounds, the number of blocks.
 
     Raises InputError for fewer than two methods, and for more than the width has room for.
     """

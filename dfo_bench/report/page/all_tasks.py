@@ -1,4 +1,4 @@
-"""What the page says of all tasks together: ranks, wins, run times, scores on one scale, and where scatter comes from.
+"""The comparison over all tasks: ranks, wins, run times, scores on one scale, and the sources of the scatter.
 
 What the runs do not allow is said in a sentence in its place.
 """
@@ -13,12 +13,12 @@ import pandas as pd
 from dfo_bench.errors import InputError
 from dfo_bench.report.counting import Counting
 from dfo_bench.report.format import MISSING, percent
-from dfo_bench.report.page.panels import Panel, packed
+from dfo_bench.report.page.panels import Panel, pack
 from dfo_bench.report.page.tables import Cell, Table
-from dfo_bench.report.stats.anytime import normalised
-from dfo_bench.report.stats.comparisons import MARGIN, win_matrix
+from dfo_bench.report.rules import MARGIN
+from dfo_bench.report.stats.comparisons import win_matrix
 from dfo_bench.report.stats.ranks import Friedman, friedman, ranks_over_budget
-from dfo_bench.report.stats.statistics import baseline
+from dfo_bench.report.stats.scale import normalise
 from dfo_bench.report.stats.targets import hits, run_time_ecdf
 from dfo_bench.report.stats.variance import variance_split
 
@@ -26,8 +26,8 @@ ALPHA = 0.05
 
 
 @dataclass
-class Across:
-    """The section: what it says first, its figures and tables, and why others are not there."""
+class Comparison:
+    """The section: its first sentences, figures and tables, and why others are not there."""
 
     sentences: list[str] = field(default_factory=list)
     panels: list[Panel] = field(default_factory=list)
@@ -35,46 +35,46 @@ class Across:
     missing: list[str] = field(default_factory=list)
 
 
-def across(
+def compare_methods(
     runs: pd.DataFrame,
     curves: pd.DataFrame,
-    scored: dict[str, pd.DataFrame],
+    by_metric: dict[str, pd.DataFrame],
     names: dict[str, str],
-    counting: Counting = Counting.LAST,
-) -> Across:
-    """Compare the methods over all tasks; `scored` maps metrics to their scores, `names` to what the page calls them.
+    counting: Counting,
+) -> Comparison:
+    """Compare the methods over all tasks; `by_metric` maps metrics to their scores, `names` to their names on the page.
 
     Never raises: what cannot be computed is named in `missing`, with the reason.
     """
-    found = Across()
+    section = Comparison()
 
     def attempt(what: str, build: Callable[..., None], *given: Any) -> None:
         try:
-            build(found, *given)
+            build(section, *given)
         except InputError as error:
-            found.missing.append(f"{what}: {error}.")
+            section.missing.append(f"{what}: {error}.")
 
     tests: dict[str, Friedman] = {}
-    for metric, frame in scored.items():
+    for metric, frame in by_metric.items():
         attempt(f"Ranks in {names[metric]}", _test, frame, metric, names[metric], tests)
     if tests:
-        found.tables.append(_rank_table(tests))
+        section.tables.append(_rank_table(tests))
     attempt("Ranks over the budget", _rank_panel, runs, curves, counting)
     attempt("Targets hit", _target_panel, runs, curves, counting)
-    for metric, frame in scored.items():
+    for metric, frame in by_metric.items():
         attempt(f"Wins in {names[metric]}", _wins, frame, metric, names[metric])
     attempt("One scale", _one_scale, runs, curves, counting)
-    if "loss" in scored:
-        attempt("Where the scatter comes from", _scatter, scored["loss"], runs)
-    return found
+    if "loss" in by_metric:
+        attempt("Where the scatter comes from", _scatter, by_metric["loss"], runs)
+    return section
 
 
-def _test(found: Across, scored: pd.DataFrame, metric: str, name: str, tests: dict[str, Friedman]) -> None:
+def _test(section: Comparison, scored: pd.DataFrame, metric: str, name: str, tests: dict[str, Friedman]) -> None:
     test = tests[name] = friedman(scored, metric)
     p = "p below 0.001" if test.p < 0.001 else f"p = {test.p:.3f}"
     says = "differ" if test.p < ALPHA else "cannot be told apart"
     left_out = f"; {test.left_out} without a score of every method are left out" if test.left_out else ""
-    found.sentences.append(
+    section.sentences.append(
         f"In {name} the methods {says}, by Friedman's test of their ranks in {test.n} blocks of task and seed ({p})"
         f"{left_out}."
     )
@@ -99,34 +99,34 @@ def _letter(index: int) -> str:
     return chr(ord("a") + index) if index < 26 else f"({index + 1})"
 
 
-def _rank_panel(found: Across, runs: pd.DataFrame, curves: pd.DataFrame, counting: Counting) -> None:
+def _rank_panel(section: Comparison, runs: pd.DataFrame, curves: pd.DataFrame, counting: Counting) -> None:
     ranks = ranks_over_budget(runs, curves, counting=counting).rename(columns={"rank": "middle"})
     axis = {"name": "share of the budget, %", "unit": "%"}
     data = _lines(ranks, 100 * ranks["share"], "mean rank", axis, "mean over {n} blocks")
     title = "Rank in loss over the budget, 1 is best"
-    found.panels.append(Panel(title, "mean rank", {**data, "reversed": True}))
+    section.panels.append(Panel(title, "mean rank", {**data, "reversed": True}))
 
 
-def _target_panel(found: Across, runs: pd.DataFrame, curves: pd.DataFrame, counting: Counting) -> None:
+def _target_panel(section: Comparison, runs: pd.DataFrame, curves: pd.DataFrame, counting: Counting) -> None:
     shares = run_time_ecdf(hits(runs, curves, counting=counting)).rename(columns={"share": "middle"})
     axis = {"name": "calls", "unit": "calls"}
     data = _lines(shares, shares["evaluations"], "share of targets", axis, "mean over {n} runs")
-    found.panels.append(Panel("Targets hit by then, of all tasks", "share of targets", data))
+    section.panels.append(Panel("Targets hit by then, of all tasks", "share of targets", data))
 
 
 def _lines(frame: pd.DataFrame, x: pd.Series, value: str, axis: dict[str, str], middle: str) -> dict[str, Any]:
-    """Return the numbers of a panel whose axis is its own: a line a method, between the bounds of its mean."""
+    """Return the numbers of a panel whose axis is its own: a line per method, between the bounds of its mean."""
     groups = {}
     for method, rows in frame.assign(x=x).groupby("method", sort=True):
         kept = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, 160).astype(int))]
         band = {"x": kept["x"], "lower": kept["low"], "median": kept["middle"], "upper": kept["high"]}
-        drawn = {name: packed(column) for name, column in band.items()}
+        drawn = {name: pack(column) for name, column in band.items()}
         groups[str(method)] = {"n": int(rows["n"].iloc[0]), "bands": {"own": drawn}}
     words = {"middle": middle, "edges": "95 % interval"}
     return {"value": value, "log": False, "axis": axis, "words": words, "groups": groups, "runs": []}
 
 
-def _wins(found: Across, scored: pd.DataFrame, metric: str, name: str) -> None:
+def _wins(section: Comparison, scored: pd.DataFrame, metric: str, name: str) -> None:
     wins = win_matrix(scored, metric)
     share = wins.groupby("first")["estimate"].mean().sort_values(ascending=False, kind="stable")
     methods = [str(method) for method in share.index]
@@ -139,7 +139,7 @@ def _wins(found: Across, scored: pd.DataFrame, metric: str, name: str) -> None:
     )
     heads = ["optimizer · projection", *methods]
     table = Table(f"Wins in {name}", heads, rows, [[m] for m in methods], heads=["", *methods], note=note)
-    found.tables.append(replace(table, folded=metric != "loss"))
+    section.tables.append(replace(table, folded=metric != "loss"))
 
 
 def _win(share: float, low: float, high: float) -> Cell:
@@ -149,8 +149,8 @@ def _win(share: float, low: float, high: float) -> Cell:
     return Cell(f"{100 * share:.0f} %{sure}", float(share), share=float(share))
 
 
-def _one_scale(found: Across, runs: pd.DataFrame, curves: pd.DataFrame, counting: Counting) -> None:
-    scored = normalised(runs, curves, counting=counting)
+def _one_scale(section: Comparison, runs: pd.DataFrame, curves: pd.DataFrame, counting: Counting) -> None:
+    scored = normalise(runs, curves, counting=counting)
     table = scored.groupby(["method", "task"])["score"].mean().unstack("task")
     table = table.replace([np.inf, -np.inf], np.nan)
     mean = table.mean(axis="columns").where(table.notna().all(axis="columns"))
@@ -163,11 +163,11 @@ def _one_scale(found: Across, runs: pd.DataFrame, curves: pd.DataFrame, counting
     ]
     heads = ["optimizer · projection", *map(str, table.columns)]
     note = "0 is random search, 1 the best of all methods; means over seeds."
-    found.tables.append(Table("Loss on one scale", heads, rows, [[str(m)] for m in table.index], note=note))
+    section.tables.append(Table("Loss on one scale", heads, rows, [[str(m)] for m in table.index], note=note))
 
 
-def _scatter(found: Across, scored: pd.DataFrame, runs: pd.DataFrame) -> None:
-    searched = runs[~baseline(runs)]["optimizer"]
+def _scatter(section: Comparison, scored: pd.DataFrame, runs: pd.DataFrame) -> None:
+    searched = runs[~runs["baseline"]]["optimizer"]
     split = variance_split(scored[scored["optimizer"].isin(searched)])
     table = split.pivot(index="source", columns="task", values="share").reindex(split["source"].unique())
     rows = [
@@ -175,4 +175,4 @@ def _scatter(found: Across, scored: pd.DataFrame, runs: pd.DataFrame) -> None:
         for source, values in zip(table.index, table.to_numpy(dtype=float), strict=True)
     ]
     note = "Shares of the variance of final losses, without baselines, by a mixed analysis of variance."
-    found.tables.append(Table("Where the scatter comes from", ["source", *map(str, table.columns)], rows, note=note))
+    section.tables.append(Table("Where the scatter comes from", ["source", *map(str, table.columns)], rows, note=note))

@@ -1,13 +1,14 @@
-"""What a reader must not conclude from these runs, in sentences."""
+"""The cautions of the page: sentences on what a reader must not conclude from these runs."""
 
 from collections import Counter
 
 import numpy as np
 import pandas as pd
 
-from dfo_bench.report.counting import begun
+from dfo_bench.report.counting import select_runs
 from dfo_bench.report.labels import Looks
-from dfo_bench.report.stats.statistics import GROUP, baseline
+from dfo_bench.report.stats.steps import REACH
+from dfo_bench.store.columns import GROUP
 
 FEW_SEEDS = 5
 """Below this number of seeds the quartiles are hardly more than the runs themselves."""
@@ -15,7 +16,7 @@ FEW_SEEDS = 5
 
 def cautions(runs: pd.DataFrame, look: Looks) -> list[str]:
     """Return one sentence for each limit that applies; there must be at least one run."""
-    counted = begun(runs)
+    counted = select_runs(runs)
     if counted.empty:
         return ["No run has begun: there is nothing to compare yet."]
     said = []
@@ -33,10 +34,18 @@ def cautions(runs: pd.DataFrame, look: Looks) -> list[str]:
         said.append(f"{which} have only {seeds.min()} seeds: few differences can be told from chance.")
     if counted.groupby("task")["seed"].nunique().gt(seeds.groupby("task").min()).any():
         said.append("Not every group of a task has the same seeds: their differences are not paired throughout.")
-    if counted[~baseline(counted)].groupby("task")["budget"].nunique().max() > 1:
+    if counted[~counted["baseline"]].groupby("task")["budget"].nunique().max() > 1:
         said.append("Budgets differ within a task: compare final losses only between groups of one budget.")
-    lossless = counted[~np.isfinite(counted["best_loss"].astype(float))]
-    for (task, *group), number in Counter(lossless[GROUP].itertuples(index=False, name=None)).items():
-        label = look[tuple(group)].label
-        said.append(f"{label} on {task}: {number} of its runs had no successful evaluation.")
-    return said
+    best = counted["best_loss"].astype(float)
+    said += _count(counted[~np.isfinite(best)], look, "had no successful evaluation")
+    beyond = counted[np.isfinite(best) & (best.abs() > REACH)]
+    return said + _count(beyond, look, f"reached a loss beyond ±{REACH:.0e}, which counts as that")
+
+
+def _count(runs: pd.DataFrame, look: Looks, what: str) -> list[str]:
+    """Say of each group how many of its runs these are."""
+    groups = Counter(runs[GROUP].itertuples(index=False, name=None))
+    return [
+        f"{look[tuple(group)].label} on {task}: {number} of its runs {what}."
+        for (task, *group), number in groups.items()
+    ]

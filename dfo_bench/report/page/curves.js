@@ -10,8 +10,9 @@ const OPTIONS = {
   modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]], // none of those that send data elsewhere
 };
 
-// Python packs numbers as base64 of 32-bit floats.
+// Python packs numbers as base64 of 32-bit floats, or lists them where these have no room for their size.
 function unpacked(text) {
+  if (Array.isArray(text)) return text.map((number) => number ?? NaN);
   return Array.from(new Float32Array(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer));
 }
 

@@ -10,17 +10,18 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from dfo_bench.errors import InputError
-from dfo_bench.report.baselines import placed, pooled
+from dfo_bench.report.baselines import drop_baselines, place_baselines
 from dfo_bench.report.counting import Counting
 from dfo_bench.report.labels import SERIES, Look, Looks, looks
-from dfo_bench.report.page.all_tasks import Across, across
+from dfo_bench.report.page.all_tasks import Comparison, compare_methods
 from dfo_bench.report.page.cautions import cautions
 from dfo_bench.report.page.panels import Panel, library, panels
-from dfo_bench.report.page.tables import Table, costs, results, troubles
-from dfo_bench.report.page.verdict_tables import verdicts
+from dfo_bench.report.page.tables import Table, tabulate_costs, tabulate_results, tabulate_troubles
+from dfo_bench.report.page.verdict_tables import tabulate_verdicts
+from dfo_bench.report.rules import AXES
 from dfo_bench.report.scores import scores
-from dfo_bench.report.stats.costs import AXES
-from dfo_bench.report.stats.statistics import STATUSES, baseline, summary
+from dfo_bench.report.stats.groups import STATUSES, summarise
+from dfo_bench.store import columns
 
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
@@ -33,7 +34,7 @@ _TEMPLATES = Environment(
 
 @dataclass(frozen=True)
 class Section:
-    """What the page shows of one task."""
+    """The section of one task."""
 
     task: str
     facts: str
@@ -44,7 +45,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Content:
-    """What the page shows of a store, nothing where it holds no run.
+    """The content of the page of a store, empty where it holds no run.
 
     `filters` are the names that a reader may hide, by kind; `groups` what its script has to know of each label.
     """
@@ -55,7 +56,7 @@ class Content:
     groups: dict[str, dict[str, str]] = field(default_factory=dict)
     sections: list[Section] = field(default_factory=list)
     legend: list[Look] = field(default_factory=list)
-    across: Across | None = None
+    comparison: Comparison | None = None
     troubles: Table | None = None
 
 
@@ -92,19 +93,19 @@ def build_page(
 
 
 def _content(runs: pd.DataFrame, curves: pd.DataFrame, measures: pd.DataFrame, counting: Counting) -> Content:
-    shown, compared = placed(runs), pooled(runs)
+    shown, compared = place_baselines(runs), drop_baselines(runs)
     look = looks(shown)
     legend = _legend(compared, look)
-    groups = summary(shown)
-    scored = _scored(shown, curves, counting)
-    named = {metric: metric.replace("_", " ") for metric in scored} | {"loss": "loss"}
+    groups = summarise(shown)
+    by_metric = _scores(shown, curves, counting)
+    named = {metric: metric.replace("_", " ") for metric in by_metric} | {"loss": "loss"}
     sections = []
     for task, members in shown.groupby("task", sort=True):
         drawn = panels(members, curves, measures, look)
-        judged = verdicts({m: frame[frame["task"] == task] for m, frame in scored.items()}, named)
-        sections.append(_section(str(task), members, groups.loc[[task]].droplevel("task"), drawn, judged, look))
+        verdicts = tabulate_verdicts({m: frame[frame["task"] == task] for m, frame in by_metric.items()}, named)
+        sections.append(_section(str(task), members, groups.loc[[task]].droplevel("task"), drawn, verdicts, look))
     methods = [one.label for one in legend]
-    over_tasks = {metric: frame[frame["method"].isin(methods)] for metric, frame in scored.items()}
+    over_tasks = {metric: frame[frame["method"].isin(methods)] for metric, frame in by_metric.items()}
     over_tasks = {metric: frame for metric, frame in over_tasks.items() if not frame.empty}
     return Content(
         counts=_counts(runs),
@@ -113,19 +114,19 @@ def _content(runs: pd.DataFrame, curves: pd.DataFrame, measures: pd.DataFrame, c
         groups={own.label: _known(group, own) for group, own in look.items()},
         sections=sections,
         legend=legend,
-        across=across(compared, curves, over_tasks, named, counting) if over_tasks else None,
-        troubles=troubles(runs, looks(runs)),
+        comparison=compare_methods(compared, curves, over_tasks, named, counting) if over_tasks else None,
+        troubles=tabulate_troubles(runs, looks(runs)),
     )
 
 
-def _scored(runs: pd.DataFrame, curves: pd.DataFrame, counting: Counting) -> dict[str, pd.DataFrame]:
+def _scores(runs: pd.DataFrame, curves: pd.DataFrame, counting: Counting) -> dict[str, pd.DataFrame]:
     """Return the scores by which methods are compared: the loss, and what test measured beside it."""
-    tested = [c for c in runs.columns if c.startswith("test_") and c != "test_loss" and runs[c].notna().any()]
-    found = {}
+    tested = [c for c in columns.scores(runs.columns, "test") if c != "test_loss" and runs[c].notna().any()]
+    by_metric = {}
     for metric in ["loss", *tested]:
         with suppress(InputError):  # no run counts: there is nothing to compare
-            found[metric] = scores(runs, curves, metric=metric, counting=counting)
-    return found
+            by_metric[metric] = scores(runs, curves, metric=metric, counting=counting)
+    return by_metric
 
 
 def _legend(runs: pd.DataFrame, look: Looks) -> list[Look]:
@@ -154,14 +155,14 @@ def _known(group: tuple[Any, ...], look: Look) -> dict[str, str]:
 
 
 def _section(
-    task: str, runs: pd.DataFrame, groups: pd.DataFrame, drawn: list[Panel], judged: list[Table], look: Looks
+    task: str, runs: pd.DataFrame, groups: pd.DataFrame, drawn: list[Panel], verdicts: list[Table], look: Looks
 ) -> Section:
     return Section(
         task=task,
         facts=_facts(runs),
         legend=_legend(runs, look),
         panels=drawn,
-        tables=[results(groups, look), *judged, costs(groups, look)],
+        tables=[tabulate_results(groups, look), *verdicts, tabulate_costs(groups, look)],
     )
 
 
@@ -181,8 +182,8 @@ def _counts(runs: pd.DataFrame) -> dict[str, int]:
 
 def _facts(runs: pd.DataFrame) -> str:
     """Describe a task's runs in a line: "dimension 10, 20 · budget 300 · seeds 0, 1, 2 · known optimum 0"."""
-    if not baseline(runs).all():
-        runs = runs[~baseline(runs)]
+    if not runs["baseline"].all():
+        runs = runs[~runs["baseline"]]
     facts = []
     for column, name in {"dim": "dimension", "budget": "budget", "seed": "seeds", "optimum": "known optimum"}.items():
         values = sorted(runs[column].dropna().unique()) if column in runs else []

@@ -19,7 +19,7 @@ def commands(runs: pd.DataFrame, store: str) -> list[str]:
     """
     imported = int((runs["projection"] == IMPORTED).sum())
     runs = runs[runs["projection"] != IMPORTED]
-    again = f"dfo-bench import iohprofiler DIR --store {shlex.quote(store)}  # for {imported} imported runs"
+    again = f"dfo-bench import FORMAT DIR --store {shlex.quote(store)}  # for {imported} imported runs"
     found: list[str] = [again] if imported else []
     for (dim, budget, dev_every, rule), group in runs.groupby(["dim", "budget", "dev_every", "selection"], sort=True):
         settings = f"-d {dim} -b {budget} --dev-every {dev_every}"
@@ -41,7 +41,8 @@ def _command(runs: pd.DataFrame, settings: str, store: str) -> str:
 
 
 def _seeds(seeds: Sequence[int]) -> str:
-    if len(seeds) > 1 and list(seeds) == list(range(seeds[0], seeds[-1] + 1)):
+    """Write sorted seeds, each once: as a range where none between the first and the last is missing."""
+    if len(seeds) > 1 and seeds[-1] - seeds[0] == len(seeds) - 1:
         return f"-s {seeds[0]}-{seeds[-1]}"
     return " ".join(f"-s {seed}" for seed in seeds)
 

@@ -1,4 +1,4 @@
-"""The tables of the page: what each group of a task reached, and what one of its runs cost."""
+"""The tables of the page: what each group of a task reached and cost, and which runs did not finish."""
 
 import math
 from collections.abc import Callable
@@ -8,13 +8,12 @@ import pandas as pd
 
 from dfo_bench.report.format import MISSING, count, percent, precision, seconds, size
 from dfo_bench.report.labels import SERIES, Looks
-from dfo_bench.report.stats.costs import optimizer_share
-from dfo_bench.report.stats.statistics import COSTS, STATUSES
+from dfo_bench.report.stats.groups import COSTS, STATUSES, optimizer_share
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in a table, the number by which its column sorts (nan last), and a remark before the text.
+    """A cell: its text, the number by which its column sorts (nan last), and a remark before the text.
 
     A download has the number, its deviation and the remark; a share, of 1, is drawn behind the text.
     """
@@ -28,7 +27,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Named columns over rows; the first cell of a row is its name.
+    """A table: named columns over rows, of which the first cell is the name.
 
     `groups` are the labels of the groups that each row is about, `tasks` their tasks and `heads` the groups of columns
     where these differ: a page hides what its reader has hidden. A folded table is opened by its caption. `note` says
@@ -60,8 +59,8 @@ COST_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
 }
 
 
-def results(groups: pd.DataFrame, look: Looks) -> Table:
-    """Tabulate the scores of one task's groups, the rows of `statistics.summary`."""
+def tabulate_results(groups: pd.DataFrame, look: Looks) -> Table:
+    """Tabulate the scores of one task's groups, the rows of `groups.summarise`."""
     metrics = _headline(groups)
     columns = _scores(groups, {"best_loss": "train loss" if metrics else "loss"})
     for metric in metrics:
@@ -75,7 +74,7 @@ def results(groups: pd.DataFrame, look: Looks) -> Table:
     return replace(_table("Results: mean ± sd over seeds", groups, look, columns), note=gap)
 
 
-def costs(groups: pd.DataFrame, look: Looks) -> Table:
+def tabulate_costs(groups: pd.DataFrame, look: Looks) -> Table:
     """Tabulate what a run of each group cost on average."""
     columns = {}
     for cost in COSTS:
@@ -87,7 +86,7 @@ def costs(groups: pd.DataFrame, look: Looks) -> Table:
     return _table("Cost of one run: mean over seeds", groups, look, columns)
 
 
-def troubles(runs: pd.DataFrame, look: Looks) -> Table | None:
+def tabulate_troubles(runs: pd.DataFrame, look: Looks) -> Table | None:
     """List the runs that failed, with their error, and those that are unfinished; None where there is neither."""
     rows, groups, tasks = [], [], []
     for _, run in runs[runs["status"] != "finished"].sort_values(["status", "task", *SERIES, "seed"]).iterrows():

@@ -11,22 +11,18 @@ import pandas as pd
 
 from dfo_bench.core import Array
 from dfo_bench.errors import InputError
-from dfo_bench.report.counting import higher_is_better
-from dfo_bench.report.scores import by_block
-from dfo_bench.report.stats.intervals import LEVEL, share_interval
+from dfo_bench.report.rules import MARGIN
+from dfo_bench.report.scores import by_block, higher_is_better
+from dfo_bench.report.stats.intervals import share_interval
 from dfo_bench.report.stats.verdict import judge
-
-MARGIN = 0.01
 
 WINS = ["first", "second", "wins", "ties", "losses", "n", "estimate", "low", "high"]
 
 
-def differences(
-    scored: pd.DataFrame, metric: str = "loss", *, margin: float = MARGIN, level: float = LEVEL
-) -> pd.DataFrame:
-    """Return a row a task and pair of its methods: task, first, second, the fields of `verdicts.Verdict`, words.
+def differences(scored: pd.DataFrame, metric: str = "loss", *, margin: float = MARGIN) -> pd.DataFrame:
+    """Return a row per task and pair of its methods: task, first, second, the fields of `verdict.Verdict`, words.
 
-    `scored` is what `outcomes.scores` returns. The margin of a comparison is that share of the mean size of the
+    `scored` is what `scores.scores` returns. The margin of a comparison is that share of the mean size of the
     scores, in the metric's units. Raises InputError where no task has two methods.
     """
     rows = []
@@ -37,7 +33,7 @@ def differences(
             size = np.maximum(abs(one), abs(other))
             finite = size[np.isfinite(size)]
             scale = float(finite.mean()) if len(finite) else 0.0
-            verdict = judge(_advantage(one, other, metric), margin * scale, level)
+            verdict = judge(_advantage(one, other, metric), margin * scale)
             rows.append({
                 "task": task, "first": first, "second": second, **vars(verdict),
                 "words": verdict.words(str(first), str(second)),
@@ -47,10 +43,8 @@ def differences(
     return pd.DataFrame(rows)
 
 
-def win_matrix(
-    scored: pd.DataFrame, metric: str = "loss", *, margin: float = MARGIN, level: float = LEVEL
-) -> pd.DataFrame:
-    """Return a row an ordered pair of methods, with the columns WINS: how often the first beats the second.
+def win_matrix(scored: pd.DataFrame, metric: str = "loss", *, margin: float = MARGIN) -> pd.DataFrame:
+    """Return a row per ordered pair of methods, with the columns WINS: how often the first beats the second.
 
     `estimate` is the share of blocks of all tasks that the first wins, a tie as half, from `low` to `high`; nan where
     the two have no block in common. Raises InputError where there are not two methods.
@@ -65,7 +59,7 @@ def win_matrix(
         tied = np.isnan(better) | (abs(better) <= margin * np.where(np.isfinite(size), size, 0.0))
         ties, wins = int(tied.sum()), int((~tied & (better > 0)).sum())
         n, share = len(better), wins + ties / 2
-        low, high = share_interval(np.array(share), n, level)
+        low, high = share_interval(np.array(share), n)
         rows.append(
             (first, second, wins, ties, n - wins - ties, n, share / n if n else np.nan, float(low), float(high))
         )

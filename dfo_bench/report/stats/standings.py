@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 
 from dfo_bench.errors import InputError
-from dfo_bench.report.counting import higher_is_better
 from dfo_bench.report.format import MISSING, precision
 from dfo_bench.report.rules import STANDARD, Rules
-from dfo_bench.report.scores import scores
+from dfo_bench.report.scores import higher_is_better, scores
 from dfo_bench.report.stats.comparisons import differences
 
 STANDINGS = ["task", "method", "mean", "sd", "n", "of", "best", "open"]
@@ -22,11 +21,11 @@ OPEN = "†"
 
 
 def standings(runs: pd.DataFrame, curves: pd.DataFrame, rules: Rules = STANDARD) -> pd.DataFrame:
-    """Return a row a task and method, with the columns STANDINGS.
+    """Return a row per task and method, with the columns STANDINGS.
 
     `n` of the `of` runs that count have a score; mean and deviation are over them. `best` is the method of the best
     mean among those whose runs all have one; `open` are the others that the verdict of paired differences does not
-    call worse than it, see `verdicts.judge`. A task's rows are sorted, the best first. Raises InputError where no run
+    call worse than it, see `verdict.judge`. A task's rows are sorted, the best first. Raises InputError where no run
     has a score.
     """
     scored = scores(runs, curves, metric=rules.metric, budget=rules.budget, counting=rules.counting)

@@ -1,4 +1,4 @@
-"""Run times: after how many evaluations a run hits a target, which is a height on its block's scale, see `scales`.
+"""Run times: after how many evaluations a run hits a target, which is a height on its block's scale, see `scale`.
 
 A target of 0.1 is hit once nine tenths of the way from the beginning to the best of all runs are gone.
 """
@@ -10,9 +10,9 @@ from dfo_bench.core import Array
 from dfo_bench.errors import InputError
 from dfo_bench.report.counting import Counting
 from dfo_bench.report.scores import BLOCK
-from dfo_bench.report.stats.intervals import LEVEL, bootstrap_interval, mean_interval, share_interval
-from dfo_bench.report.stats.scales import heights
-from dfo_bench.report.stats.statistics import NEVER, grid
+from dfo_bench.report.stats.intervals import mean_interval, share_interval
+from dfo_bench.report.stats.scale import heights
+from dfo_bench.report.stats.steps import NEVER, grid
 
 LADDER = np.linspace(1, 0, 51)[1:]
 """The targets of a run-time distribution."""
@@ -28,7 +28,7 @@ def hits(
     budget: int | None = None,
     counting: Counting = Counting.LAST,
 ) -> pd.DataFrame:
-    """Return one row a run and target, with the columns HITS: the evaluation that hits it, +inf where none does.
+    """Return one row per run and target, with the columns HITS: the evaluation that hits it, +inf where none does.
 
     `spent` is what the run spent on the target: until the hit, or until it ended; under "worst" a run that did not
     finish is charged its whole budget.
@@ -44,86 +44,65 @@ def hits(
         evaluations, values = scaled.get(str(key), NEVER)
         # Heights fall along a run: the first that is low enough.
         first = np.searchsorted(-values, -np.asarray(targets) - 1e-12)
-        hit = np.append(evaluations.astype(float), np.inf)[first]
+        hit = np.append(evaluations, np.inf)[first]
         spent = np.where(np.isfinite(hit), hit, float(ended))
         frame = pd.DataFrame({"target": targets, "evaluations": hit, "spent": spent}, index=[name] * len(targets))
         frames.append(frame.assign(**dict(zip([*BLOCK, "method", "dim"], fields, strict=True))))
     return pd.concat(frames, ignore_index=True)[HITS]
 
 
-def run_time_ecdf(found: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
+def run_time_ecdf(hit: pd.DataFrame) -> pd.DataFrame:
     """Return the share of runs and targets that are hit within so many evaluations: method, evaluations, share, low...
 
     The targets of one run go together, so the bounds are Student's over runs, cut at 0 and 1; `n` counts runs.
     """
-    at = grid(int(found["spent"].max()))
-    return _distribution(found, found["evaluations"].to_numpy(), at.astype(float), "evaluations", level)
+    at = grid(int(hit["spent"].max()))
+    return _distribution(hit, hit["evaluations"].to_numpy(), at.astype(float), "evaluations")
 
 
-def data_profile(found: pd.DataFrame, target: float = 0.1, level: float = LEVEL) -> pd.DataFrame:
+def data_profile(hit: pd.DataFrame, target: float) -> pd.DataFrame:
     """Return the share of blocks whose target is hit within so many simplex gradients, as Moré and Wild (2009).
 
     A simplex gradient is dim + 1 evaluations. Columns: method, gradients, share, low, high, n; bounds are exact.
     """
-    chosen = _at(found, target)
-    gradients = (chosen["evaluations"] / (chosen["dim"] + 1)).to_numpy()
-    ends = (chosen["spent"] / (chosen["dim"] + 1)).max()
-    return _distribution(chosen, gradients, np.linspace(0, ends, 400), "gradients", level)
+    own = _select_target(hit, target)
+    gradients = (own["evaluations"] / (own["dim"] + 1)).to_numpy()
+    ends = (own["spent"] / (own["dim"] + 1)).max()
+    return _distribution(own, gradients, np.linspace(0, ends, 400), "gradients")
 
 
-def performance_profile(found: pd.DataFrame, target: float = 0.1, level: float = LEVEL) -> pd.DataFrame:
+def performance_profile(hit: pd.DataFrame, target: float) -> pd.DataFrame:
     """Return the share of blocks whose target is hit within a ratio of the fastest method's, as Dolan and Moré (2002).
 
     Columns: method, ratio, share, low, high, n. Blocks that no method hits count for none of them.
     """
-    chosen = _at(found, target)
-    fastest = chosen.groupby(BLOCK)["evaluations"].transform("min")
+    own = _select_target(hit, target)
+    fastest = own.groupby(BLOCK)["evaluations"].transform("min")
     with np.errstate(invalid="ignore"):
-        ratio = (chosen["evaluations"] / fastest).fillna(np.inf).to_numpy()
+        ratio = (own["evaluations"] / fastest).fillna(np.inf).to_numpy()
     ends = max(2.0, float(ratio[np.isfinite(ratio)].max(initial=1.0)))
-    return _distribution(chosen, ratio, np.geomspace(1, ends, 400), "ratio", level)
+    return _distribution(own, ratio, np.geomspace(1, ends, 400), "ratio")
 
 
-def expected_running_time(found: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
-    """Return the ERT of each task, method and target: evaluations of all runs until they hit it, over the hits.
-
-    Columns: task, method, target, ert, low, high, hits, n; +inf where no run hits. Bounds are bootstrapped over runs,
-    and infinite where so few hit that a resample easily holds none.
-    """
-    rows = []
-    for names, members in found.groupby(["task", "method", "target"], sort=True):
-        values = np.stack([members["spent"], np.isfinite(members["evaluations"])], axis=1).astype(float)
-        low, high = bootstrap_interval(_ert, values, level)
-        rows.append((*names, float(_ert(values)), low, high, int(values[:, 1].sum()), len(values)))
-    return pd.DataFrame(rows, columns=["task", "method", "target", "ert", "low", "high", "hits", "n"])
-
-
-def _ert(values: Array) -> Array:
-    """Sum spent over hits: (..., n, 2) -> (...)."""
-    spent, hit = values[..., 0].sum(axis=-1), values[..., 1].sum(axis=-1)
-    ratio: Array = np.divide(spent, hit, out=np.full_like(spent, np.inf), where=hit > 0)
-    return ratio
-
-
-def _at(found: pd.DataFrame, target: float) -> pd.DataFrame:
-    chosen = found[np.isclose(found["target"], target)]
-    if chosen.empty:
+def _select_target(hit: pd.DataFrame, target: float) -> pd.DataFrame:
+    own = hit[np.isclose(hit["target"], target)]
+    if own.empty:
         raise InputError(f"no target {target} among those asked for")
-    return chosen
+    return own
 
 
-def _distribution(found: pd.DataFrame, reached: Array, at: Array, name: str, level: float) -> pd.DataFrame:
-    """Return a row a method and point of `at`: the share of its rows that are reached by then, with bounds over runs.
+def _distribution(hit: pd.DataFrame, reached: Array, at: Array, name: str) -> pd.DataFrame:
+    """Return a row per method and place of `at`: the share of its rows that are reached by then, bounds over runs.
 
     They are Student's, cut at 0 and 1, or exact ones where each run has one target.
     """
     frames = []
-    for method, rows in found.assign(reached=reached).groupby("method", sort=True):
+    for method, rows in hit.assign(reached=reached).groupby("method", sort=True):
         runs = [np.sort(own.to_numpy()) for _, own in rows.groupby(BLOCK)["reached"]]
         shares = np.array([np.searchsorted(own, at * (1 + 1e-12), side="right") / len(own) for own in runs])
-        share, low, high = mean_interval(shares, level)
+        share, low, high = mean_interval(shares)
         if len(rows) == len(runs):
-            low, high = share_interval(np.rint(share * len(runs)), len(runs), level)
+            low, high = share_interval(np.rint(share * len(runs)), len(runs))
         bounds = {"low": np.clip(low, 0, 1), "high": np.clip(high, 0, 1), "n": len(runs)}
         frames.append(pd.DataFrame({"method": method, name: at, "share": share, **bounds}))
     return pd.concat(frames, ignore_index=True)

@@ -1,4 +1,4 @@
-"""Where the scatter of a task's scores comes from: the optimizer, the projection, the data split, the seed.
+"""The split of a task's variance: the scatter of its scores by optimizer, projection, data split, embedding and chance.
 
 A seed draws four things. Runs of one seed share split and start, whatever their optimizer and projection; those of
 one seed and projection share the embedding, too; only the optimizer's own draws are a run's alone. So a table of
@@ -12,15 +12,15 @@ import pandas as pd
 
 from dfo_bench.core import Array
 from dfo_bench.errors import InputError
-from dfo_bench.report.stats.statistics import spans_decades
+from dfo_bench.report.stats.scale import spans_decades
 
 COMPONENTS = ["task", "source", "variance", "share", "df", "optimizers", "projections", "seeds"]
 
 
 def variance_split(scored: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a task and source, with the columns COMPONENTS; `share` is of the sum of the task's components.
+    """Return a row per task and source, with the columns COMPONENTS; `share` is of the sum of the task's components.
 
-    `scored` is what `outcomes.scores` returns, best without baselines. Losses that span decades count by their
+    `scored` is what `scores.scores` returns, best without baselines. Losses that span decades count by their
     logarithms. Only optimizers with every projection and only seeds with every score of them enter; what several
     settings of one optimizer and projection came to is averaged. Raises InputError where no task has two optimizers
     and two seeds.

@@ -1,4 +1,4 @@
-"""The verdict in words on two methods: one better, a tie, or undecided and how many more seeds would settle it."""
+"""The verdict on two methods in words: one better, a tie, or undecided and how many more seeds would settle it."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -60,7 +60,7 @@ class Verdict:
         return f"undecided: about {self.more} more seed{'s' * (self.more > 1)} would settle it{tie}"
 
 
-def judge(better: Array, margin: float, level: float = LEVEL) -> Verdict:
+def judge(better: Array, margin: float) -> Verdict:
     """Judge by how much the first of two methods was better in each block, nan where it cannot be said: (n,).
 
     A tie is a mean that is surely within the margin, at the level of the interval; better is one whose interval
@@ -70,33 +70,33 @@ def judge(better: Array, margin: float, level: float = LEVEL) -> Verdict:
     pairs = better[~np.isnan(better)]
     finite = pairs[np.isfinite(pairs)]
     lossless = len(better) - len(finite)
-    advantage, low, high = (float(bound[0]) for bound in mean_interval(finite[:, None], level))
+    advantage, low, high = (float(bound[0]) for bound in mean_interval(finite[:, None]))
     outcome: Outcome = "undecided"
     more = None
     if not len(better):
         outcome = "incomparable"
     elif lossless:
         wins = (better > 0).sum() + np.isnan(better).sum() / 2 + (better == 0).sum() / 2
-        at_least, at_most = share_interval(wins, len(better), level)
+        at_least, at_most = share_interval(wins, len(better))
         outcome = "first" if at_least > 0.5 else "second" if at_most < 0.5 else "undecided"
     elif low >= -margin and high <= margin:
         outcome = "tie"
     elif low > 0 or high < 0:
         outcome = "first" if low > 0 else "second"
     elif len(finite) >= FEWEST:
-        needed = seeds_needed(advantage, float(finite.std(ddof=1)), margin, level)
+        needed = seeds_needed(advantage, float(finite.std(ddof=1)), margin)
         more = max(1, needed - len(finite)) if needed else None
     return Verdict(outcome, advantage, low, high, len(better), lossless, margin, more)
 
 
-def seeds_needed(mean: float, sd: float, margin: float, level: float = LEVEL) -> int | None:
+def seeds_needed(mean: float, sd: float, margin: float) -> int | None:
     """Return the least number of seeds that settles a difference as large and as scattered as the one seen.
 
     It is settled when the paired t test finds it (power by the noncentral t distribution) or, within the margin, when
     two one-sided tests do (power by their normal approximation); None above MOST seeds.
     """
     n = np.arange(2, MOST + 1)
-    critical = stats.t.ppf((1 + level) / 2, n - 1)
+    critical = stats.t.ppf((1 + LEVEL) / 2, n - 1)
     root = np.sqrt(n) / sd
     power = stats.nct.sf(critical, n - 1, abs(mean) * root)
     tie = stats.norm.cdf((margin - abs(mean)) * root - critical) - stats.norm.cdf(

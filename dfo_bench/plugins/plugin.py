@@ -1,0 +1,108 @@
+"""A component resolved: the class that its name names, and a value for every parameter that the class has."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic
+
+from dfo_bench.core import EmbeddingOptimizer, Optimizer
+from dfo_bench.errors import InputError, UnknownNameError, cause
+from dfo_bench.plugins.component import Component, Value
+from dfo_bench.plugins.digest import source_digest
+from dfo_bench.plugins.parameters import Parameter
+from dfo_bench.plugins.registry import OPTIMIZERS, Kind, P
+
+
+@dataclass(frozen=True, eq=False)
+class Plugin(Generic[P]):
+    """A plugin that is ready to be built, looked up once."""
+
+    kind: Kind[P]
+    cls: type[P]
+    component: Component
+    """Its name, and the value of every parameter: plain JSON, or the component of one in `inner`."""
+    defaults: Mapping[str, Value] = field(default_factory=dict)
+    """The values of the parameters that have a default, were they left out."""
+    inner: Mapping[str, "AnyOptimizer"] = field(default_factory=dict)
+    """The optimizers among the values, by parameter."""
+
+    @property
+    def name(self) -> str:
+        """The name by which it was found."""
+        return self.component.name
+
+    def construct(self, *args: Any, **given: Any) -> P:
+        """Build it; what its constructor refuses is wrong input."""
+        try:
+            return self.cls(*args, **given, **self.component.params)
+        except InputError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise InputError(f"{self.kind.name} {self.component} cannot be built: {cause(error)}") from error
+
+    def source_digest(self) -> str:
+        """Return the digest of its source (see `digest`)."""
+        return source_digest(self.cls)
+
+    def shown(self) -> Component:
+        """Return the component as people write it: parameters at their defaults left out."""
+        kept = {name: value for name, value in self.component.params.items() if self.defaults.get(name, ...) != value}
+        return Component(self.name, {**kept, **{name: p.shown() for name, p in self.inner.items() if name in kept}})
+
+    def keyed(self, contents: Mapping[str, str] = {}) -> Component:
+        """Return the component as the key of a run holds it.
+
+        In place of a path in a parameter stands the digest of what the file holds, `contents`. What the class says in
+        `unkeyed` stands for parameters that change no result, and one in `added` is left out at its former value.
+        """
+        values = {**self.component.params, **{name: plugin.keyed() for name, plugin in self.inner.items()}}
+        values |= {name: value for name, value in _inherited(self.cls, "unkeyed").items() if name in values}
+        added = _inherited(self.cls, "added")
+        former = {name for name, value in values.items() if added.get(name, ...) == value}
+        return Component(self.name, {n: v for n, v in {**values, **contents}.items() if n not in former})
+
+    def all_inner(self) -> "list[AnyOptimizer]":
+        """Return the optimizers among the values, at any depth."""
+        return [found for plugin in self.inner.values() for found in (plugin, *plugin.all_inner())]
+
+
+AnyOptimizer = Plugin[Optimizer | EmbeddingOptimizer]
+
+
+def _inherited(cls: type, attribute: str) -> dict[str, Value]:
+    """Return the union of a mapping that a class and its bases declare; the class's own word counts."""
+    return {name: value for base in reversed(cls.__mro__) for name, value in vars(base).get(attribute, {}).items()}
+
+
+def resolve(kind: Kind[P], component: Component) -> Plugin[P]:
+    """Find a component's plugin, and fill in every default and bring every value to its declared type.
+
+    A component among the values names an optimizer and is resolved, too.
+    """
+    cls = kind.load(component.name)
+    known = kind.parameters(cls)
+    for name in component.params:
+        if name not in known:
+            raise UnknownNameError(f"parameter of {kind.name} {component.name}", name, known)
+    read: dict[str, Value | AnyOptimizer] = {}
+    defaults: dict[str, Value] = {}
+    for name, parameter in known.items():
+        what = f"{kind.name} {component.name}: {name}"
+        if not parameter.required:
+            read[name] = _read(parameter, parameter.default, what)
+            defaults[name] = _value(read[name])
+        elif name not in component.params:
+            raise InputError(f"{kind.name} {component.name} needs {name}; write {component.name}:{name}=...")
+        if name in component.params:
+            read[name] = _read(parameter, component.params[name], what)
+    complete = Component(component.name, {name: _value(value) for name, value in read.items()})
+    return Plugin(kind, cls, complete, defaults, {n: value for n, value in read.items() if isinstance(value, Plugin)})
+
+
+def _read(parameter: Parameter, value: Any, what: str) -> "Value | AnyOptimizer":
+    """Return a parameter's value, a component resolved."""
+    coerced = parameter.coerced(value, what)
+    return resolve(OPTIMIZERS, coerced) if isinstance(coerced, Component) else coerced
+
+
+def _value(value: "Value | AnyOptimizer") -> Value:
+    return value.component if isinstance(value, Plugin) else value

@@ -1,0 +1,73 @@
+"""What is known of a run before it ends: what names it, and what it is made of."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from dfo_bench.core import Cost
+from dfo_bench.runs.spec import RunSpec
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """What names a run."""
+
+    key: str
+    spec: RunSpec
+    """Resolved: every default filled in."""
+    shown: Mapping[str, str]
+    """Its task, optimizer and projection as people write them, defaults left out."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON, from which `from_json` makes an equal one."""
+        return {"key": self.key, "spec": self.spec.to_json(), "shown": dict(self.shown)}
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Self:
+        """Read what `to_json` made; raise KeyError, TypeError or ValueError for anything else."""
+        return cls(**cls._fields(plain))
+
+    @classmethod
+    def _fields(cls, plain: Mapping[str, Any]) -> dict[str, Any]:
+        key, shown = plain["key"], dict(plain["shown"])
+        if not isinstance(key, str) or shown.keys() != {"task", "optimizer", "projection"}:
+            raise ValueError(f"{key!r} and {shown!r} name no run")
+        return {"key": key, "spec": RunSpec.from_json(plain["spec"]), "shown": shown}
+
+
+@dataclass(frozen=True)
+class Header(PlannedRun):
+    """The first line of a run's journal."""
+
+    digests: Mapping[str, str]
+    """The digest of each plugin's source, and of the files that its parameters name."""
+    optimum: float | None
+    metric: str
+    """The metric by which dev selects, "" where there is none."""
+    cost: Cost | None
+    """What one evaluation costs; None of a run of another program, of which it is not known."""
+    baseline: bool
+    """Whether its optimizer only ever evaluates one point, so that nothing is searched."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON, from which `from_json` makes an equal one."""
+        return {
+            **super().to_json(),
+            "digests": dict(self.digests),
+            "optimum": self.optimum,
+            "metric": self.metric,
+            "cost": asdict(self.cost) if self.cost else {},
+            "baseline": self.baseline,
+        }
+
+    @classmethod
+    def _fields(cls, plain: Mapping[str, Any]) -> dict[str, Any]:
+        named = super()._fields(plain)
+        # The first headers do not say what is a baseline: there a budget of one evaluation was the rule.
+        return named | {
+            "digests": dict(plain["digests"]),
+            "optimum": plain["optimum"],
+            "metric": plain["metric"],
+            "cost": Cost(**plain["cost"]) if plain["cost"] else None,
+            "baseline": plain.get("baseline", named["spec"].budget == 1),
+        }

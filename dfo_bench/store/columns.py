@@ -1,0 +1,43 @@
+"""The columns of a store's frames `runs`, `curves` and `measures`.
+
+A score is a column of `runs`, too: `dev_accuracy` is the metric `accuracy` on dev, at the evaluation that dev selects.
+"""
+
+from collections.abc import Iterable
+
+GROUP = ["task", "optimizer", "projection", "dim", "budget", "dev_every", "selection"]
+"""What names a group of runs that differ only in their seed."""
+
+RUN = [*GROUP, "seed"]
+"""What names a run, in the order in which `runs` is sorted."""
+
+STATE = ["status", "error", "best_loss", "evaluations", "optimum", "baseline"]
+"""How a run stands; `baseline` is whether its optimizer only ever evaluates one point, so that nothing is searched."""
+
+CALLS = ["examples", "tokens", "bytes_up_z", "bytes_up_prompt", "bytes_down"]
+"""What an evaluation costs where the task is a service, summed over the run; see `dfo_bench.core.Cost`."""
+
+SECONDS = ["task_seconds", "optimizer_seconds", "measuring_seconds", "task_cpu_seconds", "optimizer_cpu_seconds"]
+
+MEMORY = ["peak_memory", "peak_device_memory"]
+
+TROUBLES = ["attempts", "repaid", "discarded"]
+
+SPLITS = ["dev", "test"]
+
+CURVE = ["key", "evaluation", "loss", "best", "digest", "task_seconds", "optimizer_seconds"]
+
+MEASURE = ["key", "evaluation", "split", "metric", "value"]
+
+RUNS = ["key", *RUN, *STATE, *CALLS, *SECONDS, *MEMORY, *TROUBLES, *(f"measuring_{cost}" for cost in CALLS)]
+"""All columns of `runs` but the scores."""
+
+
+def scores(columns: Iterable[str], split: str) -> list[str]:
+    """Return those of the columns of `runs` that are scores on a split."""
+    return [column for column in columns if column.startswith(f"{split}_") and column not in RUNS]
+
+
+def meets(metric: str) -> str:
+    """Return the column of `runs` that a metric of this name would hide; "" where there is none."""
+    return next((column for split in SPLITS if (column := f"{split}_{metric}") in RUNS), "")

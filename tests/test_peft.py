@@ -1,0 +1,114 @@
+"""What a run has found, as PEFT reads it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from peft import PeftConfig, PeftModel
+from safetensors.numpy import load_file
+from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
+
+from dfo_bench.core import Dense
+from dfo_bench.errors import InputError
+from dfo_bench.exchange import prompts
+from dfo_bench.exchange.peft import export_peft
+from dfo_bench.lm import TextTask
+from dfo_bench.lm.models import LanguageModel
+from dfo_bench.lm.templates import Encoded, label_tokens
+from dfo_bench.store.store import Store
+from tests.text_runs import run, task_of
+from tests.tiny_lm import Zoo
+
+AUTO: dict[str, Any] = {
+    "embedding": AutoModel,
+    "masked": AutoModelForMaskedLM,
+    "causal": AutoModelForCausalLM,
+    "seq2seq": AutoModelForSeq2SeqLM,
+}
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
+    return Zoo(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.create(tmp_path / "store")
+
+
+@pytest.mark.parametrize(
+    ("model", "head"),
+    [
+        ("bert", "masked"),
+        ("roberta", "masked"),
+        ("albert", "masked"),
+        ("bert", "embedding"),
+        ("gpt2", "causal"),
+        ("llama", "causal"),
+        ("t5", "seq2seq"),
+        ("bart", "seq2seq"),
+    ],
+)
+def test_peft_loads_an_adapter_and_computes_what_the_run_did(store: Store, zoo: Zoo, model: str, head: str) -> None:
+    summary = run(store, zoo.folder(model), head=head, mode="inputs_embeds")
+    assert export_peft(store, store.path / "adapters") == []
+    base = AUTO[head].from_pretrained(zoo.folder(model), dtype=torch.float32)
+    adapted = PeftModel.from_pretrained(base, str(store.path / "adapters" / summary.key)).eval()
+    task, (prompt,) = task_of(summary), prompts.collect_prompts(store)[0]
+    expected = task.logits(Dense(prompt.values.reshape(1, -1).astype(float)), "train")[0]
+    found = [label_logits(adapted, task, zoo.load(model, head), text) for text in task.inputs("train")]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@torch.inference_mode()
+def label_logits(adapted: Any, task: TextTask, loaded: LanguageModel, text: Encoded) -> list[float]:
+    """Return what a model with a prompt in PEFT says of the labels."""
+    ids = torch.tensor([text.ids])
+    if task.head == "embedding":
+        own = adapted(input_ids=ids).last_hidden_state.mean(1)
+        labels = [loaded.model(**loaded.tokenizer(label, return_tensors="pt")) for label in task.embedding_texts]
+        return [20 * float(torch.cosine_similarity(own, label.last_hidden_state.mean(1))) for label in labels]
+    if task.head == "seq2seq":
+        scores = adapted(input_ids=ids, decoder_input_ids=torch.tensor([text.decoder])).logits[0, -1]
+    else:
+        at = -1 if text.mask is None else task.prompt_tokens + text.mask
+        scores = adapted(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0, at]
+    words = label_tokens(loaded, task.words, leading_space=task.head == "causal")
+    return [float(scores[word]) for word in words]
+
+
+def test_what_peft_saves_is_what_is_exported(store: Store, zoo: Zoo) -> None:
+    key = run(store, zoo.folder(), mode="inputs_embeds", head="masked").key
+    out, again = store.path / "adapters", store.path / "again"
+    export_peft(store, out)
+    base = AutoModelForMaskedLM.from_pretrained(zoo.folder())
+    PeftModel.from_pretrained(base, str(out / key)).save_pretrained(str(again))
+    ours, theirs = load_file(out / key / "adapter_model.safetensors"), load_file(again / "adapter_model.safetensors")
+    assert list(ours) == list(theirs)
+    np.testing.assert_array_equal(ours["prompt_embeddings"], theirs["prompt_embeddings"])
+
+
+def test_peft_takes_runs_of_its_own_mode_only(store: Store, zoo: Zoo) -> None:
+    run(store, zoo.folder())
+    with pytest.raises(InputError, match=r"no finished run of mode=inputs_embeds.* make one with: dfo-bench run -t"):
+        export_peft(store, store.path / "adapters")
+    key = run(store, zoo.folder(), mode="inputs_embeds").key
+    notes = export_peft(store, store.path / "adapters")
+    assert notes == ["left out: 1 runs of other modes, which PEFT does not have"]
+    assert [folder.name for folder in (store.path / "adapters").iterdir()] == [key]
+
+
+def test_a_model_named_by_a_relative_path_is_found_from_every_folder(
+    store: Store, zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Path(zoo.folder())
+    monkeypatch.chdir(model.parent)
+    key = run(store, model.name, head="masked", mode="inputs_embeds").key
+    export_peft(store, store.path / "adapters")
+    monkeypatch.chdir(store.path)
+    base = PeftConfig.from_pretrained(str(store.path / "adapters" / key)).base_model_name_or_path
+    assert base == str(model)
+    PeftModel.from_pretrained(AutoModelForMaskedLM.from_pretrained(base), str(store.path / "adapters" / key))

@@ -1,0 +1,34 @@
+from dfo_bench.report.labels import looks
+from tests.frames import runs_of
+
+
+def test_runs_of_different_rules_of_selection_are_different_groups() -> None:
+    runs = runs_of({}, {"selection": "current"})
+    assert [look.label for look in looks(runs).values()] == [
+        "cma · normal · selection=current",
+        "cma · normal · selection=incumbent",
+    ]
+
+
+def test_dimension_and_budget_are_named_only_where_they_tell_groups_apart() -> None:
+    assert [look.label for look in looks(runs_of({}, {"task": "ackley", "dim": 9})).values()] == ["cma · normal"] * 2
+    assert [look.label for look in looks(runs_of({}, {"dim": 9})).values()] == [
+        "cma · normal · d=2",
+        "cma · normal · d=9",
+    ]
+
+
+def test_an_optimizer_keeps_its_colour_and_marker_and_a_projection_its_dash() -> None:
+    named = looks(runs_of(*({"optimizer": o, "projection": p} for o in "ab" for p in "xy")))
+    a_x, a_y, b_x, b_y = named.values()
+    assert (a_x.colour, a_x.marker, b_x.dash) == (a_y.colour, a_y.marker, a_x.dash)
+    assert len({(look.marker, look.dash) for look in (a_x, a_y, b_x, b_y)}) == 4
+
+
+def test_only_a_baseline_is_dashed() -> None:
+    runs = runs_of(
+        *({"projection": p} for p in "abcdefg"),
+        {"optimizer": "start", "baseline": True},
+        {"optimizer": "random", "budget": 1},
+    )
+    assert [look.dash == "dash" for look in looks(runs).values()] == [False] * 8 + [True]
