@@ -1,5 +1,6 @@
 """What the documentation says can be done can be done: its commands, components, links, extras and numbers."""
 
+import ast
 import json
 import re
 import shlex
@@ -93,6 +94,22 @@ def test_python_compiles_and_its_plugins_are_plugins(page: Path) -> None:
             program = compile(code, str(page), "exec")
             if "from dfo_bench.core import" in code:
                 exec(program, {"__name__": "example"})
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "docs/plugins.md"], ids=["README", "plugins"])
+def test_the_optimizer_shown_is_the_one_that_new_writes(page: Path, in_tmp: Path) -> None:
+    CliRunner().invoke(app, ["new", "optimizer", "my_search"])
+    shown = next(code for language, code in blocks(page) if language == "python" and "class MySearch" in code)
+    assert plain_class(shown) == plain_class(next(in_tmp.rglob("my_search.py")).read_text())
+
+
+def plain_class(code: str) -> str:
+    """Return the one class of a program without its docstrings."""
+    (found,) = [node for node in ast.parse(code).body if isinstance(node, ast.ClassDef)]
+    for node in ast.walk(found):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
+            del node.body[0]
+    return ast.unparse(found)
 
 
 def test_the_readme_quotes_the_totals_of_the_generated_pages() -> None:
