@@ -16,8 +16,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 import dfo_bench
-from dfo_bench.runs.spec import RunSpec
 from dfo_bench.store.store import Store
+from dfo_bench.sweeps.events import Listener
 
 TASK = '''
 from pathlib import Path
@@ -67,14 +66,9 @@ DIED = 9
 CALLS = Path("calls")
 
 
-@contextmanager
-def quiet(specs: Sequence[RunSpec]) -> Iterator[Callable[[object], None]]:
-    yield lambda event: None
-
-
 def sweep(path: Path) -> None:
     # The log is named relative to the working folder, so that every sweep has the same keys.
-    dfo_bench.sweep(tasks=["burning:log=calls"], store=path, listener=quiet, **AXES)
+    dfo_bench.sweep(tasks=["burning:log=calls"], store=path, listener=Listener(), **AXES)
 
 
 def compact(path: Path) -> None:

@@ -21,11 +21,11 @@ _BLOCK = 2**22
 class Embedding(ABC):
     """One drawn linear map R^dim -> R^space.dim, and the lift through it.
 
-    `factor` is alpha * s of the lift; `index` tells the embeddings of one run apart.
+    `factor` is alpha * s of the lift; `number` tells the embeddings of one run apart.
     """
 
-    def __init__(self, space: Space, dim: int, index: int, factor: float) -> None:
-        self.space, self.dim, self.index, self.factor = space, dim, index, factor
+    def __init__(self, space: Space, dim: int, number: int, factor: float) -> None:
+        self.space, self.dim, self.number, self.factor = space, dim, number, factor
         self._kept: tuple[Index, Array] | None = None
 
     @abstractmethod
@@ -53,8 +53,7 @@ class Embedding(ABC):
         kept = self._kept[1]
         # Row by row, so that a candidate's coordinates are the same to the bit in any batch. A large product is left
         # to BLAS, which is many times faster and rounds by the shape: models have a tolerance for that.
-        product: Array = np.matmul(z[:, None, :], kept)[:, 0] if kept.size <= _EXACT else z @ kept
-        return product
+        return np.matmul(z[:, None, :], kept)[:, 0] if kept.size <= _EXACT else z @ kept
 
 
 class Lifted(Points):
@@ -86,8 +85,8 @@ class Lifted(Points):
         return space.clip(base.at(index) + self.embedding.image(self.z, index))
 
     def recipe(self) -> tuple[Array, dict[str, Any]]:
-        """Return z (behind the numbers of a base of n candidates) and the embedding's index."""
-        plain: dict[str, Any] = {"embedding": self.embedding.index}
+        """Return z (behind the numbers of a base of n candidates) and the embedding's number."""
+        plain: dict[str, Any] = {"embedding": self.embedding.number}
         if self.base is None:
             return self.z, plain
         if not self._paired:
@@ -99,18 +98,18 @@ class Lifted(Points):
 class RandomEmbedding(Embedding):
     """A with independent entries, each row made on demand by a counter-based generator.
 
-    Row i is the Philox stream keyed by (seed, index) from step i * ceil(dim / 4) on, so that a block of rows is
+    Row i is the Philox stream keyed by (seed, number) from step i * ceil(dim / 4) on, so that a block of rows is
     one call and equals row-by-row access (Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011).
     """
 
     def __init__(
-        self, space: Space, dim: int, index: int, factor: float, seed: int, entries: Callable[[Array], Array]
+        self, space: Space, dim: int, number: int, factor: float, seed: int, entries: Callable[[Array], Array]
     ) -> None:
         """`entries` maps uniforms of the open interval (0, 1) to entries of A, one to one."""
-        super().__init__(space, dim, index, factor)
+        super().__init__(space, dim, number, factor)
         self.entries = entries
         self._steps = -(-dim // 4)
-        words = hashlib.blake2b(f"embedding/{seed}/{index}".encode(), digest_size=16).digest()
+        words = hashlib.blake2b(f"embedding/{seed}/{number}".encode(), digest_size=16).digest()
         self._key = np.frombuffer(words, dtype=np.uint64)
 
     def rows(self, index: Index) -> Array:
@@ -133,13 +132,13 @@ class RandomEmbedding(Embedding):
 class IdentityEmbedding(Embedding):
     """A = I: the optimizer searches the task's own space, a bounded one mapped to [-1, 1]."""
 
-    def __init__(self, space: Space, index: int) -> None:
+    def __init__(self, space: Space, number: int) -> None:
         if space.lower is not None and space.upper is not None:
             self._middle: float | None = (space.lower + space.upper) / 2
             factor = (space.upper - space.lower) / 2
         else:
             self._middle, factor = None, space.scale
-        super().__init__(space, space.dim, index, factor)
+        super().__init__(space, space.dim, number, factor)
 
     def rows(self, index: Index) -> Array:
         """Return rows of the identity."""

@@ -82,6 +82,11 @@ def say(error: BaseException) -> str:
     return type(error).__name__
 
 
+def count(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun: 1 run, 2 runs."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
 def cause(error: BaseException) -> str:
     """Say what an exception out of other people's code comes to: a module that is missing, or its own words."""
     if missing := re.search(r"No module named '([\w.]+)'", str(error)):

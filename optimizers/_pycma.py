@@ -1,12 +1,12 @@
 """CMA-ES by its author's library pycma (Hansen, The CMA evolution strategy: a tutorial, arXiv 1604.00772)."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import cma
 import numpy as np
 from cma.restricted_gaussian_sampler import GaussVkDSampler
 
-from dfo_bench.core import Array, Optimizer, Space
+from dfo_bench.core import Array, Given, Optimizer, Space
 
 from ._ranks import rankable
 
@@ -27,14 +27,12 @@ class Pycma(Optimizer):
         self,
         space: Space,
         *,
-        budget: int,
-        rng: np.random.Generator,
         sigma: float,
         popsize: int,
         variant: Variant = "full",
+        **given: Unpack[Given],
     ) -> None:
-        """`sigma` is the first step in units of the space's scale, at most 0.3 of the width of a box."""
-        super().__init__(space, budget=budget, rng=rng)
+        super().__init__(space, **given)
         self._sigma, self._popsize, self._variant = sigma * space.scale, popsize, variant
         if space.lower is not None and space.upper is not None:
             self._sigma = min(self._sigma, 0.3 * (space.upper - space.lower))

@@ -3,12 +3,14 @@
 Its GPSampler maximises the logarithm of the improvement, which has the same maximum (Ament et al., NeurIPS 2023).
 """
 
+from typing import Unpack
+
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
 from pydantic import PositiveFloat, PositiveInt
 
-from dfo_bench.core import Array, Dense, Optimizer, Space
+from dfo_bench.core import Array, Dense, Given, Optimizer, Space
 
 from ._embedded import BOX
 from ._optuna import quiet
@@ -23,19 +25,20 @@ class Bo(Optimizer):
 
     A process on n points costs O(n^3), so it must end early for 8,000 evaluations to be feasible. Both search
     u in [-1, 1]^d, which is the space's box, or `box` scales to each side of its start; the start itself is not asked.
+
+    points: how many points come from start-up and process.
+    box: half the width of the search box where the space has no bounds, in units of its scale; null is 5.
     """
 
     def __init__(
         self,
         space: Space,
         *,
-        budget: int,
-        rng: np.random.Generator,
         points: PositiveInt = 150,
         box: PositiveFloat | None = None,
+        **given: Unpack[Given],
     ) -> None:
-        """`points` come from start-up and process; `box`, 5 where it is None, is for a space without bounds."""
-        super().__init__(space, budget=budget, rng=rng)
+        super().__init__(space, **given)
         start = space.start.dense()
         if space.lower is not None and space.upper is not None:
             self._centre: float | Array = (space.lower + space.upper) / 2
@@ -47,7 +50,7 @@ class Bo(Optimizer):
         self._cma: Pycma | None = None
         self._axes: dict[str, BaseDistribution] = {f"u{i}": FloatDistribution(-1.0, 1.0) for i in range(space.dim)}
         with quiet():
-            seed = int(rng.integers(2**31))
+            seed = int(self.rng.integers(2**31))
             # GPSampler fits a failure, +inf, as the worst finite loss it knows.
             sampler = optuna.samplers.GPSampler(seed=seed, n_startup_trials=_STARTUP, deterministic_objective=True)
             self._study = optuna.create_study(sampler=sampler)

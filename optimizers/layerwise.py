@@ -1,8 +1,10 @@
 """Deep prompts layer by layer: the divide and conquer of BBTv2 (Sun et al., EMNLP 2022, arXiv 2205.11200)."""
 
+from typing import Unpack
+
 import numpy as np
 
-from dfo_bench.core import Array, Blocks, Component, Embed, EmbeddingOptimizer, InputError, Kept, Make, Points, Space
+from dfo_bench.core import Array, Blocks, Component, EmbeddingGiven, EmbeddingOptimizer, InputError, Kept, Points, Space
 
 
 class Layerwise(EmbeddingOptimizer):
@@ -13,29 +15,20 @@ class Layerwise(EmbeddingOptimizer):
     block this is the inner optimizer in one embedding.
 
     All embeddings keep their rows: 8 bytes times `dim` for every coordinate of the task, 4.9 GB for RoBERTa-large.
+
+    inner: the optimizer of a block, each with an equal share of the budget to plan for.
     """
 
-    def __init__(
-        self,
-        space: Space,
-        *,
-        dim: int,
-        budget: int,
-        rng: np.random.Generator,
-        embed: Embed,
-        make: Make,
-        inner: Component = Component("cma"),
-    ) -> None:
-        """`inner` searches a block, each with an equal share of the budget to plan for."""
-        super().__init__(space, dim=dim, budget=budget, rng=rng, embed=embed, make=make)
-        if dim > space.dim // space.blocks:
+    def __init__(self, space: Space, *, inner: Component = Component("cma"), **given: Unpack[EmbeddingGiven]) -> None:
+        super().__init__(space, **given)
+        if self.dim > space.dim // space.blocks:
             raise InputError(
-                f"dim {dim} is above the {space.dim // space.blocks} coordinates of each of {space.blocks} blocks; "
-                "use a smaller one, and no identity projection"
+                f"dim {self.dim} is above the {space.dim // space.blocks} coordinates of each of {space.blocks} "
+                "blocks; use a smaller one, and no identity projection"
             )
-        share, rngs = max(1, budget // space.blocks), [rng, *rng.spawn(space.blocks - 1)]
-        self._embeddings = [embed(i) for i in range(space.blocks)]
-        self._inner = [make(inner, e.search_space, share, r) for e, r in zip(self._embeddings, rngs, strict=True)]
+        share, rngs = max(1, self.budget // space.blocks), [self.rng, *self.rng.spawn(space.blocks - 1)]
+        self._embeddings = [self.embed(i) for i in range(space.blocks)]
+        self._inner = [self.make(inner, e.search_space, share, r) for e, r in zip(self._embeddings, rngs, strict=True)]
         self._best: list[Points] = [space.start] * space.blocks
         self._losses = [np.inf] * space.blocks
         self._turns = 0

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 
@@ -16,7 +16,7 @@ except ImportError as error:
     raise ImportError("it needs nevergrad; pip install --no-deps nevergrad") from error
 from numpy.random import mtrand
 
-from dfo_bench.core import Array, Optimizer, Space, UnknownNameError
+from dfo_bench.core import Array, Given, Optimizer, Space, UnknownNameError
 
 # A minimiser that nevergrad runs in a thread waits there for its next loss; at the end of a run it must not keep the
 # whole program waiting.
@@ -30,19 +30,20 @@ class Nevergrad(Optimizer):
     nevergrad's own. A loss of +inf is told as it is: nevergrad takes it for 5e20. A minimiser that has converged is
     restarted from a random point; one inside a chain or portfolio is not: the rest of its share are the random points
     that nevergrad puts there.
+
+    method: a name of `nevergrad.optimizers.registry`; its own choice, NGOpt, breaks on NumPy 2.4 in R^3.
     """
 
     variants: ClassVar[Mapping[str, Sequence[str]]] = {"method": tuple(sorted(ng.optimizers.registry))}
 
-    def __init__(self, space: Space, *, budget: int, rng: np.random.Generator, method: str = "TwoPointsDE") -> None:
-        """`method` is a name of `nevergrad.optimizers.registry`; its own choice, NGOpt, breaks on NumPy 2.4 in R^3."""
-        super().__init__(space, budget=budget, rng=rng)
+    def __init__(self, space: Space, *, method: str = "TwoPointsDE", **given: Unpack[Given]) -> None:
+        super().__init__(space, **given)
         if method not in ng.optimizers.registry:
             raise UnknownNameError("method of nevergrad", method, ng.optimizers.registry)
         self._method = ng.optimizers.registry[method]
         self._workers = 1 if self._method.no_parallelization else 20
         # Some methods draw from NumPy's global generator: theirs is this one while they are at work.
-        self._global = np.random.MT19937(int(rng.integers(2**32)))
+        self._global = np.random.MT19937(int(self.rng.integers(2**32)))
         self._told, self._noted = 0, False
         self._candidates: list[ng.p.Parameter] = []
         self._begin(space.start.dense()[0])

@@ -3,10 +3,12 @@
 The damping is that of Hansen, Arnold & Auger, Evolution strategies, 2015, section 3.1.
 """
 
+from typing import Unpack
+
 import numpy as np
 from pydantic import PositiveFloat
 
-from dfo_bench.core import Array, Optimizer, Space
+from dfo_bench.core import Array, Given, Optimizer, Space
 
 _RANGE = 1e12
 """How far the step may go from the first, either way, before there is nothing left to adapt."""
@@ -16,11 +18,12 @@ class OnePlusOne(Optimizer):
     """One parent, one child, the better survives; the step grows with success and shrinks without.
 
     A child as good as its parent is a success, so that a plateau is left in ever larger steps.
+
+    sigma: the first step in units of the space's scale.
     """
 
-    def __init__(self, space: Space, *, budget: int, rng: np.random.Generator, sigma: PositiveFloat = 1.0) -> None:
-        """`sigma` is the first step in units of the space's scale."""
-        super().__init__(space, budget=budget, rng=rng)
+    def __init__(self, space: Space, *, sigma: PositiveFloat = 1.0, **given: Unpack[Given]) -> None:
+        super().__init__(space, **given)
         self._first = self._sigma = sigma * space.scale
         self._parent, self._loss = space.clip(space.start.dense()), np.inf
         self._damping = np.sqrt(space.dim + 1)

@@ -1,12 +1,12 @@
 """The evolution strategy of OpenAI (Salimans, Ho, Chen, Sidor & Sutskever, 2017, arXiv 1703.03864)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Unpack
 
 import numpy as np
 from pydantic import Field, PositiveFloat
 from scipy.stats import rankdata
 
-from dfo_bench.core import Array, Optimizer, Space
+from dfo_bench.core import Array, Given, Optimizer, Space
 
 from ._adam import Adam
 
@@ -16,21 +16,24 @@ class OpenaiEs(Optimizer):
 
     The smoothing is constant, so the search ends about `sigma` scales from an optimum. No weight decay. The paper's
     populations are of thousands, for networks; `popsize`, `sigma` and `lr` are ours, for budgets of hundreds.
+
+    popsize: how many points are asked at a time, half of them mirror images of the others.
+    sigma: the perturbation, in units of the space's scale.
+    lr: the learning rate, in units of the space's scale.
+    step: what the gradient goes through: adam, or plain descent.
     """
 
     def __init__(
         self,
         space: Space,
         *,
-        budget: int,
-        rng: np.random.Generator,
         popsize: Annotated[int, Field(ge=2, multiple_of=2)] = 20,
         sigma: PositiveFloat = 0.1,
         lr: PositiveFloat = 0.1,
         step: Literal["adam", "plain"] = "adam",
+        **given: Unpack[Given],
     ) -> None:
-        """`sigma`, the perturbation, and `lr`, the learning rate, are in units of the space's scale."""
-        super().__init__(space, budget=budget, rng=rng)
+        super().__init__(space, **given)
         self._popsize, self._sigma, self._lr = popsize, sigma, lr
         self._theta = space.clip(space.start.dense()[0])
         self._adam = Adam(space.dim) if step == "adam" else None

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 import optuna
@@ -10,7 +10,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.samplers import BaseSampler
 from pydantic import PositiveFloat
 
-from dfo_bench.core import Array, InputError, Optimizer, Space, UnknownNameError
+from dfo_bench.core import Array, Given, InputError, Optimizer, Space, UnknownNameError
 
 from ._embedded import BOX
 from ._optuna import quiet
@@ -31,6 +31,10 @@ class Optuna(Optimizer):
     It searches the space's box, or `box` scales to each side of its start. A genetic sampler is asked for a population
     at a time, one that does not learn for 20 points, and any other, CMA-ES too, for one after another, as optuna does.
     A loss of +inf is told as it is.
+
+    sampler: the name of a class of `optuna.samplers`.
+    options: the sampler's own parameters, as in options={"multivariate": true}.
+    box: half the width of the search box where the space has no bounds, in units of its scale; null is 5.
     """
 
     variants: ClassVar[Mapping[str, Sequence[str]]] = {"sampler": tuple(_SAMPLERS)}
@@ -39,14 +43,12 @@ class Optuna(Optimizer):
         self,
         space: Space,
         *,
-        budget: int,
-        rng: np.random.Generator,
         sampler: str = "TPESampler",
         options: Mapping[str, Any] = {},
         box: PositiveFloat | None = None,
+        **given: Unpack[Given],
     ) -> None:
-        """`sampler` is a class of `optuna.samplers`, `options` its own parameters; `box` is 5 where it is None."""
-        super().__init__(space, budget=budget, rng=rng)
+        super().__init__(space, **given)
         if sampler not in _SAMPLERS:
             raise UnknownNameError("sampler of optuna", sampler, _SAMPLERS)
         known = inspect.signature(_SAMPLERS[sampler]).parameters
@@ -58,7 +60,7 @@ class Optuna(Optimizer):
         if "population_size" in known:
             self._batch = options.get("population_size", known["population_size"].default)
         with quiet():
-            made = _SAMPLERS[sampler](**options, seed=int(rng.integers(2**31)))
+            made = _SAMPLERS[sampler](**options, seed=int(self.rng.integers(2**31)))
             self._study = optuna.create_study(sampler=made)
         self._axes = self._distributions(box or BOX)
 

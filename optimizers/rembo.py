@@ -1,9 +1,10 @@
 """REMBO: Bayesian optimization in random embeddings (Wang, Hutter, Zoghi, Matheson & de Freitas, JAIR 55, 2016)."""
 
-import numpy as np
+from typing import Unpack
+
 from pydantic import PositiveFloat, PositiveInt
 
-from dfo_bench.core import Anchor, Array, Component, Embed, EmbeddingOptimizer, Make, Points, Space
+from dfo_bench.core import Anchor, Array, Component, EmbeddingGiven, EmbeddingOptimizer, Points, Space
 
 from ._embedded import BOX, shares
 
@@ -13,30 +14,29 @@ class Rembo(EmbeddingOptimizer):
 
     The box is the paper's [-sqrt(d), sqrt(d)]^d under entries N(0, 1), here [-d, d]^d under N(0, 1/d); it is meant
     for tasks whose bounds clip what it sends out of them. Without bounds it reaches 5 scales to each side.
+
+    k: how many embeddings.
+    inner: the optimizer in each of them, with an equal share of the budget.
+    box: half the width of the search box, in units of z; null is d where the task has bounds, and 5 elsewhere.
     """
 
     def __init__(
         self,
         space: Space,
         *,
-        dim: int,
-        budget: int,
-        rng: np.random.Generator,
-        embed: Embed,
-        make: Make,
         k: PositiveInt = 4,
         inner: Component = Component("bo"),
         box: PositiveFloat | None = None,
+        **given: Unpack[EmbeddingGiven],
     ) -> None:
-        """`box` is half the width of the search box in units of z."""
-        super().__init__(space, dim=dim, budget=budget, rng=rng, embed=embed, make=make)
-        half = box or (float(dim) if space.bounded else BOX)
-        search = Space(dim, -half, half, Anchor.origin(dim), 1.0)
-        self._left = shares(budget, k)
-        self._embeddings = [embed(i) for i in range(len(self._left))]
+        super().__init__(space, **given)
+        half = box or (float(self.dim) if space.bounded else BOX)
+        search = Space(self.dim, -half, half, Anchor.origin(self.dim), 1.0)
+        self._left = shares(self.budget, k)
+        self._embeddings = [self.embed(i) for i in range(len(self._left))]
         self._inner = [
-            make(inner, search, share, child)
-            for share, child in zip(self._left, rng.spawn(len(self._left)), strict=True)
+            self.make(inner, search, share, child)
+            for share, child in zip(self._left, self.rng.spawn(len(self._left)), strict=True)
         ]
         self._turn = -1
 

@@ -1,9 +1,11 @@
 """Simultaneous perturbation stochastic approximation (Spall, IEEE Trans. Automatic Control 37, 1992)."""
 
+from typing import Unpack
+
 import numpy as np
 from pydantic import PositiveFloat
 
-from dfo_bench.core import Array, Optimizer, Space
+from dfo_bench.core import Array, Given, Optimizer, Space
 
 _ALPHA, _GAMMA = 0.602, 0.101
 """How a_k and c_k fall: the practical values of Spall, IEEE Trans. Aerospace and Electronic Systems 34, 1998.
@@ -23,22 +25,23 @@ class Spsa(Optimizer):
     longer: on a loss that is steeper elsewhere the search would leave for infinity. The first is the mean of ten
     pairs, in many dimensions 0.4 times as long. His c is about the standard deviation of the noise; a model has none,
     so c only has to rise above rounding.
+
+    c: the first perturbation of each coordinate, in units of the space's scale.
+    step: the length of a step at the start, in units of the space's scale.
     """
 
     def __init__(
         self,
         space: Space,
         *,
-        budget: int,
-        rng: np.random.Generator,
         c: PositiveFloat = 0.01,
         step: PositiveFloat = 0.5,
+        **given: Unpack[Given],
     ) -> None:
-        """`c` is the first perturbation of each coordinate, `step` the length of a step at the start, in scales."""
-        super().__init__(space, budget=budget, rng=rng)
+        super().__init__(space, **given)
         self._c, self._step = c * space.scale, step * space.scale
         self._theta = space.clip(space.start.dense()[0])
-        self._offset = 0.1 * budget / 2  # A of step 1
+        self._offset = 0.1 * self.budget / 2  # A of step 1
         self._a = 0.0
         self._k = 0
 

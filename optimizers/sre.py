@@ -1,5 +1,7 @@
 """SRE: sequential random embeddings (Qian, Hu & Yu, IJCAI 2016)."""
 
+from typing import Unpack
+
 import numpy as np
 from pydantic import PositiveFloat, PositiveInt
 
@@ -8,11 +10,10 @@ from dfo_bench.core import (
     Blend,
     Component,
     Dense,
-    Embed,
     Embedding,
+    EmbeddingGiven,
     EmbeddingOptimizer,
     Kept,
-    Make,
     Points,
     Space,
 )
@@ -30,27 +31,26 @@ class Sre(EmbeddingOptimizer):
     Stage i minimises f(start + alpha (x_{i-1} - start) + s A_i (box y)) over y in [-1, 1]^d and the withdraw
     variable alpha in [-1, 1], from y = 0 and alpha = 1. The paper's start is 0 and its box 1, as here on tasks with
     bounds; without them the box is 5. The paper's inner optimizer is any; CMA-ES did best.
+
+    stages: how many embeddings are searched one after another.
+    inner: the optimizer of a stage, with an equal share of the budget.
+    box: half the width of the search box of y, in units of z; null is 1 where the task has bounds, and 5 elsewhere.
     """
 
     def __init__(
         self,
         space: Space,
         *,
-        dim: int,
-        budget: int,
-        rng: np.random.Generator,
-        embed: Embed,
-        make: Make,
         stages: PositiveInt = 5,
         inner: Component = Component("cma"),
         box: PositiveFloat | None = None,
+        **given: Unpack[EmbeddingGiven],
     ) -> None:
-        """`box` is half the width of y's search box in units of z."""
-        super().__init__(space, dim=dim, budget=budget, rng=rng, embed=embed, make=make)
+        super().__init__(space, **given)
         self._component = inner
         self._box = box or (1.0 if space.bounded else BOX)
-        self._shares = shares(budget, stages)  # the paper's n / m evaluations a stage
-        self._rngs = rng.spawn(len(self._shares))
+        self._shares = shares(self.budget, stages)  # the paper's n / m evaluations a stage
+        self._rngs = self.rng.spawn(len(self._shares))
         self._best = np.inf
         self._found: Points = space.start  # x_0
         self._stage = -1

@@ -1,10 +1,12 @@
 """TuRBO-1: Bayesian optimization in a trust region (Eriksson, Pearce, Gardner, Turner & Poloczek, NeurIPS 2019)."""
 
+from typing import Unpack
+
 import numpy as np
 from pydantic import PositiveFloat, PositiveInt
 from scipy.stats import qmc
 
-from dfo_bench.core import Array, InputError, Optimizer, Space
+from dfo_bench.core import Array, Given, InputError, Optimizer, Space
 
 from ._embedded import BOX
 from ._gp import GaussianProcess
@@ -24,20 +26,22 @@ class Turbo(Optimizer):
     that a batch costs the same from the first hundreds of evaluations to the last thousands: 45 ms of CPU a point at
     d = 100, 80 ms at 500.
     The search is in the unit cube, which is the space's box, or `box` scales to each side of its start.
+
+    batch: how many points are asked at a time, the paper's q.
+    points: the most that the process is fitted to.
+    box: half the width of the search box where the space has no bounds, in units of its scale; null is 5.
     """
 
     def __init__(
         self,
         space: Space,
         *,
-        budget: int,
-        rng: np.random.Generator,
         batch: PositiveInt = 10,
         points: PositiveInt = 256,
         box: PositiveFloat | None = None,
+        **given: Unpack[Given],
     ) -> None:
-        """`batch` is the paper's q; `box`, 5 where it is None, is for a space without bounds."""
-        super().__init__(space, budget=budget, rng=rng)
+        super().__init__(space, **given)
         if space.dim > qmc.Sobol.MAXDIM:
             raise InputError(f"the candidates of turbo have at most {qmc.Sobol.MAXDIM} dimensions, not {space.dim}")
         if space.lower is not None and space.upper is not None:
@@ -48,7 +52,7 @@ class Turbo(Optimizer):
             self._corner, self._width = space.start.dense()[0] - half, 2 * half
         self._batch, self._points = batch, points
         # The paper's start-up is 2 d; a quarter of the budget where that is less.
-        self._startup = max(batch, min(2 * space.dim, budget // 4))
+        self._startup = max(batch, min(2 * space.dim, self.budget // 4))
         self._patience = -(-space.dim // batch)  # tau_fail
         self._begin()
         # A task's start means more than a random point; the paper's boxes have none.

@@ -1,12 +1,12 @@
 """Exponential natural evolution strategy (Glasmachers, Schaul, Yi, Wierstra & Schmidhuber, GECCO 2010) by cmaes."""
 
-from typing import Annotated
+from typing import Annotated, Unpack
 
 import cmaes
 import numpy as np
 from pydantic import Field, PositiveFloat
 
-from dfo_bench.core import Array, InputError, Optimizer, Space
+from dfo_bench.core import Array, Given, InputError, Optimizer, Space
 
 from ._ranks import rankable
 
@@ -15,19 +15,20 @@ class Xnes(Optimizer):
     """Natural gradient descent on a full normal distribution; restarted from the incumbent where cmaes stops.
 
     The learning rates are the paper's. Its population is 4 + floor(3 ln d); 20 is that of `cma`.
+
+    sigma: the first step in units of the space's scale; to shrink it takes long in many dimensions.
+    popsize: how many points are asked at a time.
     """
 
     def __init__(
         self,
         space: Space,
         *,
-        budget: int,
-        rng: np.random.Generator,
         sigma: PositiveFloat = 0.3,
         popsize: Annotated[int, Field(ge=2)] = 20,
+        **given: Unpack[Given],
     ) -> None:
-        """`sigma` is the first step in units of the space's scale; to shrink it takes long in many dimensions."""
-        super().__init__(space, budget=budget, rng=rng)
+        super().__init__(space, **given)
         if space.dim == 1:
             raise InputError("xnes needs at least 2 dimensions; use one_plus_one")
         self._sigma, self._popsize = sigma, popsize

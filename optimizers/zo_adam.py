@@ -1,9 +1,11 @@
 """Zeroth-order Adam: the two-point estimate of MeZO (Malladi et al., NeurIPS 2023, arXiv 2305.17333) with Adam."""
 
+from typing import Unpack
+
 import numpy as np
 from pydantic import PositiveFloat
 
-from dfo_bench.core import Array, Optimizer, Space
+from dfo_bench.core import Array, Given, Optimizer, Space
 
 from ._adam import Adam
 
@@ -11,24 +13,23 @@ from ._adam import Adam
 class ZoAdam(Optimizer):
     """Adam on gradients from two evaluations along one normal direction, which is made again from its seed.
 
-    That is the paper's way (algorithm 1) to hold no second copy of the parameters between evaluation and update.
+    That is the paper's way (algorithm 1) to hold no second copy of the parameters between evaluation and update. Its
+    eps is 0.001 for weights; prompts need steps that rise above the rounding of float32 losses. `lr` is ours: the
+    paper's are for fine-tuning weights in tens of thousands of steps.
+
+    eps: the perturbation, in units of the space's scale.
+    lr: the learning rate, in units of the space's scale.
     """
 
     def __init__(
         self,
         space: Space,
         *,
-        budget: int,
-        rng: np.random.Generator,
         eps: PositiveFloat = 0.01,
         lr: PositiveFloat = 0.05,
+        **given: Unpack[Given],
     ) -> None:
-        """`eps`, the perturbation, and `lr`, the learning rate, are in units of the space's scale.
-
-        The paper's eps is 0.001 for weights; prompts need steps that rise above the rounding of float32 losses. `lr`
-        is ours: the paper's are for fine-tuning weights in tens of thousands of steps.
-        """
-        super().__init__(space, budget=budget, rng=rng)
+        super().__init__(space, **given)
         self._eps, self._lr = eps, lr
         self._theta = space.clip(space.start.dense()[0])
         self._adam = Adam(space.dim)

@@ -26,9 +26,12 @@ class Synthetic(Task):
     def __init__(
         self, dim: int, effective: int, start: float | None, rngs: Rngs, active: Sequence[int] | None = None
     ) -> None:
-        """`effective` is the number of coordinates that matter; `active`, if given, names them in their order, from 0.
+        """Draw which coordinates matter, and the start.
 
-        `start`, if given, is the value of all coordinates at the start.
+        dim: D, the dimension of the task's space.
+        effective: how many coordinates matter.
+        start: the value of all coordinates at the start; null draws them.
+        active: which coordinates matter, from 0 on, in the order of the function's variables; null draws them.
         """
         if dim < effective:
             raise InputError(f"dim={dim} is below the {effective} effective variables; use dim={effective} or more")
@@ -78,9 +81,10 @@ class Shifted(Synthetic):
         start: float | None = None,
         tail: bool = False,
     ) -> None:
-        """`shift`, if given, is the value of all coordinates of o, and `start` of all coordinates of the start.
+        """Draw the optimum.
 
-        `tail` adds the mean of (x_i - o_i)^2 over all other coordinates i, as Qian, Hu & Yu (IJCAI 2016) have it.
+        shift: the value of all coordinates of the optimum o; null draws them.
+        tail: adds the mean of (x_i - o_i)^2 over all other coordinates i, as Qian, Hu & Yu (IJCAI 2016) have it.
         """
         super().__init__(dim, effective, start, rngs)
         count = dim if tail else effective
@@ -102,9 +106,8 @@ class Shifted(Synthetic):
             return super().evaluate(points)
         # All in one read: an embedding keeps the rows that were read last. One memory layout, as above.
         x, effective = np.ascontiguousarray(points.at(self._all)), len(self._shift)
-        tail: Array = ((x[:, effective:] - self._tail_shift) ** 2).mean(axis=1)
-        losses: Array = self.value(np.ascontiguousarray(x[:, :effective])) + tail
-        return losses
+        tail = ((x[:, effective:] - self._tail_shift) ** 2).mean(axis=1)
+        return self.value(np.ascontiguousarray(x[:, :effective])) + tail
 
     def value(self, x: Array) -> Array:
         """Return the losses (n,) for the effective coordinates (n, effective)."""
@@ -122,7 +125,10 @@ class Rotated(Shifted):
     """
 
     def __init__(self, *, rngs: Rngs, effective: PositiveInt = 10, rotated: bool = True, **common: Any) -> None:
-        """`rotated` false leaves the function as it was published."""
+        """Draw the rotation.
+
+        rotated: false leaves the function as it was published.
+        """
         if rotated and effective > _ROTATED:
             raise InputError(
                 f"effective={effective} are too many variables to rotate; use effective={_ROTATED} or less, or "

@@ -18,5 +18,4 @@ class Ackley(Rotated):
         funnel = np.exp(-0.2 * np.sqrt(np.mean(x * x, axis=1)))
         pattern = np.exp(np.mean(np.cos(2 * np.pi * x), axis=1))
         # So grouped, the optimum is exactly 0.
-        losses: Array = 20 * (1 - funnel) + (np.e - pattern)
-        return losses
+        return 20 * (1 - funnel) + (np.e - pattern)

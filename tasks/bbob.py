@@ -14,7 +14,12 @@ _VARIABLES = 640
 
 
 class Bbob(Synthetic):
-    """f(x) - f_opt of one function and one instance of it; its domain, [-5, 5]^n, as [-1, 1]^n."""
+    """f(x) - f_opt of one function and one instance of it; its domain, [-5, 5]^n, as [-1, 1]^n.
+
+    function: which of the 24, by its number in COCO.
+    instance: which instance of it; null draws one of 1 to 1,000 by the seed.
+    effective: how many coordinates matter; null is all.
+    """
 
     optimum = 0.0
 
@@ -28,7 +33,6 @@ class Bbob(Synthetic):
         effective: Annotated[int, Field(ge=2)] | None = None,
         start: float | None = None,
     ) -> None:
-        """`instance` None draws one of 1 to 1,000 by the seed; `effective` None takes all `dim` variables."""
         try:
             from ioh import ProblemClass, get_problem
         except ImportError as error:

@@ -26,12 +26,10 @@ class Branin(Synthetic):
         start: float | None = None,
         active: list[int] | None = None,
     ) -> None:
-        """`active`, if given, are the coordinates that become a and b, from 0 on."""
         super().__init__(dim, 2, start, rngs, active)
 
     def value(self, x: Array) -> Array:
         """Return the losses."""
         a, b = 7.5 * x[:, 0] + 2.5, 7.5 * x[:, 1] + 7.5
         valley = b - 5.1 * a**2 / (4 * np.pi**2) + 5 * a / np.pi - 6
-        waves: Array = valley**2 + 10 * (1 - 1 / (8 * np.pi)) * np.cos(a) + 10
-        return waves
+        return valley**2 + 10 * (1 - 1 / (8 * np.pi)) * np.cos(a) + 10

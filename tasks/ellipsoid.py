@@ -13,5 +13,4 @@ class Ellipsoid(Rotated):
     def centred(self, x: Array) -> Array:
         """Return the losses."""
         axes = np.logspace(0, 6, x.shape[1])
-        losses: Array = np.einsum("ij,ij,j->i", x, x, axes)
-        return losses
+        return np.einsum("ij,ij,j->i", x, x, axes)

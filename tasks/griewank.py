@@ -16,5 +16,4 @@ class Griewank(Rotated):
         bowl = (z * z).sum(axis=1) / 4000
         waves = np.cos(z / np.sqrt(np.arange(1, z.shape[1] + 1))).prod(axis=1)
         # So grouped, the optimum is exactly 0.
-        losses: Array = bowl + (1 - waves)
-        return losses
+        return bowl + (1 - waves)

@@ -42,12 +42,10 @@ class Hartmann6(Synthetic):
         start: float | None = None,
         active: list[int] | None = None,
     ) -> None:
-        """`active`, if given, are the coordinates that become u_1 to u_6, from 0 on."""
         super().__init__(dim, 6, start, rngs, active)
 
     def value(self, x: Array) -> Array:
         """Return the losses."""
         u = (x + 1) / 2
         distances = (_WIDTHS * (u[:, None, :] - _CENTRES) ** 2).sum(axis=2)
-        losses: Array = -(_HEIGHTS * np.exp(-distances)).sum(axis=1)
-        return losses
+        return -(_HEIGHTS * np.exp(-distances)).sum(axis=1)

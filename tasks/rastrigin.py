@@ -13,5 +13,4 @@ class Rastrigin(Rotated):
     def centred(self, x: Array) -> Array:
         """Return the losses."""
         z = 5.12 * x
-        losses: Array = (z * z + 10 * (1 - np.cos(2 * np.pi * z))).sum(axis=1)
-        return losses
+        return (z * z + 10 * (1 - np.cos(2 * np.pi * z))).sum(axis=1)

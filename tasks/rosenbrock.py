@@ -19,5 +19,4 @@ class Rosenbrock(Rotated):
         """Return the losses."""
         z = 2.048 * x + 1
         valley, floor = z[:, 1:] - z[:, :-1] ** 2, 1 - z[:, :-1]
-        losses: Array = (100 * valley**2 + floor**2).sum(axis=1)
-        return losses
+        return (100 * valley**2 + floor**2).sum(axis=1)

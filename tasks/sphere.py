@@ -12,5 +12,4 @@ class Sphere(Shifted):
 
     def centred(self, x: Array) -> Array:
         """Return the squared lengths."""
-        squares: Array = np.einsum("ij,ij->i", x, x)
-        return squares
+        return np.einsum("ij,ij->i", x, x)

@@ -22,10 +22,13 @@ class Text(TextTask):
         words: Mapping[str, str] | None = None,
         **common: Any,
     ) -> None:
-        """`words` maps each label to its label word (or text, for head=embedding); without it the labels themselves.
+        """Read the files, and say in the base's words what the task is.
 
-        `template` holds {text}, or {text_a} and {text_b}, and one [MASK] for head=masked and head=seq2seq; for
-        head=causal it ends where the answer begins.
+        train: a file of examples, from which train and dev are drawn.
+        test: a file of examples to score at the end; null scores on dev only.
+        template: holds {text}, or {text_a} and {text_b}, and one [MASK] for head=masked and head=seq2seq; for
+            head=causal it ends where the answer begins.
+        words: maps each label to its label word (or text, for head=embedding); null takes the labels themselves.
         """
         files = {"train": train} | ({} if test is None else {"test": test})
         self._read = {split: read_file(Path(file)) for split, file in files.items()}

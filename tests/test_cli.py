@@ -1,26 +1,37 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from dfo_bench import __version__
-from dfo_bench.cli import app
-from dfo_bench.errors import InputError
-from dfo_bench.plugins.registry import KINDS
-from dfo_bench.store.filenames import MARKER
-from dfo_bench.sweeps.config import presets
+from dfo_bench.cli import app, main
+from dfo_bench.exchange import EXPORTS, IMPORTS
+from dfo_bench.plugins.registry import KINDS as PLUGINS
+from dfo_bench.report.counting import Counting
+from dfo_bench.report.figures import KINDS, STYLES
+from dfo_bench.report.rules import AXES, STANDARD
+from dfo_bench.runs.defaults import BUDGET, DEV_EVERY, SELECTION, Selection
+from dfo_bench.runs.journal import Journal
+from dfo_bench.store.filenames import JOURNAL, MARKER, SUMMARY
+from dfo_bench.store.store import Store
+from dfo_bench.sweeps import presets
+from tests.toys import header, interrupt, planned
 
 Done = subprocess.CompletedProcess[str]
+Call = Callable[..., Done]
 
 
 def dfo_bench(*arguments: str | Path, cwd: Path) -> Done:
-    """Run the command line as a user does, in a folder of its own."""
+    """Run the command line as a user does, in a process of its own."""
     command = [sys.executable, "-m", "dfo_bench", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
 
@@ -33,61 +44,106 @@ def home(tmp_path: Path, toys: Path) -> Path:
     return folder
 
 
-def test_the_main_path_from_sweep_to_report(home: Path) -> None:
+@pytest.fixture
+def call(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
+    """Return the command line as `dfo_bench` runs it, but in this process, which has imported all it needs."""
+    monkeypatch.chdir(home)
+
+    def call(*arguments: str | Path) -> Done:
+        monkeypatch.setattr(sys, "argv", ["dfo-bench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return Done(sys.argv, int(ended.value.code or 0), said.out, said.err)
+
+    before = signal.getsignal(signal.SIGTERM)
+    yield call
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_the_main_path_from_sweep_to_report(home: Path, call: Call) -> None:
     sweep = ["sweep", "-t", "toy", "-o", "cma", "-o", "random", "-d", "3", "-b", "60", "-s", "0-1", "--store", "demo"]
     done = dfo_bench(*sweep, cwd=home)
     assert done.returncode == 0, done.stderr
     assert "cma · normal" in done.stdout
     assert len([line for line in done.stderr.splitlines() if line.startswith("[")]) == 4
 
-    status = dfo_bench("status", "--store", "demo", "--json", cwd=home)
-    assert [run["status"] for run in json.loads(status.stdout)] == ["finished"] * 4
-    assert "4 finished" in dfo_bench("status", "--store", "demo", cwd=home).stdout
+    assert [run["status"] for run in json.loads(call("status", "--store", "demo", "--json").stdout)] == ["finished"] * 4
+    assert call("status", "--store", "demo").stdout == "demo: 4 finished\n"
 
-    report = dfo_bench("report", "--store", "demo", cwd=home)
-    assert report.stdout.strip() == "demo/report.html"
-    page = (home / "demo" / "report.html").read_text()
+    assert call("report", "--store", "demo").stdout == "demo/report.html\n"
+    page = (home / "demo" / "report.html").read_text(encoding="utf-8")
     assert "dfo-bench sweep -t toy -o cma -o random -p normal -d 3 -b 60 --dev-every 100 -s 0-1 --store demo" in page
 
-    plot = dfo_bench("plot", "curve", "--store", "demo", "--output", "curve.pdf", cwd=home)
-    assert plot.returncode == 0, plot.stderr
+    assert call("plot", "curve", "--store", "demo", "--output", "curve.pdf").stdout == "curve.pdf\n"
     assert (home / "curve.pdf").read_bytes().startswith(b"%PDF")
     table = ["plot", "table", "--store", "demo", "--output", "table.tex", "--counting", "worst", "--margin", "0.1"]
-    assert dfo_bench(*table, cwd=home).stdout == "table.tex\n"
-    assert r"\toprule" in (home / "table.tex").read_text()
+    assert call(*table).stdout == "table.tex\n"
+    assert r"\toprule" in (home / "table.tex").read_text(encoding="utf-8")
     for arguments, message in {
         ("cd",): "needs 3 methods and 2 blocks (task and seed) that all of them have run, there are 2 and 2",
         ("wins", "--metric", "test_acc"): "no metric of these runs named 'test_acc'",
         ("box", "--budget", "61"): "budget 61 is not within 1 to 60, the smallest on toy",
         ("wins", "--output", "wins.tex"): "cannot write 'wins.tex'; the name must end in .png, .pdf, .svg",
     }.items():
-        refused = CliRunner().invoke(app, ["plot", *arguments, "--store", str(home / "demo")])
-        assert isinstance(refused.exception, InputError)
-        assert message in str(refused.exception)
+        assert message in call("plot", *arguments, "--store", "demo").stderr
 
 
-def test_a_yaml_file_describes_a_sweep_and_options_override_it(home: Path) -> None:
+def test_a_yaml_file_describes_a_sweep_and_options_override_it(home: Path, call: Call) -> None:
     (home / "mine.yaml").write_text(
         "tasks: [toy, {name: toy, dim: 6}]\noptimizers: [random]\ndim: 3\nbudget: 40\nseeds: 0-2\nstore: demo\n"
     )
-    assert dfo_bench("sweep", "mine.yaml", "-b", "20", "-s", "5", cwd=home).returncode == 0
-    runs = json.loads(dfo_bench("status", "--store", "demo", "--json", cwd=home).stdout)
+    assert call("sweep", "mine.yaml", "-b", "20", "-s", "5").returncode == 0
+    runs = json.loads(call("status", "--store", "demo", "--json").stdout)
     assert [(run["task"], run["budget"], run["seed"]) for run in runs] == [("toy", 20, 5), ("toy:dim=6", 20, 5)]
 
 
-def test_failed_runs_give_exit_status_one_and_the_error(home: Path) -> None:
-    done = dfo_bench("run", "-t", "toy", "-o", "odd:fail=third", "-b", "60", "--store", "demo", cwd=home)
+def test_failed_runs_give_exit_status_one_and_the_error(call: Call) -> None:
+    done = call("run", "-t", "toy", "-o", "odd:fail=third", "-b", "60", "--store", "demo")
     assert done.returncode == 1
     assert "failed: RuntimeError: lost my way" in done.stderr
-    assert "lost my way" in dfo_bench("status", "--store", "demo", cwd=home).stdout
+    assert done.stderr.endswith("dfo-bench: 1 of 1 runs failed; the same command tries them again\n")
+    assert "lost my way" in call("status", "--store", "demo").stdout
 
 
-def test_brackets_in_names_and_errors_are_no_markup(home: Path, toys: Path) -> None:
+def test_a_run_under_way_in_another_process_is_no_failure(home: Path, call: Call) -> None:
+    store = Store.create(home / "demo")
+    interrupt(planned("toy", "odd", dim=3, budget=60), store.path, after=20)
+    (key,) = store
+    with Journal(store.path / key / JOURNAL, header()):
+        done = call("sweep", "-t", "toy", "-o", "odd", "-d", "3", "-b", "60", "-s", "0-1", "--store", "demo")
+    assert done.returncode == 0
+    assert "odd on toy, normal, seed 0: under way in another process" in done.stderr
+    assert done.stderr.endswith("dfo-bench: 1 of 2 runs under way in another process\n")
+    assert sorted(store.runs()["status"]) == ["finished", "unfinished"]
+
+
+def test_status_keeps_every_digit_of_a_number(home: Path, call: Call) -> None:
+    call("run", "-t", "toy", "-o", "start", "--store", "demo")
+    (path,) = home.glob(f"demo/*/{SUMMARY}")
+    for written, read in {
+        "7.4e-15": 7.4e-15,
+        "1.7976931348623157e308": 1.7976931348623157e308,
+        "Infinity": None,
+    }.items():
+        path.write_text(re.sub(r'"best_loss": [^,]+', f'"best_loss": {written}', path.read_text()))
+        (run,) = json.loads(call("status", "--store", "demo", "--json").stdout)
+        assert (run["best_loss"], run["optimum"]) == (read, None)
+
+
+def test_brackets_in_names_and_errors_are_no_markup(toys: Path, call: Call) -> None:
     plugin = toys / "odd_plugin.py"
     plugin.write_text(plugin.read_text().replace("lost my way", "lost [/my] [bold]way"))
-    done = dfo_bench("run", "-t", "toy", "-o", "odd:fail=third", "-b", "60", "--store", "demo", cwd=home)
+    done = call("run", "-t", "toy", "-o", "odd:fail=third", "-b", "60", "--store", "demo")
     assert done.returncode == 1
-    assert "lost [/my] [bold]way" in dfo_bench("status", "--store", "demo", cwd=home).stdout
+    assert "lost [/my] [bold]way" in call("status", "--store", "demo").stdout
+
+
+def test_a_warning_reads_like_every_other_remark(home: Path, call: Call) -> None:
+    call("run", "-t", "toy", "-o", "start", "--store", "demo")
+    (path,) = home.glob(f"demo/*/{SUMMARY}")
+    path.write_text("{}")
+    assert call("status", "--store", "demo").stderr.startswith("dfo-bench: run ")
 
 
 def interrupted(*command: str, cwd: Path, ready: Callable[[], bool], by: signal.Signals = signal.SIGINT) -> str:
@@ -121,23 +177,23 @@ def half_done(home: Path, by: signal.Signals = signal.SIGINT) -> list[str]:
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_gives_130_and_a_store_that_resumes(home: Path, by: signal.Signals) -> None:
+def test_ctrl_c_gives_130_and_a_store_that_resumes(home: Path, by: signal.Signals, call: Call) -> None:
     command = half_done(home, by)
-    done = dfo_bench(*command, cwd=home)
+    done = call(*command)
     assert done.returncode == 0, done.stderr
-    (run,) = json.loads(dfo_bench("status", "--store", "demo", "--json", cwd=home).stdout)
+    (run,) = json.loads(call("status", "--store", "demo", "--json").stdout)
     assert (run["evaluations"], run["status"], run["attempts"]) == (500, "finished", 2)
 
 
-def test_status_counts_the_runs_that_wait_for_their_turn(home: Path) -> None:
+def test_status_counts_the_runs_that_wait_for_their_turn(home: Path, call: Call) -> None:
     command = half_done(home)
     (plan,) = home.glob("demo/planned.json")
     data = json.loads(plan.read_text())
     plan.write_text(json.dumps({**data, "runs": [*data["runs"], {**data["runs"][0], "key": "f" * 16}]}))
-    assert "demo: 1 unfinished, 1 not begun" in dfo_bench("status", "--store", "demo", cwd=home).stdout
-    rows = json.loads(dfo_bench("status", "--store", "demo", "--json", cwd=home).stdout)
+    assert "demo: 1 unfinished, 1 not begun" in call("status", "--store", "demo").stdout
+    rows = json.loads(call("status", "--store", "demo", "--json").stdout)
     assert [row["status"] for row in rows] == ["unfinished", "planned"]
-    assert dfo_bench(*command, cwd=home).returncode == 0
+    assert call(*command).returncode == 0
 
 
 def test_ctrl_c_on_a_watched_report_gives_130_and_a_page_that_rests(home: Path) -> None:
@@ -163,6 +219,24 @@ def test_ctrl_c_on_a_watched_report_gives_130_and_a_page_that_rests(home: Path) 
         (["run", "-t", "toy", "-o", "cma", "-b", "0"], "budget must be at least 1, got 0"),
         (["run", "-t", "toy", "-o", "cma", "-d", "99"], "dim 99 is above the 12 of task toy"),
         (["run", "-t", "toy"], "Missing option"),
+        (["run", "-t", "toy", "-o", "cma", "-b", "ten"], "-b/--budget 'ten': input should be a valid integer"),
+        (["run", "-t", "toy", "-o", "cma", "-d", "1.5"], "-d/--dim '1.5': input should be a valid integer"),
+        (["plot", "wins", "--margin", "x"], "--margin 'x': input should be a valid number"),
+        (["check", "optimizer", "cma", "--workers", "0"], "--workers '0': input should be greater than or equal to 1"),
+        (
+            ["run", "-t", "toy", "-o", "cma", "-b", "1", "-b", "2"],
+            "-b/--budget is given 2 times, at last '2'",
+        ),
+        (["status", "--store", "a", "--store", "b"], "--store is given 2 times, at last 'b'; give it once"),
+        (
+            ["run", "-t", "toy", "-o", "cma", "-o", "random"],
+            "a run has one optimizer, got cma, random; run several with: dfo-bench sweep -o cma -o random ...",
+        ),
+        (["run", "-t", "toy", "-t", "sphere", "-o", "cma"], "a run has one task, got toy, sphere; run several with"),
+        (
+            ["run", "-t", "toy", "-o", "cma", "-p", "a", "-p", "b"],
+            "a run has one projection, got a, b; run several",
+        ),
         (
             ["run", "-t", "toy", "-o", "cma", "-s", "0-4"],
             "a run has one seed, got 0-4; run several with: dfo-bench sweep",
@@ -174,10 +248,12 @@ def test_ctrl_c_on_a_watched_report_gives_130_and_a_page_that_rests(home: Path) 
         (["sweep", "-t", "toy", "-o", "cma", "-s", "x"], "seeds 'x': write a whole number or a range"),
         (["sweep", "-t", "toy", "-o", "cma", "-s", "5-2"], "seeds '5-2'"),
         (["list", "optimisers"], "did you mean optimizers"),
-        (["plot", "curv"], "no kind of plot named 'curv'; did you mean curve"),
+        (["plot", "curv"], "no kind named 'curv'; did you mean curve"),
         (["plot", "curve", "--margin", "0.1"], "--margin changes nothing in curve; it is for wins, table"),
         (["plot", "wins", "--margin", "2"], "margin must be a share from 0 to below 1, got 2"),
-        (["plot", "wins", "--counting", "wurst"], "did you mean worst"),
+        (["plot", "wins", "--counting", "wurst"], "no counting named 'wurst'; did you mean worst"),
+        (["plot", "wins", "--style", "one-colum"], "no style named 'one-colum'; did you mean one-column"),
+        (["plot", "curve", "--against", "token"], "no against named 'token'; did you mean tokens"),
         (["plot", "wins", "--store", "nowhere"], "nowhere does not exist"),
         (["status", "--store", "nowhere"], "nowhere does not exist"),
         (["report", "--store", "nowhere"], "nowhere does not exist"),
@@ -196,8 +272,10 @@ def test_ctrl_c_on_a_watched_report_gives_130_and_a_page_that_rests(home: Path) 
         (["run", "-t", "helpdesk:shots=500", "-o", "cma"], "shots=500 needs"),
     ],
 )
-def test_wrong_input_is_one_line_with_exit_status_two(home: Path, arguments: list[str], message: str) -> None:
-    done = dfo_bench(*arguments, cwd=home)
+def test_wrong_input_is_one_line_with_exit_status_two(
+    home: Path, arguments: list[str], message: str, call: Call
+) -> None:
+    done = call(*arguments)
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
@@ -207,45 +285,45 @@ def test_wrong_input_is_one_line_with_exit_status_two(home: Path, arguments: lis
 @pytest.mark.parametrize(
     "text", ["[1, 2]", "tasks: toy", "budget: many", "taskz: [toy]", "tasks: [toy", "dim: 1.5", "selection: best"]
 )
-def test_a_sweep_file_with_a_mistake_is_one_line(home: Path, text: str) -> None:
+def test_a_sweep_file_with_a_mistake_is_one_line(home: Path, text: str, call: Call) -> None:
     (home / "bad.yaml").write_text(text)
-    done = dfo_bench("sweep", "bad.yaml", cwd=home)
+    done = call("sweep", "bad.yaml")
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
     assert "bad.yaml" in done.stderr
 
 
-def test_a_store_that_cannot_be_written_is_refused(home: Path) -> None:
+def test_a_store_that_cannot_be_written_is_refused(home: Path, call: Call) -> None:
     (home / "file").write_text("")
-    done = dfo_bench("run", "-t", "toy", "-o", "random", "-b", "20", "--store", "file/below", cwd=home)
+    done = call("run", "-t", "toy", "-o", "random", "-b", "20", "--store", "file/below")
     assert done.returncode == 2
     assert "file/below cannot be written" in done.stderr
 
 
 @pytest.mark.parametrize("output", ["store", "store/dfo-bench.json/page.html"])
-def test_a_page_that_cannot_be_written_is_refused_and_leaves_nothing(home: Path, output: str) -> None:
-    dfo_bench("run", "-t", "toy", "-o", "start", "--store", "store", cwd=home)
-    done = dfo_bench("report", "--store", "store", "--output", output, cwd=home)
+def test_a_page_that_cannot_be_written_is_refused_and_leaves_nothing(home: Path, output: str, call: Call) -> None:
+    call("run", "-t", "toy", "-o", "start", "--store", "store")
+    done = call("report", "--store", "store", "--output", output)
     assert done.returncode == 2
     assert f"{output} cannot be written" in done.stderr
     assert [path.name for path in home.iterdir()] == ["store"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_list_names_every_plugin(home: Path, kind: str) -> None:
-    listed = json.loads(dfo_bench("list", f"{kind}s", "--json", cwd=home).stdout)[f"{kind}s"]
-    assert set(KINDS[kind].names()) == set(listed)
-    text = dfo_bench("list", f"{kind}s", cwd=home).stdout
+@pytest.mark.parametrize("kind", PLUGINS)
+def test_list_names_every_plugin(kind: str, call: Call) -> None:
+    listed = json.loads(call("list", f"{kind}s", "--json").stdout)[f"{kind}s"]
+    assert set(PLUGINS[kind].names()) == set(listed)
+    text = call("list", f"{kind}s").stdout
     assert all(name in text for name in listed)
 
 
 @pytest.mark.parametrize(
     ("kind", "name", "rows"),
     [
-        ("optimizers", "cma", {"popsize": "whole number at least 2 20", "variant": "full, sep, vkd full"}),
-        ("optimizers", "rembo", {"inner": "optimizer (bo)", "box": "number above 0 or null null"}),
-        ("projections", "pretrained", {"prompts": "text required"}),
-        ("tasks", "text", {"train": "text required", "words": "mapping or null null"}),
+        ("optimizer", "cma", {"popsize": "whole number at least 2 20 how many points are asked at a time."}),
+        ("optimizers", "rembo", {"k": "whole number above 0 4 how many embeddings."}),
+        ("projection", "normal", {"alpha": "number above 0 1.0 multiplies the step that a unit z makes."}),
+        ("tasks", "sphere", {"effective": "whole number above 0 10 how many coordinates matter."}),
     ],
 )
 def test_list_shows_what_a_plugin_takes(kind: str, name: str, rows: dict[str, str]) -> None:
@@ -253,54 +331,100 @@ def test_list_shows_what_a_plugin_takes(kind: str, name: str, rows: dict[str, st
     shown = {words[0]: " ".join(words[1:]) for line in text.splitlines() if (words := line.split())}
     assert rows.items() <= shown.items()
     listed = json.loads(CliRunner().invoke(app, ["list", kind, name, "--json"]).stdout)
-    assert {key: " ".join(listed[key]) for key in rows} == rows
+    assert {key: " ".join(listed[key].values()) for key in rows} == rows
 
 
-def test_without_arguments_the_help_is_shown_and_the_version_is_told(home: Path) -> None:
+def test_list_says_what_an_installed_plugin_is_without_importing_it(home: Path) -> None:
+    text = dfo_bench("list", "optimizer", cwd=home).stdout
+    assert ["odd", "Random search that misbehaves."] in [line.rstrip().split(None, 1) for line in text.splitlines()]
+
+
+def test_without_arguments_the_help_is_shown_and_the_version_is_told(home: Path, call: Call) -> None:
     alone = dfo_bench(cwd=home)
     assert (alone.returncode, alone.stderr) == (0, "")
-    assert alone.stdout == dfo_bench("--help", cwd=home).stdout
-    assert dfo_bench("--version", cwd=home).stdout == f"dfo-bench {__version__}\n"
+    assert alone.stdout == call("--help").stdout
+    assert call("--version").stdout == f"dfo-bench {__version__}\n"
 
 
-def test_the_default_store_is_made_beside_stores_and_says_which_there_are(home: Path) -> None:
+def test_the_default_store_is_made_beside_stores_and_says_which_there_are(home: Path, call: Call) -> None:
     command = ["run", "-t", "toy", "-o", "random", "-b", "20", "-d", "3"]
-    assert dfo_bench(*command, "--store", "results/mine", cwd=home).returncode == 0
+    assert call(*command, "--store", "results/mine").returncode == 0
     (home / "results" / MARKER).write_text(json.dumps({"format": 1}))
-    assert dfo_bench("status", cwd=home).stdout == "results: no runs\nstores in it: results/mine\n"
+    assert call("status").stdout == "results: no runs\nstores in it: results/mine\n"
     (home / "results" / MARKER).unlink()
-    assert dfo_bench(*command, cwd=home).returncode == 0
-    assert dfo_bench("status", cwd=home).stdout == "results: 1 finished\n"
+    assert call(*command).returncode == 0
+    assert call("status").stdout == "results: 1 finished\n"
 
 
-def test_check_exits_by_what_it_finds(home: Path) -> None:
-    assert dfo_bench("check", "optimizer", "odd", cwd=home).returncode == 0
-    broken = dfo_bench("check", "optimizer", "odd:fail=global", cwd=home)
+def test_check_exits_by_what_it_finds(call: Call) -> None:
+    assert call("check", "optimizer", "odd").returncode == 0
+    broken = call("check", "optimizer", "odd:fail=global")
     assert broken.returncode == 1
     assert "global generator" in broken.stdout
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_new_writes_a_plugin_that_keeps_its_contract(home: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = dfo_bench("new", kind, "my_own", cwd=home)
-    assert done.returncode == 0, done.stderr
-    assert f'[project.entry-points."dfo_bench.{kind}s"]' in done.stdout
-    info = home / "mine-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(f"[dfo_bench.{kind}s]\nmy_own = my_own\n")
-    monkeypatch.setenv("PYTHONPATH", f"{home}:{os.environ['PYTHONPATH']}")
-    check = dfo_bench("check", kind, "my_own", cwd=home)
-    assert check.returncode == 0, check.stdout + check.stderr
+COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
-def test_the_help_of_sweep_names_every_preset(home: Path) -> None:
-    done = dfo_bench("sweep", "--help", cwd=home)
-    assert all(name in done.stdout for name in presets())
+def test_the_list_of_commands_cuts_no_sentence(call: Call) -> None:
+    lines = call("--help").stdout.splitlines()
+    for name in COMMANDS:
+        (line,) = [line for line in lines if line.split()[:1] == [name]]
+        assert line.endswith(".")
+        assert not line.endswith("...")
 
 
-def test_every_command_has_help_with_an_example(home: Path) -> None:
-    for command in ("list", "run", "sweep", "status", "report", "plot", "export", "import", "sql", "check", "new"):
-        done = dfo_bench(command, "--help", cwd=home)
-        assert done.returncode == 0
-        assert "Example" in done.stdout
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(call: Call, command: str) -> None:
+    done = call(command, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"dfo-bench {command}" in done.stdout.partition("Example")[2]
+    # Brackets of a metavar's own would double those that say what may be left out.
+    assert "[[" not in done.stdout.replace("[[NAME...]]", "")
+
+
+def test_the_help_of_a_command_names_the_values_and_the_defaults_that_there_are(call: Call) -> None:
+    words = {command: " ".join(call(command, "--help").stdout.split()) for command in COMMANDS}
+    assert f"FORMAT <{'|'.join(EXPORTS)}>" in words["export"]
+    assert f"FORMAT <{'|'.join(IMPORTS)}>" in words["import"]
+    assert f"kind <{'|'.join(KINDS)}>" in words["plot"]
+    assert f"--style <{'|'.join(STYLES)}>" in words["plot"]
+    assert f"--against <{'|'.join(AXES)}>" in words["plot"]
+    assert f"--selection <{'|'.join(get_args(Selection))}>" in words["sweep"]
+    assert ", ".join(presets.names()) in words["sweep"]
+    for command in ("plot", "report"):
+        assert f"--counting <{'|'.join(Counting)}>" in words[command]
+        assert f"[default: {STANDARD.counting}]" in words[command]
+    for default in (STANDARD.metric, STANDARD.margin, STANDARD.against):
+        assert f"[default: {default}]" in words["plot"]
+    for default in (BUDGET, DEV_EVERY, SELECTION, "results", "normal", "1"):
+        assert f"[default: {default}]" in words["sweep"]
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("sta", ["status"]),
+        ("run -o one_", ["one_plus_one"]),
+        ("run -o start -t to", ["toy"]),
+        ("sweep -o cma -p pre", ["pretrained"]),
+        ("sweep bb", ["bbt", "bbtv2"]),
+        ("sweep --selection c", ["current"]),
+        ("export co", ["coco"]),
+        ("import io", ["iohprofiler"]),
+        ("plot c", ["curve", "cd"]),
+        ("plot curve --style t", ["two-column"]),
+        ("validate par", ["parity"]),
+    ],
+)
+def test_the_shell_is_told_what_may_be_written(
+    line: str, offered: list[str], call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = f"dfo-bench {line}"
+    for name, value in {
+        "_DFO_BENCH_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(words.count(" ")),
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert call().stdout.split() == offered

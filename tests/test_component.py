@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from dfo_bench.errors import InputError
 from dfo_bench.plugins.component import Component, component, parse
 
-names = st.from_regex(r"[a-z_][a-z0-9_\-]*", fullmatch=True)
+names = st.from_regex(r"([./]{0,3}[a-z_][a-z0-9_\-]*){1,3}(\.py)?", fullmatch=True)
 keys = st.from_regex(r"[a-z_][a-z0-9_]*", fullmatch=True)
 scalars: st.SearchStrategy[Any] = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text()
@@ -80,3 +80,14 @@ def test_a_yaml_mapping_with_a_name_is_the_same_component() -> None:
 def test_other_forms_of_component_are_refused(value: Any) -> None:
     with pytest.raises(InputError):
         component(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "stem"),
+    [("./my_search.py", "my_search"), ("../a.b/my-own.py:k=2", "my-own"), ("/tmp/x.py:inner=(./y.py:k=1)", "x")],
+)
+def test_a_name_may_be_the_path_of_a_file(text: str, stem: str) -> None:
+    one = parse(text)
+    assert str(one) == text
+    assert (one.is_file, one.stem) == (True, stem)
+    assert (parse("cma").is_file, parse("a/b").stem) == (False, "a/b")

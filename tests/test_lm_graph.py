@@ -1,15 +1,18 @@
 """The graph against the engine itself, which has its own plain reference."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from dfo_bench.core import InputError
 from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.families import FAMILIES
 from dfo_bench.lm.heads import EmbeddingHead, WordsHead
 from dfo_bench.lm.modes import Mode
+from dfo_bench.lm.sentence import Sentence
 from tests.test_lm_engine import LABEL_TEXTS, LABELS, TOKENS, candidates, texts
 from tests.tiny_lm import TINY, Zoo
 
@@ -27,6 +30,17 @@ def test_the_graph_gives_the_logits_of_the_model_that_it_was_made_of(zoo: Zoo, n
     # Random weights this large amplify rounding.
     np.testing.assert_allclose(graph.logits(x, some), eager.logits(x, some), rtol=0, atol=2e-5)
     assert np.array_equal(graph.logits(x, some), graph.logits(x, some))
+
+
+def test_the_graph_holds_the_pooling_and_the_layers_of_a_sentence_encoder(zoo: Zoo) -> None:
+    weight = torch.randn(4, 16, generator=torch.Generator().manual_seed(0))
+    sentence = Sentence("cls", (lambda x: torch.tanh(torch.nn.functional.linear(x, weight)),))
+    loaded = replace(zoo.load("bert", "embedding"), sentence=sentence)
+    way, x = Mode(loaded, "add", TOKENS), candidates(loaded, "add", 3)
+    reader, some = EmbeddingHead(loaded, LABEL_TEXTS), texts("bert", "embedding", "add")
+    eager, graph = Engine(loaded, reader, way), Engine(loaded, reader, way, "openvino")
+    # The layer amplifies rounding once more.
+    np.testing.assert_allclose(graph.logits(x, some), eager.logits(x, some), rtol=0, atol=1e-4)
 
 
 def test_what_the_graph_is_not_offered_for_is_refused(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfo_bench.core import Anchor, Array, Cost, Dense, Points, Space, Task
+from dfo_bench.runs.defaults import Selection
 from dfo_bench.runs.journal import Journal, Log
 from dfo_bench.runs.measure import Measurer
 from dfo_bench.runs.meter import Meter
-from dfo_bench.runs.spec import Selection
 from tests import toys
 
 

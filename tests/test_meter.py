@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,55 @@ def test_an_exception_costs_the_batch_and_three_in_a_row_fail_the_run(path: Path
     log = Log.read(path)
     assert [batch.error for batch in log.batches] == ["OSError: no answer"] * 3
     assert log.evaluations == 5
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_run_without_one_finite_loss_fails_after_a_tenth_of_its_budget(path: Path, bad: float) -> None:
+    meter = _meter(path, lambda x: np.full(len(x), bad), budget=1500)
+    for _ in range(14):
+        meter.evaluate(_points(*range(10)))
+    with pytest.raises(RunError, match=rf"none of 150 evaluations gave a finite loss, the last was {bad}"):
+        meter.evaluate(_points(*range(10)))
+
+
+@pytest.mark.parametrize(("budget", "batch", "spent"), [(300, 1, 100), (300, 60, 180), (8000, 20, 800), (90, 10, 90)])
+def test_it_fails_after_100_evaluations_and_3_batches_at_least(path: Path, budget: int, batch: int, spent: int) -> None:
+    meter = _meter(path, lambda x: np.full(len(x), np.nan), budget=budget)
+    try:
+        while meter.spent < budget:
+            meter.evaluate(_points(*range(batch)))
+    except RunError:
+        assert meter.spent < budget
+    assert meter.spent == spent
+
+
+def test_one_finite_loss_is_enough(path: Path) -> None:
+    meter = _meter(path, lambda x: np.where(x == 0, 1.0, np.nan), budget=300)
+    meter.evaluate(_points(0))
+    for _ in range(299):
+        meter.evaluate(_points(1))
+    assert (meter.spent, meter.best) == (300, 1.0)
+
+
+def test_a_run_without_a_finite_loss_goes_on_where_its_journal_does_and_has_as_many_tries_anew(path: Path) -> None:
+    """A journal of another rule may hold more; and whoever tries again has mended something."""
+
+    def spend(journal: Journal, calls: int) -> int:
+        meter = Meter(Answering(lambda x: np.full(len(x), np.nan)), 1000, journal, lambda *_: None)
+        with suppress(RunError):
+            for _ in range(calls):
+                meter.evaluate(_points(*range(10)))
+        return meter.spent
+
+    with Journal(path, toys.header()) as journal:
+        journal.begin_attempt()
+        # Killed after the batch that would have failed it: the next process knows no more, and pays for nothing.
+        assert spend(journal, 10) == 100
+        assert spend(journal, 50) == 100
+        journal.begin_attempt(retry=True)
+        assert spend(journal, 50) == 200
+        journal.begin_attempt(retry=True)
+        assert spend(journal, 50) == 300
 
 
 def test_losses_of_another_shape_are_an_error_of_the_task(path: Path) -> None:

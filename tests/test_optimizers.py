@@ -710,7 +710,7 @@ def test_a_turn_of_layerwise_reads_the_embedding_of_its_block_only(monkeypatch: 
     image = Embedding.image
 
     def noted(self: Embedding, z: Array, index: Index) -> Array:
-        read.append((self.index, len(z)))
+        read.append((self.number, len(z)))
         return image(self, z, index)
 
     monkeypatch.setattr(Embedding, "image", noted)

@@ -6,15 +6,16 @@ from pydantic import PositiveInt
 
 from dfo_bench.core import Array, EmbeddingOptimizer, Optimizer, Points, Rngs, Task
 from dfo_bench.errors import PluginError
-from dfo_bench.plugins.parameters import parameters_of
+from dfo_bench.plugins.parameters import parameters_of, prose
 from dfo_bench.plugins.registry import KINDS, OPTIMIZERS, TASKS
 
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in KINDS for name in KINDS[kind].names()])
-def test_every_parameter_of_every_plugin_has_a_type(kind: str, name: str) -> None:
-    for parameter in KINDS[kind].parameters(KINDS[kind].load(name)).values():
+def test_every_parameter_of_every_plugin_has_a_type_and_a_meaning(kind: str, name: str) -> None:
+    for key, parameter in KINDS[kind].parameters(KINDS[kind].load(name)).items():
         assert parameter.type is not None
         assert all(parameter.in_words())
+        assert parameter.meaning.endswith("."), key
 
 
 class Concrete(Task):
@@ -94,3 +95,36 @@ def test_a_parameter_with_the_name_of_what_a_run_gives_is_refused() -> None:
     with pytest.raises(PluginError, match="called 'name', what a component in YAML calls its plugin"):
         OPTIMIZERS.parameters(Drawing)
     assert list(TASKS.parameters(Sized)) == ["dim", "budget"]
+
+
+class Explained(Optimizer):
+    """What it is, in a line: one of its kind.
+
+    note: this is no parameter.
+    step: how far it goes,
+        in scales.
+    size: how many.
+    """
+
+    def __init__(self, *, step: float = 1.0, size: int = 2) -> None:
+        """Take them."""
+
+
+class Again(Explained):
+    """Another."""
+
+    def __init__(self, *, size: int = 3, own: int = 1, **given: Any) -> None:
+        """own: what only this one has."""
+        super().__init__(**given)
+
+
+def test_what_a_parameter_means_is_read_off_the_docstrings_of_class_and_constructor() -> None:
+    meanings = {name: parameter.meaning for name, parameter in parameters_of(Again).items()}
+    assert meanings == {"size": "how many.", "own": "what only this one has.", "step": "how far it goes, in scales."}
+
+
+def test_the_prose_of_a_plugin_is_its_docstrings_without_its_parameters() -> None:
+    assert prose(Explained, {"step", "size"}) == (
+        "What it is, in a line: one of its kind.\n\nnote: this is no parameter.\nTake them."
+    )
+    assert prose(Again, {"size", "own", "step"}) == "Another."

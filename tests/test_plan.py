@@ -1,6 +1,4 @@
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,32 +7,27 @@ import pytest
 import dfo_bench
 from dfo_bench.errors import StoreError
 from dfo_bench.runs.header import PlannedRun
-from dfo_bench.runs.spec import RunSpec
 from dfo_bench.store.filenames import JOURNAL, PLAN
 from dfo_bench.store.plan import read_plan, write_plan
 from dfo_bench.store.store import Store
-from dfo_bench.sweeps.workers import Ended, Event
-from tests.test_sweeps import quiet
+from dfo_bench.sweeps.events import Ended, Event, Listener
 from tests.toys import planned as planned_run
 
 AXES: dict[str, Any] = {"tasks": ["toy"], "optimizers": ["random"], "dim": 3, "budget": 30, "seeds": range(4)}
 
 
-@contextmanager
-def impatient(specs: Sequence[RunSpec]) -> Iterator[Any]:
-    """Stop after the first run, as Ctrl-C does."""
+class Impatient(Listener):
+    """Stops after the first run, as Ctrl-C does."""
 
-    def listen(event: Event) -> None:
+    def hear(self, event: Event) -> None:
         if isinstance(event, Ended):
             raise KeyboardInterrupt
-
-    yield listen
 
 
 @pytest.fixture
 def stopped(tmp_path: Path, toys: Path) -> Store:
     with pytest.raises(KeyboardInterrupt):
-        dfo_bench.sweep(**AXES, store=tmp_path / "store", listener=impatient)
+        dfo_bench.sweep(**AXES, store=tmp_path / "store", listener=Impatient())
     return Store(tmp_path / "store")
 
 
@@ -42,7 +35,7 @@ def test_a_sweep_that_was_stopped_leaves_what_it_has_not_begun(stopped: Store) -
     left = stopped.planned()
     assert left["seed"].tolist() == [1, 2, 3]
     assert stopped.under_way()
-    dfo_bench.sweep(**AXES, store=stopped.path, listener=quiet)
+    dfo_bench.sweep(**AXES, store=stopped.path, listener=Listener())
     runs = stopped.runs()
     assert runs.loc[runs["seed"] > 0, "key"].tolist() == left["key"].tolist()
     columns = ["task", "optimizer", "projection", "dim", "budget", "dev_every", "selection"]
@@ -50,7 +43,7 @@ def test_a_sweep_that_was_stopped_leaves_what_it_has_not_begun(stopped: Store) -
 
 
 def test_a_sweep_that_has_ended_leaves_no_plan(stopped: Store) -> None:
-    dfo_bench.sweep(**AXES, store=stopped.path, listener=quiet)
+    dfo_bench.sweep(**AXES, store=stopped.path, listener=Listener())
     assert stopped.planned().empty
     assert not stopped.under_way()
     assert not (stopped.path / PLAN).exists()
@@ -65,7 +58,7 @@ def test_a_run_whose_folder_holds_no_line_yet_has_not_begun(stopped: Store) -> N
 
 def test_another_sweep_replaces_the_plan(stopped: Store) -> None:
     with pytest.raises(KeyboardInterrupt):
-        dfo_bench.sweep(**{**AXES, "budget": 20, "seeds": [0, 7]}, store=stopped.path, listener=impatient)
+        dfo_bench.sweep(**{**AXES, "budget": 20, "seeds": [0, 7]}, store=stopped.path, listener=Impatient())
     assert stopped.planned()[["budget", "seed"]].to_numpy().tolist() == [[20, 7]]
 
 
@@ -74,22 +67,21 @@ def test_a_sweep_leaves_the_plan_of_one_that_began_after_it(tmp_path: Path, toys
     shown = {"task": "toy", "optimizer": "random", "projection": "normal"}
     other = [PlannedRun("f" * 16, spec, shown)]
 
-    @contextmanager
-    def overtaken(specs: Sequence[RunSpec]) -> Iterator[Any]:
-        write_plan(tmp_path / "store", other)
-        yield lambda event: None
+    class Overtaken(Listener):
+        def hear(self, event: Event) -> None:
+            write_plan(tmp_path / "store", other)
 
-    dfo_bench.sweep(**AXES, store=tmp_path / "store", listener=overtaken)
+    dfo_bench.sweep(**AXES, store=tmp_path / "store", listener=Overtaken())
     assert read_plan(tmp_path / "store") == other
 
 
 def test_failed_runs_are_under_way_until_their_sweep_ends(tmp_path: Path, toys: Path) -> None:
     axes = {**AXES, "optimizers": ["odd:fail=third"], "seeds": [0, 1]}
     with pytest.raises(KeyboardInterrupt):
-        dfo_bench.sweep(**axes, store=tmp_path / "store", listener=impatient)
+        dfo_bench.sweep(**axes, store=tmp_path / "store", listener=Impatient())
     store = Store(tmp_path / "store")
     assert store.runs()["status"].tolist() == ["failed"]
-    dfo_bench.sweep(**axes, store=store.path, listener=quiet)
+    dfo_bench.sweep(**axes, store=store.path, listener=Listener())
     assert not store.under_way()
 
 
@@ -116,5 +108,5 @@ def test_a_plan_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path, toy
     store = Store.create(tmp_path / "store")
     (store.path / PLAN).mkdir()
     with pytest.raises(StoreError, match="cannot be written: Is a directory"):
-        dfo_bench.sweep(**AXES, store=store.path, listener=quiet)
+        dfo_bench.sweep(**AXES, store=store.path, listener=Listener())
     assert sorted(path.name for path in store.path.iterdir()) == ["dfo-bench.json", PLAN]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from dfo_bench.core import Anchor, Array, Blend, Dense, Embedding, InputError, Space
-from dfo_bench.plugins.component import Component
+from dfo_bench.plugins.component import Component, parse
 from dfo_bench.plugins.plugin import resolve
 from dfo_bench.plugins.registry import PROJECTIONS
 from dfo_bench.sweeps.sweep import sweep
@@ -93,6 +93,27 @@ def test_alpha_multiplies_the_step_and_scale_replaces_the_tasks(name: str) -> No
     plain = draw(name, space(20)).lift(normal(2, 3)).dense()
     assert np.allclose(draw(name, space(20), alpha=0.5).lift(normal(2, 3)).dense(), plain / 2)
     assert np.allclose(draw(name, space(20), scale=1.0).lift(normal(2, 3)).dense(), plain / 2)
+
+
+@pytest.mark.parametrize("name", PROJECTIONS.names())
+def test_every_projection_takes_alpha_and_scale(name: str) -> None:
+    assert {"alpha", "scale"} <= set(PROJECTIONS.parameters(PROJECTIONS.load(name)))
+
+
+def test_alpha_and_scale_of_the_identity_change_its_step_and_not_its_box() -> None:
+    z = normal(2, 20)
+    moved = draw("identity", space(20)).lift(z).dense()
+    assert np.allclose(draw("identity", space(20), alpha=3.0).lift(z).dense(), 3 * moved)
+    assert np.allclose(draw("identity", space(20), scale=1.0).lift(z).dense(), moved / 2)
+    plain, wider = (draw("identity", space(20, -4.0, 4.0), alpha=alpha) for alpha in (1.0, 3.0))
+    assert (wider.search_space.lower, wider.search_space.upper) == (-1.0, 1.0)
+    assert wider.search_space.scale == 3 * plain.search_space.scale
+    assert np.array_equal(wider.lift(z / 5).dense(), plain.lift(z / 5).dense())
+
+
+def test_the_key_of_the_identity_is_what_it_was_before_it_had_a_step() -> None:
+    keyed = [resolve(PROJECTIONS, parse(text)).keyed() for text in ("identity", "identity:alpha=2")]
+    assert [str(component) for component in keyed] == ["identity", "identity:alpha=2.0"]
 
 
 def test_the_original_uniform_of_black_box_tuning_has_entries_up_to_one_over_root_d() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dfo_bench.errors import PluginError, UnknownNameError
-from dfo_bench.plugins.registry import KINDS, OPTIMIZERS
+from dfo_bench.plugins.registry import KINDS, OPTIMIZERS, Source, kind_of
 
 OPTIMIZER = """
 from dfo_bench.core import Optimizer
@@ -91,3 +91,29 @@ def test_a_plugin_that_cannot_be_used_names_its_file(install: Install, source: s
 def test_an_unknown_name_brings_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="no optimizer named 'cmaa'; did you mean cma"):
         OPTIMIZERS.load("cmaa")
+
+
+@pytest.mark.parametrize("word", ["optimizer", "optimizers"])
+def test_a_kind_is_understood_in_the_singular_and_the_plural(word: str) -> None:
+    assert kind_of(word) is OPTIMIZERS
+
+
+def test_another_word_for_a_kind_brings_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="no kind of plugin named 'optimisers'; did you mean optimizer"):
+        kind_of("optimisers")
+
+
+def test_the_file_of_a_plugin_is_found_without_importing_its_package(install: Install, tmp_path: Path) -> None:
+    (tmp_path / "theirs_pkg").mkdir()
+    (tmp_path / "theirs_pkg" / "__init__.py").write_text("raise RuntimeError")
+    (tmp_path / "theirs_pkg" / "search.py").write_text('"""A search."""')
+    assert Source("theirs_pkg.search", "").file() == tmp_path / "theirs_pkg" / "search.py"
+    assert Source("theirs_pkg.nothing", "").file() is None
+    assert "theirs_pkg" not in sys.modules
+
+
+@pytest.mark.parametrize("name", ["dim", "embed", "name"])
+def test_a_plugin_with_a_parameter_whose_name_is_taken_is_refused_with_its_file(install: Install, name: str) -> None:
+    install(OPTIMIZER.format(name="Theirs").replace("step: float", f"{name}: float"))
+    with pytest.raises(PluginError, match=rf"their_module .*no parameter can be called '{name}'.*give it another name"):
+        OPTIMIZERS.load("theirs")

@@ -191,7 +191,7 @@ def test_a_task_that_always_raises_fails_the_run_with_its_error(store: Store) ->
     assert summary.status == "failed"
     assert "RuntimeError: the service said no" in summary.error
     assert summary.evaluations == len(store.curves()) == 15
-    assert any("3 batches, first at evaluation 1" in event for event in summary.events)
+    assert any("first at evaluation 1, in 3 batches" in event for event in summary.events)
     assert store.runs().error.iloc[0] == summary.error
 
 
@@ -208,10 +208,19 @@ def test_a_run_without_one_success_has_failed(store: Store) -> None:
     assert "no evaluation succeeded: RuntimeError: the service said no" in summary.error
 
 
+@pytest.mark.parametrize("budget", [1, 60])
+def test_a_run_whose_losses_are_all_nan_has_failed(store: Store, toys: Path, budget: int) -> None:
+    plugin = toys / "toy_plugin.py"
+    plugin.write_text(plugin.read_text().replace("losses[::3] = np.nan", "losses[:] = np.nan"))
+    summary = execute(_spec("toy:fail=nan", budget=budget), store.path)
+    assert (summary.status, summary.evaluations, summary.selected) == ("failed", budget, None)
+    assert summary.error == "RunError: no evaluation succeeded: every loss is nan or infinite"
+
+
 def test_what_a_task_raised_is_kept_when_the_run_finishes(store: Store) -> None:
     summary = execute(_spec("toy:fail=second"), store.path)
     assert summary.status == "finished"
-    assert summary.events == ["RuntimeError: the service said no (1 batches, first at evaluation 6)"]
+    assert summary.events == ["RuntimeError: the service said no (first at evaluation 6, in 1 batch)"]
 
 
 def test_an_interrupted_retry_counts_what_it_paid_twice(store: Store) -> None:
@@ -283,7 +292,7 @@ def test_an_unfinished_run_of_another_source_is_an_error_that_names_both(
     (store.path / key / JOURNAL).write_bytes(text)
     plugin = toys / "odd_plugin.py"
     plugin.write_text(plugin.read_text() + "\nVERSION = 2\n")
-    with pytest.raises(InputError, match=r"another optimizer [0-9a-f]{16} is now [0-9a-f]{16}"):
+    with pytest.raises(InputError, match=r"another optimizer \(digest [0-9a-f]{16}, now [0-9a-f]{16}\)"):
         execute(spec, store.path)
     assert (store.path / key / JOURNAL).read_bytes() == text
 

@@ -12,11 +12,12 @@ import pytest
 
 import dfo_bench
 from dfo_bench.errors import InputError, StoreError
-from dfo_bench.runs.spec import RunSpec
+from dfo_bench.runs.header import PlannedRun
 from dfo_bench.store.filenames import MARKER
 from dfo_bench.store.store import Store
+from dfo_bench.sweeps.events import Ended, Event, Listener
+from dfo_bench.sweeps.request import SweepRequest
 from dfo_bench.sweeps.sweep import expand_axes
-from dfo_bench.sweeps.workers import Ended, Event
 
 AXES: dict[str, Any] = {
     "tasks": ["toy"],
@@ -29,13 +30,25 @@ AXES: dict[str, Any] = {
 EXACT = ["key", "evaluation", "loss", "best", "digest"]
 
 
-@contextmanager
-def quiet(specs: Sequence[RunSpec]) -> Iterator[Any]:
-    yield lambda event: None
+class Remembering(Listener):
+    """Remembers the runs of a sweep and how they ended."""
+
+    def __init__(self) -> None:
+        self.runs: list[PlannedRun] = []
+        self.ended: list[Ended] = []
+
+    @contextmanager
+    def begin(self, runs: Sequence[PlannedRun]) -> Iterator[None]:
+        self.runs += runs
+        yield
+
+    def hear(self, event: Event) -> None:
+        if isinstance(event, Ended):
+            self.ended.append(event)
 
 
 def _sweep(store: Path, **changed: Any) -> Store:
-    return dfo_bench.sweep(**{**AXES, "listener": quiet, **changed}, store=store)
+    return dfo_bench.sweep(**{**AXES, "listener": Listener(), **changed}, store=store)
 
 
 @pytest.fixture
@@ -71,16 +84,7 @@ def test_a_crash_in_one_run_never_stops_the_sweep(path: Path) -> None:
 
 
 def test_a_worker_that_dies_takes_one_run_with_it(path: Path) -> None:
-    ended: list[Ended] = []
-
-    @contextmanager
-    def listener(specs: Sequence[RunSpec]) -> Iterator[Any]:
-        def listen(event: Event) -> None:
-            if isinstance(event, Ended):
-                ended.append(event)
-
-        yield listen
-
+    listener = Remembering()
     store = _sweep(path, tasks=["toy:fail=die", "toy"], optimizers=["odd"], workers=2, listener=listener)
     runs = store.runs()
     assert runs.groupby("task")["status"].unique().map(list).to_dict() == {
@@ -88,7 +92,7 @@ def test_a_worker_that_dies_takes_one_run_with_it(path: Path) -> None:
         "toy:fail=die": ["failed"],
     }
     assert runs.loc[runs["status"] == "failed", "error"].str.contains("exit code 9").all()
-    assert len(ended) == 8
+    assert len(listener.ended) == 8
 
 
 def test_an_identity_takes_the_dimension_of_the_task(path: Path) -> None:
@@ -97,19 +101,13 @@ def test_an_identity_takes_the_dimension_of_the_task(path: Path) -> None:
 
 
 def test_an_optimizer_of_one_evaluation_stands_beside_those_that_spend_the_budget(path: Path) -> None:
-    specs: list[RunSpec] = []
-
-    @contextmanager
-    def listener(given: Sequence[RunSpec]) -> Iterator[Any]:
-        specs.extend(given)
-        yield lambda event: None
-
+    listener = Remembering()
     runs = _sweep(path, optimizers=["odd", "start"], projections=["normal"], listener=listener).runs()
     assert set(zip(runs["optimizer"], runs["budget"], runs["evaluations"], strict=True)) == {
         ("odd", 30, 30),
         ("start", 1, 1),
     }
-    assert [(spec.optimizer.name, spec.budget) for spec in specs] == [("odd", 30), ("start", 1)] * 2
+    assert [(run.spec.optimizer.name, run.spec.budget) for run in listener.runs] == [("odd", 30), ("start", 1)] * 2
     assert len(_sweep(path, optimizers=["start"], projections=["normal"], budget=500).runs()) == len(runs)
 
 
@@ -120,8 +118,8 @@ def test_a_task_without_dimension_stands_beside_others(path: Path) -> None:
 
 def test_a_budget_may_be_given_for_each_task_by_name(path: Path) -> None:
     given = {"tasks": ["toy", "toy:dim=6", "sphere"], "optimizers": ["odd"], "projections": ["normal"], "seeds": [0]}
-    specs = expand_axes(["toy", "sphere"], ["odd"], ["normal"], dim=3, budget={"toy": 30}, seeds=[0], dev_every=9)
-    assert [(spec.task.name, spec.budget) for spec in specs] == [("toy", 30), ("sphere", 8000)]
+    request = SweepRequest(tasks=["toy", "sphere"], optimizers=["odd"], budget={"toy": 30})
+    assert [(spec.task.name, spec.budget) for spec in expand_axes(request)] == [("toy", 30), ("sphere", 8000)]
     runs = _sweep(path, **given, budget={"toy": 30, "sphere": 20}).runs()
     assert dict(zip(runs["task"], runs["budget"], strict=True)) == {"toy": 30, "toy:dim=6": 30, "sphere": 20}
 
@@ -234,15 +232,10 @@ def test_a_sweep_refuses_the_runs_of_a_newer_version_and_makes_the_others(path: 
     summary = store.path / newer / "summary.json"
     text = '{"format": 2, "of": "tomorrow"}'
     summary.write_text(text)
-    ended: list[Ended] = []
-
-    @contextmanager
-    def listener(specs: Sequence[RunSpec]) -> Iterator[Any]:
-        yield lambda event: ended.append(event) if isinstance(event, Ended) else None
-
+    listener = Remembering()
     _sweep(path, optimizers=["odd"], projections=["normal"], listener=listener)
-    assert [event.summary is None for event in ended] == [True, False]
-    assert "has format 2, newer than 1; update dfo-bench" in ended[0].error
+    assert [event.failed for event in listener.ended] == [True, False]
+    assert "has format 2, newer than 1; update dfo-bench" in listener.ended[0].error
     assert summary.read_text() == text
 
 
@@ -294,11 +287,17 @@ def test_improvements_are_the_rows_at_which_the_best_falls(path: Path) -> None:
         assert rows["best"].tolist() == sorted(best.unique(), reverse=True)
 
 
-def test_the_python_interface_needs_no_main_guard_with_one_worker(path: Path) -> None:
-    code = (
-        "import dfo_bench\n"
-        f"store = dfo_bench.sweep(tasks=['toy'], optimizers=['odd'], budget=20, store={str(path)!r})\n"
-        "print(len(store.runs()))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "1"
+PROGRAM = """
+import dfo_bench
+store = dfo_bench.sweep(tasks=["toy"], optimizers=["odd", "random"], budget=20, store="store", workers=2)
+print(store.runs()["status"].tolist())
+"""
+
+
+@pytest.mark.parametrize("read_from", ["a file", "standard input"])
+def test_a_program_needs_no_main_guard_and_no_file(path: Path, read_from: str) -> None:
+    (path.parent / "program.py").write_text(PROGRAM)
+    command = [sys.executable, "program.py" if read_from == "a file" else "-"]
+    done = subprocess.run(command, input=PROGRAM, cwd=path.parent, capture_output=True, text=True)
+    assert done.stdout == "['finished', 'finished']\n", done.stderr
+    assert "Traceback" not in done.stderr

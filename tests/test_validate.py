@@ -234,7 +234,7 @@ def test_the_command_says_what_matched_and_exits_0_1_or_2(
     assert [line.split()[6] for line in out.splitlines()[2:]] == ["yes"] * 8
 
     status, out, err = command(f"parity:fixture={changed(copy, 'add', one_candidate)}", good)
-    assert (status, err) == (1, "dfo-bench: 3 of the figures are not matched\n")
+    assert (status, err) == (1, "dfo-bench: figures that are not matched: 3\n")
     assert [line.split()[6] for line in out.splitlines() if line.startswith(("add", "cat"))].count("yes") == 13
 
     status, out, err = command(good, "party")
@@ -258,4 +258,4 @@ def test_without_names_all_that_need_no_parameter_are_run_and_the_others_named(
     said = capsys.readouterr()
     assert "half" in said.out
     assert "2 seeds" in said.out
-    assert said.err == "dfo-bench: left out, for want of a parameter: bound:fixture=...\n"
+    assert said.err == "dfo-bench: left out, because they need a parameter: bound:fixture=...\n"

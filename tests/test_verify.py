@@ -115,7 +115,7 @@ def test_a_run_that_cannot_be_replayed_does_not_agree_unless_something_is_known_
     plugin.write_text(plugin.read_text() + "\nVERSION = 2\n")
     verdict = _only(store)
     assert verdict.agrees
-    assert verdict.notes == ["since then another optimizer", "asked again, odd differs after evaluation 5"]
+    assert verdict.notes == ["changed since: optimizer", "asked again, odd differs after evaluation 5"]
     assert verdict.compared > 0
 
 
@@ -192,13 +192,13 @@ def test_the_command_says_what_agrees_publishes_only_that_and_checks_what_was_pu
     done = _verify(store)
     assert done.returncode == 0
     assert f"{CHECKSUMS}: all files are as published" in done.stdout
-    assert "of 1 runs evaluated again, 0 runs do not agree" in done.stdout
+    assert "of 1 run evaluated again; runs that do not agree: 0" in done.stdout
     _edit_curve(store, key, "loss", _summary(store, key)["incumbent"]["evaluation"] - 1, 0.25)
     before = (store.path / CHECKSUMS).read_text()
     for options in ([], ["--publish"]):
         done = _verify(store, *options)
         assert done.returncode == 1
-        assert "1 runs do not agree" in done.stdout
+        assert "runs that do not agree: 1" in done.stdout
     assert (store.path / CHECKSUMS).read_text() == before
 
 

@@ -63,7 +63,8 @@ class Toy(Task):
         return {"loss": loss, "closeness": 1 / (1 + loss)}, Cost(examples=10)
 '''
 
-OPTIMIZER = '''
+OPTIMIZER = '''"""Random search that misbehaves."""
+
 import numpy as np
 from dfo_bench.core import Array, Optimizer, Space
 

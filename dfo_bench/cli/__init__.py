@@ -1,5 +1,6 @@
 """The command line. Exit status: 0 done, 1 some runs failed, 2 wrong input, 130 after Ctrl-C or SIGTERM."""
 
+import logging
 import signal
 import sys
 from io import TextIOWrapper
@@ -10,17 +11,20 @@ import typer
 
 import dfo_bench
 from dfo_bench.cli import plugins, report, run, store, validate
+from dfo_bench.cli._command import Command, examples
+from dfo_bench.cli._output import print_notes
 from dfo_bench.errors import DfoBenchError, InputError
 
 app = typer.Typer(
     name="dfo-bench",
     help="Compare derivative-free optimizers on black-box language models.",
-    epilog="Begin with: dfo-bench sweep quickstart",
-    add_completion=False,
+    epilog=examples("dfo-bench sweep quickstart", "dfo-bench list", "dfo-bench run --help"),
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 for module in (run, report, store, plugins, validate):
+    for command in module.commands.registered_commands:
+        command.cls = Command
     app.add_typer(module.commands)
 
 _UsageError = typer.BadParameter.__base__
@@ -37,10 +41,18 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+class _Notes(logging.Handler):
+    """Prints the warnings of dfo-bench as the command line prints its own remarks."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print_notes([record.getMessage()])
+
+
 def main() -> None:
     """Run the command line and exit."""
     # What a scheduler sends before it kills is as good as Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
+    logging.getLogger("dfo_bench").handlers = [_Notes()]
     # A character that the terminal has not must not cost a sweep its results; standard error is made like this.
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
@@ -51,12 +63,12 @@ def main() -> None:
             raise KeyboardInterrupt
     except (InputError, _UsageError) as error:  # type: ignore[misc]
         message = error.format_message() if hasattr(error, "format_message") else str(error)
-        print(f"dfo-bench: {' '.join(message.split())}", file=sys.stderr)
+        print_notes([" ".join(message.split())])
         status = 2
     except (DfoBenchError, OSError) as error:
-        print(f"dfo-bench: {error}", file=sys.stderr)
+        print_notes([str(error)])
         status = 1
     except KeyboardInterrupt:
-        print("dfo-bench: stopped", file=sys.stderr)
+        print_notes(["stopped"])
         status = 130
     sys.exit(status)

@@ -1,26 +1,60 @@
 """Options that several commands have."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-Task = Annotated[str, typer.Option("-t", "--task", help="Task, e.g. helpdesk or sphere:dim=1000.")]
-Optimizer = Annotated[str, typer.Option("-o", "--optimizer", help="Optimizer, e.g. cma or 'rembo:inner=(cma)'.")]
-Projection = Annotated[str, typer.Option("-p", "--projection", help="Projection, e.g. normal:alpha=2.")]
-Tasks = Annotated[list[str] | None, typer.Option("-t", "--task", help="Task; give it once for each.")]
-Optimizers = Annotated[list[str] | None, typer.Option("-o", "--optimizer", help="Optimizer; give it once for each.")]
-Projections = Annotated[
-    list[str] | None, typer.Option("-p", "--projection", help="Projection; give it once for each. [default: normal]")
-]
+from dfo_bench.errors import DfoBenchError
+from dfo_bench.runs.defaults import BUDGET, DIM
+from dfo_bench.sweeps.request import SweepRequest
+
+
+def _component(kind: str, example: str, default: str = "") -> Any:
+    """Return the option that names a task, an optimizer or a projection."""
+    letter = kind[0]
+    return typer.Option(
+        f"-{letter}",
+        f"--{kind}",
+        help=f"{kind.capitalize()}, e.g. {example}; repeat -{letter} in a sweep.{default}",
+        metavar=kind.upper(),
+        autocompletion=_names(kind),
+    )
+
+
+def _names(kind: str) -> Callable[[], list[str]]:
+    """Return what completes the name of a plugin."""
+
+    def complete() -> list[str]:
+        from dfo_bench.plugins.registry import kind_of
+
+        try:
+            return kind_of(kind).names()
+        except DfoBenchError:
+            return []
+
+    return complete
+
+
+TASK = _component("task", "helpdesk or sphere:dim=1000")
+OPTIMIZER = _component("optimizer", "cma or 'rembo:inner=(cma)'")
+PROJECTION = _component("projection", "normal:alpha=2", f" [default: {' '.join(map(str, SweepRequest.projections))}]")
 Dim = Annotated[
     int | None,
-    typer.Option("-d", "--dim", help="Dimension to search in. [default: 500, or the task's where that is smaller]"),
+    typer.Option("-d", "--dim", help=f"Dimension to search in. [default: {DIM}, or the task's where that is smaller]"),
 ]
-Budget = Annotated[int | None, typer.Option("-b", "--budget", help="Evaluations a run may spend. [default: 8000]")]
+Budget = Annotated[int | None, typer.Option("-b", "--budget", help=f"Evaluations per run. [default: {BUDGET}]")]
 Seeds = Annotated[
-    list[str] | None, typer.Option("-s", "--seed", help="Seeds: 3, 0-9, or several of them. [default: 0]")
+    list[str] | None,
+    typer.Option(
+        "-s",
+        "--seed",
+        help="Seed; a sweep takes a range such as 0-9, and several. "
+        f"[default: {' '.join(map(str, SweepRequest.seeds))}]",
+        metavar="SEED",
+    ),
 ]
-StoreTo = Annotated[Path | None, typer.Option("--store", help="Folder of runs. [default: results]")]
+StoreTo = Annotated[Path | None, typer.Option("--store", help=f"Folder of runs. [default: {SweepRequest.store}]")]
 StoreFrom = Annotated[Path, typer.Option("--store", help="Folder of runs.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -3,24 +3,28 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
-from rich.table import Table
+from typing import TYPE_CHECKING, Any
 
 from dfo_bench.store.atomic import write_text
 
+if TYPE_CHECKING:
+    from rich.table import Table
 
-def table_of(*columns: str, title: str | None = None) -> Table:
+
+def table_of(*columns: str, title: str | None = None) -> "Table":
     """Return a table without rows; long cells are folded, not cut."""
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, title=title, title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
 
 
-def print_table(table: Table) -> None:
+def print_table(table: "Table") -> None:
     """Print a table as wide as the terminal, and wide enough for all elsewhere."""
+    from rich.console import Console
+
     width = None if sys.stdout.isatty() else 200
     # Names and errors come from plugins and data: brackets in them are no markup.
     Console(width=width, markup=False, emoji=False, highlight=False).print(table)
@@ -36,7 +40,7 @@ def write(path: Path, text: str) -> None:
     write_text(path, text, "name another with --output")
 
 
-def notes(notes: list[str]) -> None:
+def print_notes(notes: list[str]) -> None:
     """Print remarks, apart from what a command answers."""
     for note in notes:
         print(f"dfo-bench: {note}", file=sys.stderr)

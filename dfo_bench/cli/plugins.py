@@ -1,7 +1,6 @@
 """Commands about plugins: list, check and new."""
 
 import ast
-import inspect
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -40,25 +39,29 @@ def list_plugins(
 
 def _show(kind: Kind[Any], name: str, as_json: bool) -> None:
     """Print what a plugin is and the parameters it takes."""
+    from dfo_bench.plugins.parameters import prose
+
     cls = kind.load(name)
-    found = {key: parameter.in_words() for key, parameter in kind.parameters(cls).items()}
+    columns = ("what it may be", "default", "what it means")
+    found = {key: (*parameter.in_words(), parameter.meaning) for key, parameter in kind.parameters(cls).items()}
     if as_json:
-        print(json.dumps(found, indent=1))
+        print(json.dumps({key: dict(zip(columns, row, strict=True)) for key, row in found.items()}, indent=1))
         return
-    for text in dict.fromkeys([cls.__doc__, vars(cls).get("__init__", cls).__doc__]):
-        print(f"{inspect.cleandoc(text)}\n" if text else "", end="")
-    table = table_of("parameter", "what it may be", "default") if found else table_of("no parameters")
-    for parameter, (type_, default) in found.items():
-        table.add_row(parameter, type_, default)
+    print(prose(cls, found))
+    table = table_of("parameter", *columns) if found else table_of("no parameters")
+    for key, row in found.items():
+        table.add_row(key, *row)
     print_table(table)
 
 
 def _first_line(source: Source) -> str:
-    """Return the first line of a plugin file's docstring, read without running the file."""
+    """Return the first line of a plugin file's docstring, read without running the file; without one, where it is."""
     try:
-        return (ast.get_docstring(ast.parse(Path(source.where).read_text(encoding="utf-8"))) or "").partition("\n")[0]
+        file = source.file()
+        said = ast.get_docstring(ast.parse(file.read_bytes())) if file else None
     except (OSError, SyntaxError, ValueError):
-        return source.where
+        said = None
+    return (said or source.where).partition("\n")[0]
 
 
 @commands.command(

@@ -2,41 +2,62 @@
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
+from dfo_bench.cli._command import examples
 from dfo_bench.cli._options import StoreFrom
 from dfo_bench.cli._output import write
-from dfo_bench.errors import InputError, UnknownNameError
-from dfo_bench.report.figures import FORMATS, KINDS, STYLES
-from dfo_bench.report.rules import AXES, STANDARD
+from dfo_bench.errors import InputError
+from dfo_bench.report.figures import FORMATS, KINDS
+from dfo_bench.report.rules import STANDARD
 
 commands = typer.Typer()
 
+_LOOK_EVERY = 10
+"""Seconds between two looks at a store that is watched."""
+
+Kind = Literal["curve", "ecdf", "profile", "rank", "cd", "wins", "box", "table", "heatmap", "overhead"]
+Style = Literal["one-column", "two-column"]
+Against = Literal[
+    "evaluation",
+    "examples",
+    "tokens",
+    "bytes_up_z",
+    "bytes_up_prompt",
+    "bytes_down",
+    "task_seconds",
+    "total_seconds",
+]
 Counted = Annotated[
-    str | None,
+    Literal["last", "worst", "drop"] | None,
     typer.Option(
         "--counting",
-        help="Failed and unfinished runs count with their best so far (last), as the worst (worst), or not (drop). "
-        "[default: last]",
+        help="How failed and unfinished runs count: with their best so far (last), as the worst (worst), or not at all "
+        "(drop). [default: last]",
     ),
 ]
 
 
-@commands.command(epilog="Example: dfo-bench report --store results/demo --output demo.html")
+@commands.command(
+    epilog=examples(
+        "dfo-bench report --store results/demo --output demo.html", "dfo-bench report --store results/demo --watch"
+    )
+)
 def report(
     store: StoreFrom = Path("results"),
-    output: Annotated[Path | None, typer.Option("--output", help="The page. [default: STORE/report.html]")] = None,
+    output: Annotated[Path | None, typer.Option("--output", help="Page to write. [default: STORE/report.html]")] = None,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Write it anew every 10 s while a sweep is under way.")
+        bool,
+        typer.Option("--watch", help=f"Write the page again every {_LOOK_EVERY} s while a sweep is under way."),
     ] = False,
     counting: Counted = None,
 ) -> None:
     """Write one HTML page: curves, tables, costs.
 
-    It holds all it needs and opens without a network. Watched, it loads itself again in the browser, and what was
-    chosen on it stays.
+    The page needs no other file and no network. With --watch it loads itself again in the browser, and keeps what was
+    chosen on it.
     """
     from dfo_bench.report.rules import parse_rules
     from dfo_bench.store.store import Store
@@ -55,10 +76,6 @@ def report(
         write(path, _page(opened, rule, refresh=0))
         raise
     print(path)
-
-
-_LOOK_EVERY = 10
-"""Seconds between two looks at a store that is watched."""
 
 
 def _page(store: Any, counting: Any, refresh: int) -> str:
@@ -83,12 +100,15 @@ def _page(store: Any, counting: Any, refresh: int) -> str:
     help="Draw a figure for a paper, legible in black and white.\n\n"
     + "\b\n"
     + "\n".join(f"{name:9} {kind.says}" for name, kind in KINDS.items()),
-    epilog="Examples: dfo-bench plot curve --store results/demo --output curve.pdf --style one-column; "
-    "dfo-bench plot curve --against tokens; dfo-bench plot wins --metric test_accuracy --margin 0.02; "
-    "dfo-bench plot table --store results/demo --output table.tex",
+    epilog=examples(
+        "dfo-bench plot curve --store results/demo --output curve.pdf --style one-column",
+        "dfo-bench plot curve --against tokens",
+        "dfo-bench plot wins --metric test_accuracy --margin 0.02",
+        "dfo-bench plot table --store results/demo --output table.tex",
+    ),
 )
 def plot(
-    kind: Annotated[str, typer.Argument(metavar="|".join(KINDS), help="The kind of figure.")],
+    kind: Annotated[Kind, typer.Argument(help="Kind of figure, see above.")],
     store: StoreFrom = Path("results"),
     output: Annotated[
         Path | None,
@@ -96,9 +116,10 @@ def plot(
             "--output", help="FILE.png, .pdf or .svg; a table also .tex, .md or .csv. [default: STORE/KIND.png]"
         ),
     ] = None,
-    style: Annotated[str, typer.Option("--style", metavar="|".join(STYLES), help="The width.")] = "two-column",
+    style: Annotated[Style, typer.Option("--style", help="Width of the figure, in a paper.")] = "two-column",
     metric: Annotated[
-        str | None, typer.Option("--metric", help="What runs are compared by, e.g. test_accuracy. [default: loss]")
+        str | None,
+        typer.Option("--metric", help="Metric to compare runs by, e.g. test_accuracy. [default: loss]"),
     ] = None,
     budget: Annotated[
         int | None,
@@ -109,15 +130,13 @@ def plot(
     counting: Counted = None,
     margin: Annotated[
         float | None,
-        typer.Option("--margin", help=f"Scores tie within this share of the larger. [default: {STANDARD.margin:g}]"),
+        typer.Option(
+            "--margin", help=f"Share of the larger score within which two scores tie. [default: {STANDARD.margin:g}]"
+        ),
     ] = None,
     against: Annotated[
-        str | None,
-        typer.Option(
-            "--against",
-            metavar="|".join(AXES),
-            help=f"What a curve is drawn against. [default: {STANDARD.against}]",
-        ),
+        Against | None,
+        typer.Option("--against", help=f"Cost that a curve is drawn against. [default: {STANDARD.against}]"),
     ] = None,
 ) -> None:
     """Draw a figure for a paper; the help is made of `KINDS`."""
@@ -127,8 +146,6 @@ def plot(
     from dfo_bench.report.stats.standings import WRITERS, standings
     from dfo_bench.store.store import Store
 
-    if kind not in KINDS:
-        raise UnknownNameError("kind of plot", kind, KINDS)
     given = {"metric": metric, "budget": budget, "counting": counting, "margin": margin, "against": against}
     for name, value in given.items():
         if value is not None and name not in KINDS[kind].reads:

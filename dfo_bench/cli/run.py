@@ -1,140 +1,151 @@
 """Commands that run optimizers: run and sweep."""
 
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dfo_bench.cli._options import (
-    Budget,
-    Dim,
-    Optimizer,
-    Optimizers,
-    Projection,
-    Projections,
-    Seeds,
-    StoreTo,
-    Task,
-    Tasks,
-)
-from dfo_bench.cli._output import print_table, table_of
+from dfo_bench.cli._command import examples
+from dfo_bench.cli._options import OPTIMIZER, PROJECTION, TASK, Budget, Dim, Seeds, StoreTo
+from dfo_bench.cli._output import print_notes, print_table, table_of
 from dfo_bench.errors import InputError
+from dfo_bench.runs.defaults import DEV_EVERY, SELECTION, Selection
+from dfo_bench.sweeps.presets import names as presets
+from dfo_bench.sweeps.request import SweepRequest
+
+if TYPE_CHECKING:
+    from dfo_bench.store.store import Store
+    from dfo_bench.sweeps.config import SweepSettings
 
 commands = typer.Typer()
 
 
-@commands.command(epilog="Example: dfo-bench run -t helpdesk -o cma -d 200 -b 300")
+@commands.command(
+    epilog=examples(
+        "dfo-bench run -t helpdesk -o cma -d 200 -b 300",
+        "dfo-bench run -t sphere:dim=1000 -o 'rembo:inner=(cma)' -d 20 -b 2000 -s 3",
+    )
+)
 def run(
-    task: Task,
-    optimizer: Optimizer,
-    projection: Projection = "normal",
+    tasks: Annotated[list[str], TASK],
+    optimizers: Annotated[list[str], OPTIMIZER],
+    projections: Annotated[list[str] | None, PROJECTION] = None,
     dim: Dim = None,
     budget: Budget = None,
-    seed: Annotated[str, typer.Option("-s", "--seed", help="Seed.")] = "0",
+    seeds: Seeds = None,
     store: StoreTo = None,
 ) -> int:
     """Run one optimizer on one task.
 
-    What has run before is not run again, and what was interrupted goes on.
+    A run that has finished is not made again, and one that was interrupted goes on.
     """
-    from dfo_bench.sweeps.config import parse_seeds
+    from dfo_bench.sweeps.config import SweepSettings, parse_seeds
 
-    seeds = parse_seeds([seed])
-    if len(seeds) > 1:
-        raise InputError(f"a run has one seed, got {seed}; run several with: dfo-bench sweep -s {seed} ...")
-    given = {"tasks": [task], "optimizers": [optimizer], "projections": [projection], "seeds": seeds}
-    return _sweep({**given, "dim": dim, "budget": budget, "store": store})
+    several = {"task": tasks, "optimizer": optimizers, "projection": projections or [], "seed": seeds or []}
+    for name, values in several.items():
+        if len(values) > 1 or (name == "seed" and len(parse_seeds(values)) > 1):
+            options = " ".join(f"-{name[0]} {value}" for value in values)
+            remedy = f"run several with: dfo-bench sweep {options} ..."
+            raise InputError(f"a run has one {name}, got {', '.join(values)}; {remedy}")
+    settings = SweepSettings(
+        tasks=tasks,
+        optimizers=optimizers,
+        projections=projections,
+        dim=dim,
+        budget=budget,
+        seeds=seeds,
+        store=store,
+    )
+    return _sweep(settings)
 
 
 @commands.command(
-    epilog="Examples: dfo-bench sweep quickstart; "
-    "dfo-bench sweep -t sphere -t ackley -o cma -o random -d 20 -b 2000 -s 0-9 --store results/demo --workers 2"
+    epilog=examples(
+        "dfo-bench sweep quickstart",
+        "dfo-bench sweep bbt -t sst2:model=roberta-large,head=masked -s 0",
+        "dfo-bench sweep -t sphere -t ackley -o cma -o random -d 20 -b 2000 -s 0-9 --workers 2",
+    )
 )
 def sweep(
     file: Annotated[
         str | None,
-        typer.Argument(help="A YAML file, or a preset: quickstart, bbt, bbtv2, hesbo.", metavar="[FILE.yaml|PRESET]"),
+        typer.Argument(
+            help=f"YAML file of a sweep, or a preset: {', '.join(presets())}.",
+            metavar="FILE.yaml|PRESET",
+            autocompletion=presets,
+        ),
     ] = None,
-    tasks: Tasks = None,
-    optimizers: Optimizers = None,
-    projections: Projections = None,
+    tasks: Annotated[list[str] | None, TASK] = None,
+    optimizers: Annotated[list[str] | None, OPTIMIZER] = None,
+    projections: Annotated[list[str] | None, PROJECTION] = None,
     dim: Dim = None,
     budget: Budget = None,
     seeds: Seeds = None,
     store: StoreTo = None,
     dev_every: Annotated[
-        int | None, typer.Option("--dev-every", help="Evaluations between two scores on dev. [default: 100]")
+        int | None, typer.Option("--dev-every", help=f"Evaluations between two scores on dev. [default: {DEV_EVERY}]")
     ] = None,
     selection: Annotated[
-        str | None,
+        Selection | None,
         typer.Option(
             "--selection",
-            help="What dev scores: incumbent, the best candidate so far, or current, the last one evaluated, which is "
-            "the rule of the Black-Box Tuning paper. [default: incumbent]",
+            help="Candidate that dev scores: the best so far (incumbent), or the last one evaluated (current), which "
+            f"is the rule of the Black-Box Tuning paper. [default: {SELECTION}]",
         ),
     ] = None,
-    workers: Annotated[int | None, typer.Option("--workers", help="Runs side by side, each on one core.")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", help=f"Processes that run side by side, each on one core. [default: {SweepRequest.workers}]"
+        ),
+    ] = None,
 ) -> int:
     """Run every task x projection x optimizer x seed.
 
-    Options override the file. Interrupt it at any time: the same command goes on where it stopped and skips what has
-    finished.
+    Options take the place of what the file says. A sweep may be interrupted at any time: the same command goes on where
+    it stopped, and skips what has finished.
     """
-    from dfo_bench.sweeps.config import parse_seeds, read_sweep
+    from dfo_bench.sweeps.config import SweepSettings, read_sweep
 
-    options: dict[str, Any] = {
-        "tasks": tasks,
-        "optimizers": optimizers,
-        "projections": projections,
-        "dim": dim,
-        "budget": budget,
-    }
-    options |= {"seeds": parse_seeds(seeds) if seeds else None, "store": store, "workers": workers}
-    options |= {"dev_every": dev_every, "selection": selection}
-    return _sweep({**(read_sweep(file) if file else {}), **{name: v for name, v in options.items() if v is not None}})
+    options = SweepSettings(
+        tasks=tasks,
+        optimizers=optimizers,
+        projections=projections,
+        dim=dim,
+        budget=budget,
+        seeds=seeds,
+        dev_every=dev_every,
+        selection=selection,
+        store=store,
+        workers=workers,
+    )
+    return _sweep(read_sweep(file).replace(options) if file else options)
 
 
-def _sweep(given: dict[str, Any]) -> int:
+def _sweep(settings: "SweepSettings") -> int:
     """Run a sweep, print what came out, and return the exit status."""
-    from dfo_bench.runs.spec import RunSpec
-    from dfo_bench.sweeps.progress import shown
-    from dfo_bench.sweeps.sweep import sweep
-    from dfo_bench.sweeps.workers import Ended, Event
+    from dfo_bench.sweeps.progress import ProgressBars
+    from dfo_bench.sweeps.sweep import run_sweep
 
-    for name in ("tasks", "optimizers"):
-        if not given.get(name):
-            raise InputError(f"no {name}; name at least one with -{name[0]}, or a sweep file or preset that does")
-    ended: list[Ended] = []
-
-    @contextmanager
-    def listener(specs: Sequence[RunSpec]) -> Iterator[Any]:
-        with shown(specs) as show:
-
-            def listen(event: Event) -> None:
-                if isinstance(event, Ended):
-                    ended.append(event)
-                show(event)
-
-            yield listen
-
+    bars = ProgressBars()
     try:
-        store = sweep(**{name: value for name, value in given.items() if value is not None}, listener=listener)
+        store = run_sweep(settings.request(), bars)
     except KeyboardInterrupt:
-        print("dfo-bench: what has run is kept; the same command goes on from here", file=sys.stderr)
+        print_notes(["what has run is kept; the same command goes on from here"])
         raise
     _print_results(store)
-    failed = [event for event in ended if event.summary is None or event.summary.status == "failed"]
+    failed, elsewhere = (
+        [event for event in bars.ended if event.failed],
+        [event for event in bars.ended if event.elsewhere],
+    )
+    if elsewhere:
+        print_notes([f"{len(elsewhere)} of {len(bars.ended)} runs under way in another process"])
     if failed:
-        print(
-            f"dfo-bench: {len(failed)} of {len(ended)} runs failed; the same command tries them again", file=sys.stderr
-        )
+        print_notes([f"{len(failed)} of {len(bars.ended)} runs failed; the same command tries them again"])
     print(f"compare them with: dfo-bench report --store {store.path}")
     return 1 if failed else 0
 
 
-def _print_results(store: Any) -> None:
+def _print_results(store: "Store") -> None:
     """Print the report's table of each task."""
     from dfo_bench.report.baselines import place_baselines
     from dfo_bench.report.labels import looks

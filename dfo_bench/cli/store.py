@@ -1,24 +1,29 @@
-"""Commands on what a store holds: status, compact, verify, sql, export and import."""
+"""Commands on what a store holds: status, compact, verify, export, import and sql."""
 
 import math
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from dfo_bench.cli._command import examples
 from dfo_bench.cli._options import AsJson, StoreFrom
-from dfo_bench.cli._output import notes, print_json, print_table, table_of
-from dfo_bench.errors import UnknownNameError
+from dfo_bench.cli._output import print_json, print_notes, print_table, table_of
+from dfo_bench.errors import count
 
 commands = typer.Typer()
 
+Export = Literal["iohprofiler", "coco", "csv", "parquet", "prompts", "peft"]
+Import = Literal["iohprofiler", "coco"]
 
-@commands.command(epilog="Example: dfo-bench status --store results/demo")
+
+@commands.command(epilog=examples("dfo-bench status --store results/demo", "dfo-bench status --json"))
 def status(store: StoreFrom = Path("results"), as_json: AsJson = False) -> None:
-    """Say which runs have finished, failed, or are under way.
+    """Count the runs that finished, failed, or are under way.
 
-    Of the sweep that was started last also how many wait for their turn.
+    Runs of the last sweep that have not begun are counted, too. Every run that has not finished has a line; with
+    --json every run has a record.
     """
     from dfo_bench.runs.spec import describe
     from dfo_bench.store.filenames import MARKER
@@ -45,12 +50,12 @@ def status(store: StoreFrom = Path("results"), as_json: AsJson = False) -> None:
         print_table(table)
 
 
-@commands.command(epilog="Example: dfo-bench compact --store results/demo")
+@commands.command(epilog=examples("dfo-bench compact --store results/demo"))
 def compact(store: StoreFrom = Path("results")) -> None:
     """Pack the folders of finished runs into few files.
 
-    Everything goes on as before: status, report, export, sweeps that skip what has finished. Packs are zip files in
-    STORE/packed; unzip them in STORE and delete them to have the folders back.
+    All commands read packed runs as they read folders. Packs are zip files in STORE/packed; to have the folders back,
+    unzip them in STORE and delete them.
     """
     from dfo_bench.store.store import Store
 
@@ -58,25 +63,29 @@ def compact(store: StoreFrom = Path("results")) -> None:
     for pack in made:
         print(pack)
     if left:
-        print(f"dfo-bench: {len(left)} folders are left: packs hold other versions of {left[0]}...", file=sys.stderr)
+        print_notes([f"{count(len(left), 'folder')} left, of which a pack holds another version; the first: {left[0]}"])
 
 
-@commands.command(epilog="Example: dfo-bench verify --store results/reference --runs 10")
+@commands.command(
+    epilog=examples(
+        "dfo-bench verify --store results/reference --runs 10", "dfo-bench verify --store results/demo --publish"
+    )
+)
 def verify(
     store: StoreFrom = Path("results"),
     points: Annotated[
-        int, typer.Option("--points", help="Evaluations of each run, drawn at random; 0 replays no optimizer.")
+        int, typer.Option("--points", help="Evaluations drawn at random per run; with 0 no optimizer is replayed.")
     ] = 3,
-    runs: Annotated[int | None, typer.Option("--runs", help="Runs, drawn at random. [default: all]")] = None,
-    seed: Annotated[int, typer.Option("-s", "--seed", help="Seed of what is drawn.")] = 0,
+    runs: Annotated[int | None, typer.Option("--runs", help="Number of runs, drawn at random. [default: all]")] = None,
+    seed: Annotated[int, typer.Option("-s", "--seed", help="Seed of the draws.")] = 0,
     publish: Annotated[
-        bool, typer.Option("--publish", help="If all agree, write STORE/SHA256SUMS, the digests of the files.")
+        bool, typer.Option("--publish", help="Write the digests of all files, STORE/SHA256SUMS, if all runs agree.")
     ] = False,
 ) -> int:
     """Evaluate stored points again and compare the losses.
 
-    Of every run that ended, the best point, the selected one, and some drawn at random. Where a store carries the
-    digests of its files, these are checked, too.
+    The points of each run that ended are its best one, the one selected on dev, and some drawn at random. The digests
+    of the files are compared, too, where the store has them.
     """
     from dfo_bench.store import checksums
     from dfo_bench.store.filenames import CHECKSUMS
@@ -90,7 +99,7 @@ def verify(
         changed = len(wrong)
         print(f"{CHECKSUMS}: {'; '.join(wrong) or 'all files are as published'}")
         if more:
-            print(f"{CHECKSUMS}: {len(more)} files are newer and not listed")
+            print(f"{CHECKSUMS}: {count(len(more), 'file')} not listed, of runs that ended later")
     table = table_of("run", "what it is", "points", "largest difference", "tolerance", "agrees", "note")
     differ = compared = 0
     for verdict in verdicts(opened, points=points, runs=runs, seed=seed):
@@ -101,7 +110,8 @@ def verify(
         numbers = (str(verdict.compared), f"{verdict.difference:.2g}", f"{verdict.tolerance:g}")
         table.add_row(verdict.key, verdict.run, *numbers, agrees, "; ".join([*verdict.problems, *verdict.notes]))
     print_table(table)
-    print(f"{store}: {compared} points of {table.row_count} runs evaluated again, {differ} runs do not agree")
+    again = f"{count(compared, 'point')} of {count(table.row_count, 'run')} evaluated again"
+    print(f"{store}: {again}; runs that do not agree: {differ}")
     if publish and not differ:
         checksums.write(opened)
         print(opened.path / CHECKSUMS)
@@ -109,65 +119,68 @@ def verify(
 
 
 @commands.command(
-    epilog="Examples: dfo-bench export iohprofiler ioh --store results/demo; "
-    "dfo-bench export prompts prompts.safetensors --store results/demo"
+    epilog=examples(
+        "dfo-bench export iohprofiler ioh --store results/demo",
+        "dfo-bench export csv evaluations.csv --store results/demo",
+        "dfo-bench export prompts prompts.safetensors --store results/demo",
+    )
 )
 def export(
-    to: Annotated[str, typer.Argument(help="iohprofiler, coco, csv, parquet, prompts or peft.", metavar="FORMAT")],
-    out: Annotated[Path, typer.Argument(help="The file or folder to write.", metavar="OUT")],
+    to: Annotated[Export, typer.Argument(help="Format, see above.", metavar="FORMAT")],
+    out: Annotated[Path, typer.Argument(help="File or folder to write.", metavar="OUT")],
     store: StoreFrom = Path("results"),
 ) -> None:
-    """Write what runs have found for other programs.
+    """Write runs in the format of another program.
 
-    iohprofiler: a new folder for IOHanalyzer and iohinspector. coco: a new folder for cocopp, of differences from the
-    optimum, or from the best of all runs where none is known. csv, parquet: one file, a row for every evaluation.
-    prompts: one safetensors file, a tensor for every run of a language-model task. peft: a folder of adapters, one for
-    every run of mode=inputs_embeds.
+    iohprofiler: a new folder for IOHanalyzer and iohinspector. coco: a new folder for cocopp, with differences from
+    the optimum, or from the best of all runs where none is known. csv, parquet: one file with a row per evaluation.
+    prompts: one safetensors file with a tensor per run of a language-model task. peft: a folder with an adapter per run
+    of mode=inputs_embeds.
     """
     from dfo_bench.exchange import EXPORTS
     from dfo_bench.store.store import Store
 
-    if to not in EXPORTS:
-        raise UnknownNameError("format", to, EXPORTS)
-    notes(EXPORTS[to](Store(store), out))
+    print_notes(EXPORTS[to](Store(store), out))
     print(out)
 
 
-@commands.command("import", epilog="Example: dfo-bench import iohprofiler ioh_data --store results/demo")
+@commands.command("import", epilog=examples("dfo-bench import iohprofiler ioh_data --store results/demo"))
 def import_runs(
-    source: Annotated[str, typer.Argument(help="iohprofiler or coco.", metavar="FORMAT")],
-    folder: Annotated[Path, typer.Argument(help="The folder to read, or an archive of COCO.", metavar="DIR")],
+    source: Annotated[Import, typer.Argument(help="Format of the logs.", metavar="FORMAT")],
+    folder: Annotated[Path, typer.Argument(help="Folder to read, or an archive of COCO.", metavar="DIR")],
     store: StoreFrom = Path("results"),
 ) -> None:
-    """Put the runs of another program into a store, to stand in its report.
+    """Put the runs of another program into a store.
 
-    A task is called like the function, an optimizer like the algorithm, and the projection is called imported. What was
-    imported before is left as it is. Runs that were cut off are left out and named.
+    They stand in its report beside the others: a task has the name of the function, an optimizer that of the algorithm,
+    and the projection is called imported. A run that was imported before stays as it is. A run that was cut off is left
+    out and named.
 
     iohprofiler: folders of IOHexperimenter's loggers, those before 2022 included; what is maximised is negated. coco:
     folders of COCO's observers, and its archives (.tgz, .tar.gz), of suites of one objective.
     """
     from dfo_bench.exchange import IMPORTS
 
-    if source not in IMPORTS:
-        raise UnknownNameError("format", source, IMPORTS)
-    notes(IMPORTS[source](folder, store))
+    print_notes(IMPORTS[source](folder, store))
     print(f"compare them with: dfo-bench report --store {store}")
 
 
 @commands.command(
-    epilog="Examples: dfo-bench sql 'select optimizer, avg(best_loss) from runs group by optimizer'; "
-    "dfo-bench sql 'select seed, evaluation, best from curves join runs using (key)' > curves.csv"
+    epilog=examples(
+        "dfo-bench sql 'select optimizer, avg(best_loss) from runs group by optimizer'",
+        "dfo-bench sql 'select seed, evaluation, best from curves join runs using (key)' > curves.csv",
+    )
 )
 def sql(
-    query: Annotated[str, typer.Argument(help="One SELECT in the SQL of DuckDB.", metavar="SELECT")],
+    query: Annotated[str, typer.Argument(help="One SELECT, in the SQL of DuckDB.", metavar="SELECT")],
     store: StoreFrom = Path("results"),
 ) -> None:
-    """Ask a store in SQL; what comes out is a table on a terminal, and CSV elsewhere.
+    """Query a store in SQL.
 
-    Views: runs (key, task, optimizer, projection, dim, budget, seed, status, best_loss, evaluations, dev_*, test_*...),
-    curves (key, evaluation, loss, best, digest, task_seconds, optimizer_seconds) and measures (key, evaluation, split,
-    metric, value). Nothing is written, and no other file can be read.
+    The answer is a table on a terminal, and CSV elsewhere. The views are runs (key, task, optimizer, projection, dim,
+    budget, seed, status, best_loss, evaluations, dev_*, test_*...), curves (key, evaluation, loss, best, digest,
+    task_seconds, optimizer_seconds) and measures (key, evaluation, split, metric, value). A query writes nothing, and
+    reads no other file.
     """
     import csv
 

@@ -65,12 +65,22 @@ class TextTask(Task):
         precision: Precision = "float32",
         backend: Backend = "torch",
     ) -> None:
-        """`model` is a folder or a name on the hub, "" is all-MiniLM-L6-v2 from PyPI.
+        """Load the model, draw the examples and cut the texts into tokens.
 
-        `shots` is the number of train examples per class, and of dev examples. `prompt_tokens` is the length of the
-        prompt; with 0 only the template stands there. `demonstrations` is the number of solved examples per class
-        before every text. `leading_space` cuts label words into tokens as within a sentence; left out, only
-        head=causal does. `backend` openvino is faster on a CPU, for encoders.
+        model: a folder or a hub name; "" is all-MiniLM-L6-v2 from PyPI.
+        head: what is read of the model: the sentence embedding beside those of the label texts (embedding), or the
+            logits of the label words at the mask (masked), as the next token (causal), or as the first token of the
+            decoder (seq2seq).
+        shots: how many examples per class are train, and as many dev.
+        prompt_tokens: how many tokens long the prompt is; 0 is the bare template.
+        mode: where the prompt goes in: at the entry of the first block, added to rows that hold its place (add) or as
+            rows before the text's (cat); as word embeddings before the text's (inputs_embeds); or added before every
+            block (deep).
+        loss: cross-entropy (ce), hinge, or the metric itself, negative (perf).
+        demonstrations: how many solved examples per class stand before every text.
+        leading_space: cuts label words into tokens as within a sentence; null does for head=causal only.
+        precision: that of the model's weights and arithmetic.
+        backend: what computes; openvino is faster on a CPU, for encoders.
         """
         for name, value, least in (
             ("shots", shots, 1),
@@ -239,7 +249,11 @@ class DatasetTask(TextTask):
     """The dataset of the hub, read where there is no data folder."""
 
     def __init__(self, *, rngs: Rngs, data_dir: str | None = None, **common: Any) -> None:
-        """`data_dir` holds <folder>/train.jsonl and test.jsonl; without it shipped data, DFO_BENCH_DATA or the hub."""
+        """Note where the data is.
+
+        data_dir: holds FOLDER/train.jsonl and test.jsonl, FOLDER the task's own; null takes shipped data, the folder
+            that DFO_BENCH_DATA names, or the hub.
+        """
         self._data_dir = data_dir
         super().__init__(rngs=rngs, **common)
 

@@ -1,14 +1,15 @@
 """How an optimizer, task or projection is written: `name:key=value,key=value`.
 
-The first `:` ends the name. Parameters split at commas outside double quotes and outside balanced
-(), [] and {}; the first `=` of each ends its key. A value is read as JSON where it parses, a component
-where it stands in parentheses, and text otherwise. Printing and parsing round-trip.
+The first `:` ends the name, which may be the path of a plugin's file, ending in .py. Parameters split at commas outside
+double quotes and outside balanced (), [] and {}; the first `=` of each ends its key. A value is read as JSON where it
+parses, a component where it stands in parentheses, and text otherwise. Printing and parsing round-trip.
 """
 
 import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, Union
 
@@ -39,6 +40,16 @@ class Component:
             if not isinstance(key, str) or not key.isidentifier():
                 raise InputError(f"{key!r} is no parameter name in {self.name!r}; write key=value")
         object.__setattr__(self, "params", MappingProxyType(dict(sorted(self.params.items()))))
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the name is the path of a file."""
+        return self.name.endswith(".py")
+
+    @property
+    def stem(self) -> str:
+        """The plugin's own name: that of the file without folder and ending, where the name is a path."""
+        return PurePath(self.name).stem if self.is_file else self.name
 
     def __hash__(self) -> int:
         """Hash the printed form: equal components print alike."""

@@ -1,8 +1,13 @@
-"""The parameters of plugins, read off their constructors: types, defaults, and what they may be in words."""
+"""The parameters of plugins, read off their constructors and docstrings: types, defaults, and what they mean.
+
+What a parameter means stands in a line `name: meaning` in the docstring of the class or of its constructor; a line that
+goes on is indented. A parameter that is inherited need not be said again.
+"""
 
 import inspect
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
@@ -18,6 +23,7 @@ class Parameter:
 
     type: Any
     default: Any
+    meaning: str = ""
 
     @property
     def required(self) -> bool:
@@ -59,6 +65,7 @@ def parameters_of(cls: type) -> dict[str, Parameter]:
     its own already.
     """
     found: dict[str, Parameter] = {}
+    meanings = _meanings(cls)
     for base in cls.__mro__:
         if (constructor := vars(base).get("__init__")) is None:
             continue
@@ -70,10 +77,31 @@ def parameters_of(cls: type) -> dict[str, Parameter]:
         _, *signature = inspect.signature(constructor).parameters.values()
         for parameter in signature:
             if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-                found.setdefault(parameter.name, Parameter(hints.get(parameter.name, Any), parameter.default))
+                name, type_ = parameter.name, hints.get(parameter.name, Any)
+                found.setdefault(name, Parameter(type_, parameter.default, meanings.get(name, "")))
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature):
             break
     return found
+
+
+_ENTRY = re.compile(r"^(\w+): (.+(?:\n[ ]+\S.*)*)\n?", re.MULTILINE)
+
+
+def _meanings(cls: type) -> dict[str, str]:
+    """Return what the docstrings of a class and of its bases say of parameters; the class's own word counts."""
+    found: dict[str, str] = {}
+    for base in cls.__mro__:
+        for documented in (base, vars(base).get("__init__")):
+            for name, meaning in _ENTRY.findall(inspect.cleandoc(getattr(documented, "__doc__", None) or "")):
+                found.setdefault(name, " ".join(meaning.split()))
+    return found
+
+
+def prose(cls: type, names: Collection[str]) -> str:
+    """Return the docstrings of a class and of its own constructor without what they say of parameters `names`."""
+    texts = [inspect.cleandoc(documented.__doc__ or "") for documented in (cls, vars(cls).get("__init__", cls))]
+    cut = [_ENTRY.sub(lambda entry: "" if entry[1] in names else entry[0], text).strip() for text in texts]
+    return "\n".join(dict.fromkeys(filter(None, cut)))
 
 
 def _adapter(annotation: Any) -> TypeAdapter[Any]:

@@ -27,8 +27,8 @@ class Plugin(Generic[P]):
 
     @property
     def name(self) -> str:
-        """The name by which it was found."""
-        return self.component.name
+        """Its own name, whatever the path by which it was found."""
+        return self.component.stem
 
     def construct(self, *args: Any, **given: Any) -> P:
         """Build it; what its constructor refuses is wrong input."""

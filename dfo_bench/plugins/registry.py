@@ -1,4 +1,4 @@
-"""Finds plugins by name: the files of the plugin folders, and entry points of other packages.
+"""Finds plugins by name: the files of the plugin folders, entry points of other packages, and files by their path.
 
 Listing imports nothing; a plugin's module is imported when it is first used.
 """
@@ -8,14 +8,17 @@ import importlib.metadata
 import importlib.util
 import pkgutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
 from dfo_bench.core import EmbeddingOptimizer, Optimizer, Projection, Task
-from dfo_bench.errors import PluginError, UnknownNameError, say
+from dfo_bench.errors import InputError, PluginError, UnknownNameError, say
+from dfo_bench.plugins.component import Component
+from dfo_bench.plugins.files import import_file
 from dfo_bench.plugins.parameters import Parameter, parameters_of
 
 P = TypeVar("P")
@@ -27,6 +30,18 @@ class Source:
 
     module: str
     where: str
+
+    def file(self) -> Path | None:
+        """Return the module's file, found without importing it or its package; None where there is none."""
+        path: Sequence[str] | None = None
+        name, spec = "", None
+        for part in self.module.split("."):
+            name = f"{name}.{part}" if name else part
+            spec = PathFinder.find_spec(name, path) if name != part else importlib.util.find_spec(name)
+            if spec is None:
+                return None
+            path = spec.submodule_search_locations
+        return Path(spec.origin) if spec and spec.origin else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,14 +85,31 @@ class Kind(Generic[P]):
         """Return the names of all plugins."""
         return list(self.sources())
 
+    def source(self, name: str) -> Source | Path:
+        """Return where a plugin comes from; the path where it is named by one, and that is no installed plugin's."""
+        known, component = self.sources(), Component(name)
+        taken = known.get(component.stem)
+        if not component.is_file:
+            if taken is None:
+                file = Path(f"{name}.py")
+                raise UnknownNameError(self.name, name, [*known, *([f"./{file}"] if file.is_file() else [])])
+            return taken
+        path, installed = Path(name), taken.file() if taken else None
+        if taken and not (installed and path.exists() and path.samefile(installed)):
+            raise PluginError(
+                f"two {self.plural} are named {component.stem!r}: {path} and {taken.where}; rename the file, or "
+                "uninstall the other"
+            )
+        return taken or path
+
     def load(self, name: str) -> type[P]:
-        """Import a plugin and return its class; raise PluginError for what is no plugin."""
-        known = self.sources()
-        if name not in known:
-            raise UnknownNameError(self.name, name, known)
-        what = f"{self.name} {name} ({known[name].where})"
+        """Import a plugin, by its name or the path of its file, and return its class; raise PluginError for others."""
+        source = self.source(name)
+        what = f"{self.name} {name}" if isinstance(source, Path) else f"{self.name} {name} ({source.where})"
         try:
-            module = importlib.import_module(known[name].module)
+            module = import_file(source) if isinstance(source, Path) else importlib.import_module(source.module)
+        except InputError:
+            raise
         except (Exception, SystemExit) as error:
             raise PluginError(f"{what} does not import: {say(error)}") from error
         bases = tuple(self.given)

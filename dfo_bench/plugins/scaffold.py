@@ -1,6 +1,7 @@
-"""Writes the plugin file to start from."""
+"""Writes the plugin to start from: a file in a checkout, a package that pip installs elsewhere."""
 
 import keyword
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +11,25 @@ from dfo_bench.plugins.registry import OPTIMIZERS, PROJECTIONS, TASKS, Kind
 
 _OPTIMIZER = '''"""One line: what it does, and the paper it comes from."""
 
-import numpy as np
+from typing import Unpack
 
-from dfo_bench.core import Array, Optimizer, Space
+from pydantic import PositiveFloat
+
+from dfo_bench.core import Array, Given, Optimizer, Space
 
 
 class {cls}(Optimizer):
-    """A (1+20) search around the best point so far; put your own in its place."""
+    """A (1+20) search around the best point so far; put your own in its place.
 
-    def __init__(self, space: Space, *, budget: int, rng: np.random.Generator, step: float = 0.5) -> None:
-        """`step` is in units of the space's scale."""
-        super().__init__(space, budget=budget, rng=rng)
+    step: how far points lie from the best, in units of the space's scale.
+    """
+
+    def __init__(self, space: Space, *, step: PositiveFloat = 0.5, **given: Unpack[Given]) -> None:
+        super().__init__(space, **given)
         self.step, self.best, self.loss = step, space.start.dense()[0], float("inf")
 
     def ask(self) -> Array:
-        """Return 20 points, shape (20, d)."""
+        """Return 20 points, shape (20, d); self.rng is the only source of randomness."""
         noise = self.rng.standard_normal((20, self.space.dim))
         return self.space.clip(self.best + self.step * self.space.scale * noise)
 
@@ -36,22 +41,25 @@ class {cls}(Optimizer):
 
 _TASK = '''"""One line: what is minimised, and where it comes from."""
 
+from pydantic import PositiveInt
+
 from dfo_bench.core import Anchor, Array, Points, Rngs, Space, Task
 
 
 class {cls}(Task):
-    """Squared distance from a point drawn per seed; put your own in its place."""
+    """Squared distance from a point drawn per seed; put your own in its place.
 
-    def __init__(self, *, rngs: Rngs, dim: int = 100) -> None:
-        """`dim` is D, the dimension of the task's space."""
+    dim: D, the dimension of the task's space.
+    """
+
+    def __init__(self, *, rngs: Rngs, dim: PositiveInt = 100) -> None:
         self.space = Space(dim, lower=-1.0, upper=1.0, start=Anchor.origin(dim), scale=1.0)
         self.optimum = 0.0
         self.target = rngs("task").uniform(-0.5, 0.5, dim)
 
     def evaluate(self, points: Points) -> Array:
         """Return losses, shape (n,); nan where a point cannot be evaluated."""
-        losses: Array = ((points.dense() - self.target) ** 2).sum(axis=1)
-        return losses
+        return ((points.dense() - self.target) ** 2).sum(axis=1)
 '''
 
 _PROJECTION = '''"""One line: which map it draws, and the paper it comes from."""
@@ -62,27 +70,46 @@ from dfo_bench.core import Array, Embedding, Projection, RandomEmbedding, Space
 class {cls}(Projection):
     """Entries +-1/sqrt(d); put your own in its place."""
 
-    def __init__(self, *, alpha: float = 1.0) -> None:
-        """`alpha` multiplies the step."""
-        self.alpha = alpha
-
-    def draw(self, space: Space, dim: int, seed: int, index: int) -> Embedding:
-        """Draw A from uniforms in (0, 1), one an entry; every entry has variance 1/dim."""
+    def draw(self, space: Space, dim: int, seed: int, number: int) -> Embedding:
+        """Draw A from uniforms in (0, 1), one per entry; every entry has variance 1/dim."""
 
         def entries(uniforms: Array) -> Array:
             return ((uniforms > 0.5) * 2.0 - 1.0) / dim**0.5
 
-        return RandomEmbedding(space, dim, index, self.alpha * space.scale, seed, entries)
+        return RandomEmbedding(space, dim, number, self.factor(space), seed, entries)
 '''
 
 _TEMPLATES: dict[Kind[Any], str] = {OPTIMIZERS: _OPTIMIZER, TASKS: _TASK, PROJECTIONS: _PROJECTION}
 
+_PYPROJECT = """[build-system]
+requires = ["setuptools"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "{dashed}"
+version = "0.1.0"
+dependencies = ["dfo-bench"]
+
+[project.entry-points."dfo_bench.{kind}s"]
+{name} = "{name}"
+
+[tool.setuptools]
+py-modules = ["{name}"]
+"""
+
+_TEST = """from dfo_bench.testing import check_plugin
+
+
+def test_{name}_keeps_its_contract() -> None:
+    check_plugin("{kind}", "{name}")
+"""
+
 
 def write_plugin(kind: Kind[Any], name: str) -> tuple[Path, str]:
-    """Write NAME.py where plugins of this kind are found; return its path and what remains to be done.
+    """Write a plugin to start from; return its file, and the commands that come next.
 
-    In a checkout that is the plugin folder and nothing remains; elsewhere it is the current folder, and the entry
-    point has to be declared.
+    In a checkout that is NAME.py in the folder of its kind; elsewhere a folder NAME with NAME.py, a pyproject.toml
+    with its entry point, and its test.
     """
     if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_") or name != name.lower():
         raise InputError(f"{name!r} cannot be a plugin's name; use lower-case letters, digits and _")
@@ -91,18 +118,35 @@ def write_plugin(kind: Kind[Any], name: str) -> tuple[Path, str]:
         raise InputError(f"the class of {name!r} would be {cls}, which dfo_bench.core has; choose another name")
     if there := kind.sources().get(name):
         raise InputError(f"{kind.name} {name!r} exists already ({there.where}); choose another name")
-    folder = Path("dfo_bench/projections" if kind is PROJECTIONS else kind.plural)
-    checkout = Path("setup.cfg").is_file() and Path("dfo_bench/core.py").is_file()
-    path = folder / f"{name}.py" if checkout else Path(f"{name}.py")
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(_TEMPLATES[kind].format(cls=cls))
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from error
-    check = f"try it with: dfo-bench check {kind.name} {name}"
-    if checkout:
-        return path, check
-    return path, (
-        f'declare it in your package, install that, then {check}\n\n[project.entry-points."dfo_bench.{kind.plural}"]\n'
-        f'{name} = "{name}"'
+    plugin = _TEMPLATES[kind].format(cls=cls)
+    if Path("setup.cfg").is_file() and Path("dfo_bench/core.py").is_file():
+        file = Path("dfo_bench/projections" if kind is PROJECTIONS else kind.plural, f"{name}.py")
+        _write({file: plugin})
+        return file, f"try it with: dfo-bench check {kind.name} {name}"
+    words = {"name": name, "dashed": name.replace("_", "-"), "kind": kind.name}
+    folder, file = Path(name), Path(name, f"{name}.py")
+    _write(
+        {
+            file: plugin,
+            folder / "pyproject.toml": _PYPROJECT.format(**words),
+            folder / f"test_{name}.py": _TEST.format(**words),
+        }
     )
+    return file, (
+        f"try it with: dfo-bench check {kind.name} {file}\n"
+        f"use it as it is, by its path: dfo-bench run {_USE[kind].format(file)} -b 1000 --store results/{name}\n"
+        f"install it, to use it by its name and to run its test: pip install ./{name} && pytest {name}"
+    )
+
+
+_USE = {OPTIMIZERS: "-t sphere -o {}", TASKS: "-t {} -o cma", PROJECTIONS: "-t sphere -o cma -p {}"}
+
+
+def _write(files: Mapping[Path, str]) -> None:
+    for path, text in files.items():
+        try:
+            path.parent.mkdir(exist_ok=True)
+            with path.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise InputError(f"{path} cannot be written: {error.strerror}; choose another name") from error

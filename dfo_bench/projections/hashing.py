@@ -12,29 +12,25 @@ class Hashing(Projection):
     """x_i = sigma(i) z_h(i): every coordinate follows one of the d variables, up to a sign.
 
     A task with bounds is searched as in HeSBO: z in [-1, 1]^d is mapped onto the bounds, around their middle and not
-    around the start, so that nothing is clipped. `rembo` has a box of its own: HeSBO's is `rembo:box=1`.
+    around the start, so that nothing is clipped; half their width takes the place of the task's scale. `rembo` has a
+    box of its own: HeSBO's is `rembo:box=1`.
     """
 
-    def __init__(self, *, alpha: float = 1.0, scale: float | None = None) -> None:
-        """`alpha` multiplies the step; `scale` takes the place of the task's, or of half the width of its bounds."""
-        self.alpha, self.scale = alpha, scale
-
-    def draw(self, space: Space, dim: int, seed: int, index: int) -> Embedding:
+    def draw(self, space: Space, dim: int, seed: int, number: int) -> Embedding:
         """Draw h and sigma; a unit z has unit variance as it is."""
-        scale = space.scale
+        factor = self.factor(space)
         if space.lower is not None and space.upper is not None:
-            scale = (space.upper - space.lower) / 2
+            factor = self.factor(replace(space, scale=(space.upper - space.lower) / 2))
             space = replace(space, start=Anchor.middle(space))
-        factor = self.alpha * (scale if self.scale is None else self.scale)
-        return HashingEmbedding(space, dim, index, factor, seed)
+        return HashingEmbedding(space, dim, number, factor, seed)
 
 
 class HashingEmbedding(Embedding):
     """A with one entry a row, its column and sign made on demand of two uniform numbers."""
 
-    def __init__(self, space: Space, dim: int, index: int, factor: float, seed: int) -> None:
-        super().__init__(space, dim, index, factor)
-        self._uniforms = RandomEmbedding(space, 2, index, factor, seed, lambda uniforms: uniforms)
+    def __init__(self, space: Space, dim: int, number: int, factor: float, seed: int) -> None:
+        super().__init__(space, dim, number, factor)
+        self._uniforms = RandomEmbedding(space, 2, number, factor, seed, lambda uniforms: uniforms)
         self._read = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0)
 
     def _hash(self, index: Index) -> tuple[Index, Array]:

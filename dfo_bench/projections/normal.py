@@ -11,16 +11,10 @@ from dfo_bench.core import Array, Embedding, Projection, RandomEmbedding, Space
 class Normal(Projection):
     """Gaussian random projection."""
 
-    def __init__(self, *, alpha: float = 1.0, scale: float | None = None) -> None:
-        """`alpha` multiplies the step; `scale` takes the place of the task's own."""
-        self.alpha, self.scale = alpha, scale
-
-    def draw(self, space: Space, dim: int, seed: int, index: int) -> Embedding:
+    def draw(self, space: Space, dim: int, seed: int, number: int) -> Embedding:
         """Draw A with independent entries N(0, 1/dim)."""
 
         def entries(uniforms: Array) -> Array:
-            normal: Array = ndtri(uniforms) / dim**0.5
-            return normal
+            return ndtri(uniforms) / dim**0.5
 
-        factor = self.alpha * (space.scale if self.scale is None else self.scale)
-        return RandomEmbedding(space, dim, index, factor, seed, entries)
+        return RandomEmbedding(space, dim, number, self.factor(space), seed, entries)

@@ -16,27 +16,22 @@ _BLOCK = 256
 class Orthogonal(Projection):
     """A = sqrt(D / d) Q with Q^T Q = I: no direction is longer than another, and none is near another."""
 
-    def __init__(self, *, alpha: float = 1.0, scale: float | None = None) -> None:
-        """`alpha` multiplies the step; `scale` takes the place of the task's own."""
-        self.alpha, self.scale = alpha, scale
-
-    def draw(self, space: Space, dim: int, seed: int, index: int) -> Embedding:
+    def draw(self, space: Space, dim: int, seed: int, number: int) -> Embedding:
         """Draw Q; refused where all of its D x d numbers, which it takes to begin, are too many."""
         if space.dim * dim > DENSE_LIMIT:
             raise InputError(
                 f"projection orthogonal reads all {space.dim} x {dim} numbers of its matrix, above {DENSE_LIMIT}; "
                 "use -p normal, whose directions are nearly orthogonal in so many dimensions"
             )
-        factor = self.alpha * (space.scale if self.scale is None else self.scale)
-        return OrthogonalEmbedding(space, dim, index, factor, seed)
+        return OrthogonalEmbedding(space, dim, number, self.factor(space), seed)
 
 
 class OrthogonalEmbedding(Embedding):
     """Rows of A = sqrt(D / d) G R^-1, where G is Gaussian and G^T G = R^T R: the QR decomposition of G, row by row."""
 
-    def __init__(self, space: Space, dim: int, index: int, factor: float, seed: int) -> None:
-        super().__init__(space, dim, index, factor)
-        self._gaussian = RandomEmbedding(space, dim, index, factor, seed, ndtri)
+    def __init__(self, space: Space, dim: int, number: int, factor: float, seed: int) -> None:
+        super().__init__(space, dim, number, factor)
+        self._gaussian = RandomEmbedding(space, dim, number, factor, seed, ndtri)
 
     @cached_property
     def _correction(self) -> Array:
@@ -45,9 +40,7 @@ class OrthogonalEmbedding(Embedding):
         for first in range(0, self.space.dim, _BLOCK):
             rows = self._gaussian.rows(np.arange(first, min(first + _BLOCK, self.space.dim)))
             gram += rows.T @ rows
-        inverse: Array = solve_triangular(cholesky(gram), np.eye(self.dim))
-        inverse *= (self.space.dim / self.dim) ** 0.5
-        return inverse
+        return solve_triangular(cholesky(gram), np.eye(self.dim)) * (self.space.dim / self.dim) ** 0.5
 
     def rows(self, index: Index) -> Array:
         """Return the rows `index` of A, shape (len(index), dim)."""

@@ -8,14 +8,14 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Unpack
 
 import numpy as np
 from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from scipy.special import ndtri
 
-from dfo_bench.core import Anchor, Array, Embedding, Index, InputError, Projection, RandomEmbedding, Space
+from dfo_bench.core import Anchor, Array, Embedding, Index, InputError, Projection, RandomEmbedding, Space, Step
 
 
 class Pretrained(Projection):
@@ -23,6 +23,11 @@ class Pretrained(Projection):
 
     Of the prompts in a file only those count that were found in the very space of the task: of the same model, mode
     and number of tokens. To learn from the task itself would be to look at the answers: export from other tasks' runs.
+
+    prompts: the file that `dfo-bench export prompts FILE --store DIR` wrote.
+    start: where the search begins: at the mean of the prompts, or (none) at the task's own start, and then the
+        directions are about 0.
+    directions: how many are taken at most, null all; with 0 it is the projection `normal` from another start.
     """
 
     def __init__(
@@ -31,23 +36,17 @@ class Pretrained(Projection):
         prompts: str,
         start: Literal["mean", "none"] = "mean",
         directions: Annotated[int, Field(ge=0)] | None = None,
-        alpha: float = 1.0,
-        scale: float | None = None,
+        **step: Unpack[Step],
     ) -> None:
-        """`prompts` is what `dfo-bench export prompts FILE --store DIR` wrote; start=mean begins at their mean.
-
-        start=none begins at the task's own start, and the directions are then about 0. `directions` is how many are
-        taken at most, all where it is left out; with 0 it is the projection `normal` from another start. `alpha`
-        multiplies the step; `scale` takes the place of the task's own.
-        """
-        self.start, self.directions, self.alpha, self.scale, self._file = start, directions, alpha, scale, prompts
+        super().__init__(**step)
+        self.start, self.directions, self._file = start, directions, prompts
         found, digest = _read(prompts)
         self.contents = {"prompts": digest}
         self._learned = {meaning: _principal(values, centred=start == "mean") for meaning, values in found.items()}
         meaning, (_, dim) = max(((meaning, values.shape) for meaning, values in found.items()), key=lambda of: of[1][0])
         self.example = Space(dim, None, None, Anchor.origin(dim), 1.0, meaning=meaning)
 
-    def draw(self, space: Space, dim: int, seed: int, index: int) -> Embedding:
+    def draw(self, space: Space, dim: int, seed: int, number: int) -> Embedding:
         """Draw the Gaussian columns; the others are the same for every seed and index."""
         if not space.meaning:
             raise InputError(
@@ -62,16 +61,15 @@ class Pretrained(Projection):
         mean, directions = self._learned[space.meaning]
         if self.start == "mean":
             space = replace(space, start=Anchor(space.dim, "mean prompt", lambda index: mean[index]))
-        factor = self.alpha * (space.scale if self.scale is None else self.scale)
-        return PretrainedEmbedding(space, dim, index, factor, seed, directions[: self.directions])
+        return PretrainedEmbedding(space, dim, number, self.factor(space), seed, directions[: self.directions])
 
 
 class PretrainedEmbedding(RandomEmbedding):
     """A random embedding whose first columns are given."""
 
-    def __init__(self, space: Space, dim: int, index: int, factor: float, seed: int, directions: Array) -> None:
+    def __init__(self, space: Space, dim: int, number: int, factor: float, seed: int, directions: Array) -> None:
         """`directions` are orthonormal, shape (k, D); the first d of them are taken."""
-        super().__init__(space, dim, index, factor, seed, lambda uniforms: ndtri(uniforms) / dim**0.5)
+        super().__init__(space, dim, number, factor, seed, lambda uniforms: ndtri(uniforms) / dim**0.5)
         # A column of norm sqrt(D / d) has entries of variance 1 / d, on average over the coordinates.
         self._columns = directions[:dim].T * (space.dim / dim) ** 0.5
 

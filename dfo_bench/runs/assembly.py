@@ -23,7 +23,8 @@ from dfo_bench.errors import InputError, RunError
 from dfo_bench.plugins.component import Component
 from dfo_bench.plugins.plugin import AnyOptimizer, Plugin, resolve
 from dfo_bench.plugins.registry import OPTIMIZERS, PROJECTIONS, TASKS
-from dfo_bench.runs.spec import DIM, RunSpec, streams
+from dfo_bench.runs.defaults import DIM
+from dfo_bench.runs.spec import RunSpec, streams
 
 
 class InOneEmbedding(EmbeddingOptimizer):
@@ -95,9 +96,9 @@ class Assembly:
             projection=self.plugins.projection.keyed(self.projection.contents),
         ).key()
 
-    def embed(self, index: int) -> Embedding:
-        """Draw the run's index-th embedding: the same for every optimizer of a seed."""
-        return self.projection.draw(self.task.space, self.dim, self.spec.seed, index)
+    def embed(self, number: int) -> Embedding:
+        """Draw embedding `number` of the run: the same for every optimizer of a seed."""
+        return self.projection.draw(self.task.space, self.dim, self.spec.seed, number)
 
     @property
     def dim(self) -> int:

@@ -1,6 +1,5 @@
 """The append-only file of a run in progress: one JSON record a line, each flushed before anybody learns of it."""
 
-import fcntl
 import json
 import os
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ import numpy as np
 from dfo_bench.core import Cost
 from dfo_bench.errors import BusyError, StoreError, writing
 from dfo_bench.runs.header import Header
+from dfo_bench.runs.lock import lock
 
 FORMAT = 1
 """The version of the files of a run; a newer one is refused, not guessed at."""
@@ -196,13 +196,14 @@ def _open_locked(path: Path) -> int:
         with writing(path):
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not lock(fd, path):
+                raise BusyError(f"{path.parent} is being written by another process")
             if os.path.samestat(os.fstat(fd), os.stat(path)):
                 return fd
-        except BlockingIOError as error:
-            os.close(fd)
-            raise BusyError(f"{path.parent} is being written by another process") from error
         except FileNotFoundError:
             pass
+        except BaseException:
+            os.close(fd)
+            raise
         # What was locked is no longer the run's journal.
         os.close(fd)

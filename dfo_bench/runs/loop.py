@@ -13,6 +13,7 @@ from dfo_bench.runs.journal import Journal
 from dfo_bench.runs.machine import peak_device_memory, peak_memory, provenance
 from dfo_bench.runs.measure import Measurer
 from dfo_bench.runs.meter import Meter, Progress
+from dfo_bench.runs.spec import describe
 from dfo_bench.runs.summary import Kept, Status, Summary, Totals, count_repaid
 
 
@@ -33,16 +34,16 @@ def header(assembly: Assembly) -> Header:
 def changes(assembly: Assembly, header: Header) -> dict[str, str]:
     """Return the sources and data that are not those a run was made with, each with its digests then and now."""
     now, then = assembly.source_digests(), header.digests
-    return {name: f"{then.get(name)} is now {now[name]}" for name in now if now[name] != then.get(name)}
+    return {name: f"digest {then.get(name)}, now {now[name]}" for name in now if now[name] != then.get(name)}
 
 
 def mismatch(assembly: Assembly, header: Header) -> str:
     """Say in a line how a run was made with other sources or data than there are now; "" where it was not."""
-    changed = [f"{name} {digests}" for name, digests in changes(assembly, header).items()]
+    changed = [f"{name} ({digests})" for name, digests in changes(assembly, header).items()]
     if not changed:
         return ""
-    run = f"run {assembly.key} ({assembly.spec.optimizer.name} on {assembly.spec.task.name})"
-    return f"{run} was begun with another {'; '.join(changed)}"
+    run = f"run {assembly.key}, {describe({**header.shown, 'seed': header.spec.seed})}"
+    return f"{run}, was begun with another {' and another '.join(changed)}"
 
 
 def attempt(assembly: Assembly, journal: Journal, progress: Progress, discarded: int = 0) -> tuple[pa.Table, Summary]:
@@ -67,8 +68,8 @@ def attempt(assembly: Assembly, journal: Journal, progress: Progress, discarded:
                 meter.rest()
             if losses is not None:
                 optimizer.tell(losses)
-        if meter.incumbent is None and meter.errors:
-            raise RunError(f"no evaluation succeeded: {meter.errors[0]}")
+        if meter.incumbent is None:
+            raise RunError(f"no evaluation succeeded: {(meter.errors or ['every loss is nan or infinite'])[0]}")
         measurer.test(meter)
     except (ReplayError, StoreError):
         raise

@@ -3,9 +3,9 @@
 import time
 
 from dfo_bench.core import Cost, Points, Task
+from dfo_bench.runs.defaults import Selection
 from dfo_bench.runs.journal import Journal, Measurement
 from dfo_bench.runs.meter import Meter
-from dfo_bench.runs.spec import Selection
 
 
 def worth(metrics: dict[str, float], metric: str) -> tuple[float, float]:

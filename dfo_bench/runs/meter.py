@@ -6,11 +6,18 @@ from collections.abc import Callable
 import numpy as np
 
 from dfo_bench.core import Array, Points, Task
-from dfo_bench.errors import ReplayError, RunError
+from dfo_bench.errors import ReplayError, RunError, count
 from dfo_bench.runs.journal import Batch, Journal, Seconds
 
 MAX_ERRORS = 3
 """A run fails after this many batches in a row whose evaluation raised."""
+
+MIN_IN_VAIN = 100
+"""A run fails after this many evaluations, and a tenth of its budget, and MAX_ERRORS batches, without a finite loss.
+
+A task of which one point in ten can be evaluated is wronged by that in three runs of 100,000; one of which it is one in
+a hundred, at the default budget, in three of 10,000.
+"""
 
 Progress = Callable[[int, float, bool], None]
 """Called after every batch with the evaluations, the best loss, and whether it was a replay."""
@@ -39,6 +46,7 @@ class Meter:
         self._recorded, self._taken = len(journal.log.batches), 0
         self._stopped = journal.log.stopped
         self._in_a_row = 0
+        self._tried_at, self._tried_after = 0, 0
         self.rest()
 
     def evaluate(self, points: Points) -> Array | None:
@@ -67,17 +75,27 @@ class Meter:
         self.spent += len(losses)
         self._taken += 1
         self._progress(self.spent, self.best, replayed)
-        self._give_up_after_errors(batch)
+        self._give_up(batch)
         self.rest()
         return None if cut else losses
 
-    def _give_up_after_errors(self, batch: Batch) -> None:
-        """Fail the run after MAX_ERRORS failed batches in a row; one that is tried again may have as many anew."""
+    def _give_up(self, batch: Batch) -> None:
+        """Fail the run whose task only raises, or gives no finite loss; one that is tried again has as many tries anew.
+
+        What the journal holds beyond is replayed first.
+        """
         self._in_a_row = self._in_a_row + 1 if batch.error else 0
         if self._taken in self._journal.log.retried_at:
-            self._in_a_row = 0
+            self._in_a_row, self._tried_at, self._tried_after = 0, self.spent, self._taken
         if self._in_a_row == MAX_ERRORS:
             raise RunError(f"the task raised {MAX_ERRORS} times in a row, at last {batch.error}")
+        tried = self.spent - self._tried_at >= max(MIN_IN_VAIN, self.budget // 10)
+        enough = tried and self._taken - self._tried_after >= MAX_ERRORS
+        if enough and self.incumbent is None and self._taken >= self._recorded:
+            raise RunError(
+                f"none of {self.spent} evaluations gave a finite loss, the last was {batch.losses[-1]}; the task, or "
+                "its model in this precision, cannot be evaluated at these points"
+            )
 
     @property
     def batches(self) -> list[Batch]:
@@ -87,11 +105,14 @@ class Meter:
     @property
     def errors(self) -> list[str]:
         """What the task raised, each with how often and where first."""
-        counts: dict[str, list[int]] = {}
+        begins: dict[str, list[int]] = {}
         for batch in self.batches:
             if batch.error:
-                counts.setdefault(batch.error, []).append(batch.begin + 1)
-        return [f"{error} ({len(at)} batches, first at evaluation {at[0]})" for error, at in counts.items()]
+                begins.setdefault(batch.error, []).append(batch.begin + 1)
+        return [
+            f"{error} (first at evaluation {at[0]}, in {count(len(at), 'batch', 'batches')})"
+            for error, at in begins.items()
+        ]
 
     def _pay(self, points: Points, digests: list[str]) -> Batch:
         """Evaluate and journal; what raises costs the whole batch."""

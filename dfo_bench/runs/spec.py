@@ -4,19 +4,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
 from dfo_bench.core import Rngs
 from dfo_bench.errors import InputError, UnknownNameError
 from dfo_bench.plugins.component import Component, component
-
-DIM, BUDGET, DEV_EVERY = 500, 8_000, 100
-"""The defaults of a run: Black-Box Tuning's."""
-
-Selection = Literal["incumbent", "current"]
-"""Which candidate dev scores: the best so far, or the last one evaluated, as the original Black-Box Tuning does."""
+from dfo_bench.runs.defaults import BUDGET, DEV_EVERY, SELECTION, Selection
 
 
 @dataclass(frozen=True)
@@ -34,7 +29,7 @@ class RunSpec:
     budget: int = BUDGET
     seed: int = 0
     dev_every: int = DEV_EVERY
-    selection: Selection = "incumbent"
+    selection: Selection = SELECTION
 
     def __post_init__(self) -> None:
         """Refuse what makes no run."""

@@ -5,9 +5,7 @@ the one it was made of. It is written atomically, by one process at a time, and 
 be written everything works, slower.
 """
 
-import fcntl
 import json
-import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dfo_bench.errors import StoreError
+from dfo_bench.runs.lock import lock
 from dfo_bench.store.atomic import replacing
 
 _STAMPS = b"dfo-bench stamps"
@@ -61,9 +60,9 @@ class Cache:
         about = json.dumps({"version": self.version, "stamps": stamps})
         with suppress(OSError, StoreError):
             self.path.parent.mkdir(exist_ok=True)
-            fd = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with (self.path.parent / "lock").open("ab") as file:
+                if not lock(file.fileno(), self.path):
+                    return
                 with replacing(self.path) as unfinished:
                     pq.write_table(
                         table.replace_schema_metadata({_STAMPS: about}),
@@ -72,5 +71,3 @@ class Cache:
                         use_dictionary=["key"],
                         write_page_checksum=True,
                     )
-            finally:
-                os.close(fd)

@@ -5,7 +5,6 @@ merged by copying, too. What a pack holds is final: it is read before a folder o
 its place before the first of its folders goes away, so a kill at any moment leaves every run in one of the two.
 """
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -17,7 +16,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from dfo_bench.errors import BusyError, StoreError
-from dfo_bench.store.filenames import JOURNAL, PACKS, SUMMARY
+from dfo_bench.runs.lock import lock
+from dfo_bench.store.filenames import JOURNAL, MARKER, PACKS, SUMMARY
 
 RUNS_A_PACK = 1_000
 """So many runs at most: what a compaction needs of free space, and what it has to do again after a kill."""
@@ -123,14 +123,10 @@ def _clean(store: Path) -> None:
 @contextmanager
 def _alone(store: Path) -> Iterator[None]:
     """Be the only process that packs runs of this store; raise BusyError where another does."""
-    fd = os.open(store, os.O_RDONLY)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with (store / MARKER).open("rb+") as marker:
+        if not lock(marker.fileno(), store):
+            raise BusyError(f"{store} is being compacted by another process")
         yield
-    except BlockingIOError as error:
-        raise BusyError(f"{store} is being compacted by another process") from error
-    finally:
-        os.close(fd)
 
 
 def _packs(store: Path) -> Sequence[zipfile.ZipFile]:

@@ -59,7 +59,7 @@ class Store:
     def create(cls, path: str | Path) -> "Store":
         """Open a store, made now if the folder is new, empty or full of stores; raise StoreError where it cannot be."""
         path = Path(path)
-        cls.refuse(path)
+        cls.refuse_foreign_folder(path)
         try:
             if not (path / MARKER).exists():
                 path.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ class Store:
         return cls(path)
 
     @staticmethod
-    def refuse(path: Path) -> None:
+    def refuse_foreign_folder(path: Path) -> None:
         """Raise StoreError where a folder holds anything but runs, or stores of its own."""
         try:
             if (path / MARKER).exists() or not path.exists():

@@ -81,7 +81,7 @@ def _verify(store: Store, assembly: Assembly, summary: Summary, verdict: Verdict
     verdict.tolerance = assembly.task.tolerance
     changed = [*changes(assembly, summary), *_other_versions(summary)]
     if changed:
-        verdict.notes.append(f"since then another {', '.join(changed)}")
+        verdict.notes.append(f"changed since: {', '.join(changed)}")
     curve = store.curves([summary.key])
     losses, digests = curve["loss"].to_numpy(), curve["digest"].tolist()
     if len(losses) != summary.evaluations or min(curve["best"], default=np.inf) != summary.best_loss:

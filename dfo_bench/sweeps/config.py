@@ -1,8 +1,7 @@
 """What people write to describe a sweep: YAML files, presets, seed ranges."""
 
 import re
-from collections.abc import Iterable
-from importlib import resources
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,57 +9,86 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dfo_bench.errors import InputError, UnknownNameError
-from dfo_bench.runs.spec import Selection
+from dfo_bench.runs.defaults import Selection
+from dfo_bench.sweeps import presets
+from dfo_bench.sweeps.request import SweepRequest
 
 _MOST_SEEDS = 100_000
 """In one range: more is a slip of the finger."""
 
 
-class SweepFile(BaseModel):
-    """The keys of a sweep file: the keyword arguments of `dfo_bench.sweep`, all optional."""
+class SweepSettings(BaseModel):
+    """The keys of a sweep file, which are the options of `dfo-bench sweep`: a request of which anything may be open."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    tasks: list[str | dict[str, Any]] | None = None
-    optimizers: list[str | dict[str, Any]] | None = None
-    projections: list[str | dict[str, Any]] | None = None
+    tasks: Sequence[str | dict[str, Any]] | None = None
+    optimizers: Sequence[str | dict[str, Any]] | None = None
+    projections: Sequence[str | dict[str, Any]] | None = None
     dim: int | None = None
     budget: int | dict[str, int] | None = None
-    seeds: list[int | str] | int | str | None = None
+    seeds: Sequence[int | str] | int | str | None = None
     dev_every: int | None = None
     selection: Selection | None = None
-    store: str | None = None
+    store: str | Path | None = None
     workers: int | None = None
+
+    def replace(self, other: "SweepSettings") -> "SweepSettings":
+        """Return these settings with those that `other` has in their place."""
+        return self.model_copy(update=other.model_dump(exclude_none=True))
+
+    def request(self) -> SweepRequest:
+        """Fill in the defaults; raise InputError where there is none."""
+        given = self.model_dump(exclude_none=True)
+        for name in ("tasks", "optimizers"):
+            if not given.get(name):
+                raise InputError(f"no {name}; name at least one with -{name[0]}, or a sweep file or preset that does")
+        if "seeds" in given:
+            seeds = given["seeds"]
+            given["seeds"] = parse_seeds([seeds] if isinstance(seeds, int | str) else seeds)
+        return SweepRequest(**given)
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that is given twice, of which YAML's own loader would take the last."""
+    """Reads the values that a component has on the command line, too: what is no JSON there is text here.
+
+    YAML's own loader would make a truth value of yes, a date of 2026-11-05, and 90 of 1:30. Keys are text as written,
+    and one that is given twice is refused; YAML's own loader would take the last.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value]
         if twice := [key for key in keys if keys.count(key) > 1]:
             raise yaml.constructor.ConstructorError(None, None, f"{twice[0]!r} is given twice", node.start_mark)
+        self.flatten_mapping(node)
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                key.tag = "tag:yaml.org,2002:str"
         return super().construct_mapping(node, deep)
 
 
-def presets() -> list[str]:
-    """Return the names of the sweeps that come with dfo-bench."""
-    return sorted(
-        file.name[:-5] for file in resources.files("dfo_bench.sweeps.presets").iterdir() if file.name.endswith(".yaml")
-    )
+_Loader.yaml_implicit_resolvers = {}
+for tag, pattern, first in (
+    ("null", r"null|~|", ["n", "~", ""]),
+    ("bool", r"true|false", ["t", "f"]),
+    ("int", r"-?(0|[1-9][0-9_]*)", list("-0123456789")),
+    ("float", r"-?[0-9][0-9_]*(\.[0-9]*([eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+)|-?\.inf|\.nan", list("-0123456789.")),
+    ("merge", r"<<", ["<"]),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(f"({pattern})$"), first)
 
 
-def read_sweep(name: str) -> dict[str, Any]:
-    """Return the keyword arguments that a YAML file, or the preset of that name, holds."""
-    if name in presets():
-        text = resources.files("dfo_bench.sweeps.presets").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+def read_sweep(name: str) -> SweepSettings:
+    """Return the settings that a YAML file, or the preset of that name, holds."""
+    if name in presets.names():
+        text = (presets.FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
     elif Path(name).suffix in (".yaml", ".yml"):
         try:
             text = Path(name).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"sweep file {name} cannot be read: {error}") from error
     else:
-        raise UnknownNameError("preset (a file's name ends in .yaml)", name, presets())
+        raise UnknownNameError("preset (a file's name ends in .yaml)", name, presets.names())
     try:
         plain = yaml.load(text, _Loader)
     except (yaml.YAMLError, ValueError) as error:
@@ -68,17 +96,13 @@ def read_sweep(name: str) -> dict[str, Any]:
     if not isinstance(plain, dict):
         raise InputError(f"{name} must hold keys such as tasks and optimizers, got {plain!r}")
     for key in plain:
-        if key not in SweepFile.model_fields:
-            raise UnknownNameError(f"key of {name}", str(key), SweepFile.model_fields)
+        if key not in SweepSettings.model_fields:
+            raise UnknownNameError(f"key of {name}", str(key), SweepSettings.model_fields)
     try:
-        given = SweepFile(**plain).model_dump(exclude_none=True)
+        return SweepSettings(**plain)
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(f"{name}: {first['loc'][0]}={plain[first['loc'][0]]!r}: {first['msg'].lower()}") from error
-    if "seeds" in given:
-        seeds = given["seeds"]
-        given["seeds"] = parse_seeds(seeds if isinstance(seeds, list) else [seeds])
-    return given
 
 
 def parse_seeds(values: Iterable[int | str]) -> list[int]:

@@ -1,53 +1,59 @@
-"""Shows how far a sweep is: bars on a terminal, one plain line a finished run elsewhere."""
+"""Progress of a sweep on standard error: bars on a terminal, one plain line per ended run elsewhere."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
+import rich.progress
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from dfo_bench.runs.spec import RunSpec, describe
-from dfo_bench.sweeps.workers import Advance, Ended, Event
-
-Listener = Callable[[Sequence[RunSpec]], AbstractContextManager[Callable[[Event], None]]]
-"""Given the specs of a sweep, a context whose value is told of every event."""
+from dfo_bench.errors import count
+from dfo_bench.runs.header import PlannedRun
+from dfo_bench.runs.spec import describe
+from dfo_bench.sweeps.events import Advance, Ended, Event, Listener
 
 
-@contextmanager
-def shown(specs: Sequence[RunSpec]) -> Iterator[Callable[[Event], None]]:
-    """Show events on standard error."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    bars = Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", markup=False),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    running: dict[RunSpec, TaskID] = {}
-    ended = 0
-    with bars:
-        total = bars.add_task("runs", total=len(specs), note="")
+class ProgressBars(Listener):
+    """Shows how far each run and the whole sweep are; `ended` is how runs ended so far."""
 
-        def listen(event: Event) -> None:
-            nonlocal ended
-            spec = event.spec
-            if isinstance(event, Advance):
-                if spec not in running:
-                    running[spec] = bars.add_task(describe(vars(spec)), total=spec.budget, note="")
-                note = "replaying" if event.replayed else f"best {event.best:.4g}"
-                bars.update(running[spec], completed=event.evaluations, note=note)
-                return
-            ended += 1
-            if spec in running:
-                bars.remove_task(running.pop(spec))
-            bars.update(total, advance=1)
-            console.print(f"[{ended}/{len(specs)}] {describe(vars(spec))}: {outcome(event)}", markup=False)
+    def __init__(self) -> None:
+        self.ended: list[Ended] = []
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._bars = rich.progress.Progress(
+            rich.progress.TextColumn("{task.description}", markup=False),
+            rich.progress.BarColumn(),
+            rich.progress.MofNCompleteColumn(),
+            rich.progress.TimeRemainingColumn(),
+            rich.progress.TextColumn("{task.fields[note]}", markup=False),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._runs: dict[str, PlannedRun] = {}
+        self._running: dict[str, rich.progress.TaskID] = {}
 
-        yield listen
+    @contextmanager
+    def begin(self, runs: Sequence[PlannedRun]) -> Iterator[None]:
+        """Show the bars."""
+        self._runs = {run.key: run for run in runs}
+        self._total = self._bars.add_task("runs", total=len(runs), note="")
+        with self._bars:
+            yield
+
+    def hear(self, event: Event) -> None:
+        """Move the bar of a run, or put a line in its place when it has ended."""
+        run = self._runs[event.key]
+        name = describe({**run.shown, "seed": run.spec.seed})
+        if isinstance(event, Advance):
+            if event.key not in self._running:
+                self._running[event.key] = self._bars.add_task(name, total=run.spec.budget, note="")
+            note = "replaying" if event.replayed else f"best {event.best:.4g}"
+            self._bars.update(self._running[event.key], completed=event.evaluations, note=note)
+            return
+        self.ended.append(event)
+        if event.key in self._running:
+            self._bars.remove_task(self._running.pop(event.key))
+        self._bars.update(self._total, advance=1)
+        self._console.print(f"[{len(self.ended)}/{len(self._runs)}] {name}: {outcome(event)}", markup=False)
 
 
 def outcome(event: Ended) -> str:
@@ -57,7 +63,7 @@ def outcome(event: Ended) -> str:
     summary = event.summary
     if summary.status == "failed":
         return f"failed: {summary.error}"
-    words = [f"best {summary.best_loss:.6g} in {summary.evaluations} evaluations"]
+    words = [f"best {summary.best_loss:.6g} in {count(summary.evaluations, 'evaluation')}"]
     for measurement in summary.measurements:
         if measurement.split == "test":
             words += [f"test {name} {value:.4g}" for name, value in measurement.metrics.items()]
@@ -65,9 +71,9 @@ def outcome(event: Ended) -> str:
     words.append(f"{seconds.task_wall:.1f} s task, {seconds.optimizer_wall:.1f} s optimizer")
     if summary.events:
         more = len(summary.events) - 1
-        words.append(summary.events[0] + (f" (and {more} more events)" if more else ""))
+        words.append(summary.events[0] + (f" (and {count(more, 'more event')})" if more else ""))
     if summary.repaid:
-        words.append(f"{summary.repaid} evaluations paid twice after interruptions")
+        words.append(f"{count(summary.repaid, 'evaluation')} paid twice after interruptions")
     if summary.discarded:
-        words.append(f"{summary.discarded} discarded")
+        words.append(f"{count(summary.discarded, 'evaluation')} discarded")
     return ", ".join(words)

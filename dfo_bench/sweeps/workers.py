@@ -1,4 +1,4 @@
-"""Runs specs one after another in this process, or N side by side in processes of their own.
+"""The runs of a sweep, worked off one after another in this process, or N side by side in processes of their own.
 
 A worker that dies takes only the run it was at with it; that run is reported as an error and the rest goes on.
 """
@@ -9,58 +9,36 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import ModuleType
 
-from dfo_bench.errors import DfoBenchError
-from dfo_bench.runs.spec import RunSpec
-from dfo_bench.runs.summary import Summary
+from dfo_bench.errors import BusyError, DfoBenchError
+from dfo_bench.runs.header import PlannedRun
 from dfo_bench.store.folder import mark_failed
+from dfo_bench.sweeps.events import Advance, Ended, Event
 from dfo_bench.sweeps.execute import execute
 
 _INTERVAL_S = 0.2
 """How often a run speaks of its progress."""
 
 
-@dataclass(frozen=True)
-class Advance:
-    """How far a run is."""
-
-    spec: RunSpec
-    evaluations: int
-    best: float
-    replayed: bool
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A run that ended: with its summary, or with why there is none."""
-
-    spec: RunSpec
-    summary: Summary | None
-    error: str = ""
-
-
-Event = Advance | Ended
-
-
-def run_all(specs: Mapping[RunSpec, str], store: Path, workers: int, listen: Callable[[Event], None]) -> None:
-    """Execute every spec, given with its key, and tell `listen` of every advance and end.
+def run_all(runs: Sequence[PlannedRun], store: Path, workers: int, hear: Callable[[Event], None]) -> None:
+    """Execute every run, and tell `hear` of every advance and end.
 
     KeyboardInterrupt stops all workers and leaves a store that resumes.
     """
     if workers == 1:
-        for spec in specs:
-            listen(_run(spec, store, listen))
+        for run in runs:
+            hear(_run(run, store, hear))
     else:
-        _run_side_by_side(specs, store, workers, listen)
+        _run_side_by_side(runs, store, workers, hear)
 
 
-def _run(spec: RunSpec, store: Path, listen: Callable[[Advance], None]) -> Ended:
+def _run(run: PlannedRun, store: Path, hear: Callable[[Advance], None]) -> Ended:
     spoken = 0.0
 
     def progress(evaluations: int, best: float, replayed: bool) -> None:
@@ -68,18 +46,20 @@ def _run(spec: RunSpec, store: Path, listen: Callable[[Advance], None]) -> Ended
         now = time.monotonic()
         if now - spoken > _INTERVAL_S:
             spoken = now
-            listen(Advance(spec, evaluations, best, replayed))
+            hear(Advance(run.key, evaluations, best, replayed))
 
     try:
-        return Ended(spec, execute(spec, store, progress))
+        return Ended(run.key, execute(run.spec, store, progress))
+    except BusyError:
+        return Ended(run.key, None, "under way in another process", elsewhere=True)
     except DfoBenchError as error:
-        return Ended(spec, None, str(error))
+        return Ended(run.key, None, str(error))
     except Exception as error:
-        return Ended(spec, None, f"{type(error).__name__}: {error}")
+        return Ended(run.key, None, f"{type(error).__name__}: {error}")
 
 
 def _serve(connection: Connection, store: Path) -> None:
-    """Work off specs from the connection until it closes."""
+    """Work off runs from the connection until it closes."""
     # Ctrl-C reaches the whole process group; the parent decides, and ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent()
@@ -97,42 +77,42 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
-def _run_side_by_side(specs: Mapping[RunSpec, str], store: Path, workers: int, listen: Callable[[Event], None]) -> None:
+def _run_side_by_side(runs: Sequence[PlannedRun], store: Path, workers: int, hear: Callable[[Event], None]) -> None:
     # Not fork: a forked copy of a process that has started threads (torch's) may hang.
     context = multiprocessing.get_context("spawn")
-    at_work: dict[Connection, tuple[BaseProcess, RunSpec]] = {}
-    waiting = iter(specs)
+    at_work: dict[Connection, tuple[BaseProcess, PlannedRun]] = {}
+    waiting = iter(runs)
 
     def start() -> tuple[Connection, BaseProcess]:
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, store))
-        with _ctrl_c_held_back():
+        with _ctrl_c_held_back(), _main_left_out():
             process.start()
         theirs.close()
         return ours, process
 
     def give(connection: Connection, process: BaseProcess) -> None:
-        spec = next(waiting, None)
-        if spec is None:
+        run = next(waiting, None)
+        if run is None:
             connection.close()
         else:
-            connection.send(spec)
-            at_work[connection] = process, spec
+            connection.send(run)
+            at_work[connection] = process, run
 
     try:
-        for _ in range(min(workers, len(specs))):
+        for _ in range(min(workers, len(runs))):
             give(*start())
         while at_work:
             for connection in wait(list(at_work)):
                 assert isinstance(connection, Connection)
-                process, spec = at_work[connection]
+                process, run = at_work[connection]
                 try:
                     event: Event = connection.recv()
                 except (EOFError, ConnectionResetError):
                     process.join()
                     error = f"its worker process died with exit code {process.exitcode}"
-                    event = Ended(spec, mark_failed(store / specs[spec], error), error)
-                listen(event)
+                    event = Ended(run.key, mark_failed(store / run.key, error), error)
+                hear(event)
                 if isinstance(event, Ended):
                     del at_work[connection]
                     give(*((connection, process) if process.is_alive() else start()))
@@ -155,3 +135,18 @@ def _ctrl_c_held_back() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _main_left_out() -> Iterator[None]:
+    """Let a process that starts here not import the program that asks for it.
+
+    A worker needs nothing of it, and a program that comes from standard input, or calls `sweep` without asking whether
+    it is the main one, cannot be imported.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main

@@ -65,7 +65,8 @@ def rows(optimizers: Sequence[Component], workers: int = 1) -> Iterator[Row]:
     # A server that has imported the libraries once: every child is a copy of it, and may hang or die.
     context = multiprocessing.get_context("forkserver")
     known = OPTIMIZERS.sources()
-    context.set_forkserver_preload([__name__, *sorted({known[one.name].module for one in optimizers})])
+    modules = {known[one.name].module for one in optimizers if one.name in known}
+    context.set_forkserver_preload([__name__, *sorted(modules)])
     with ThreadPoolExecutor(workers) as pool:
         yield from pool.map(partial(_row, context), optimizers)
 

@@ -65,9 +65,9 @@ class Bowl(Task):
 class Gaussian(Projection):
     """The projection under which optimizers are checked: entries uniform, variance 1/d."""
 
-    def draw(self, space: Space, dim: int, seed: int, index: int) -> Embedding:
+    def draw(self, space: Space, dim: int, seed: int, number: int) -> Embedding:
         """Draw A."""
-        return RandomEmbedding(space, dim, index, space.scale, seed, lambda u: (2 * u - 1) * (3 / dim) ** 0.5)
+        return RandomEmbedding(space, dim, number, space.scale, seed, lambda u: (2 * u - 1) * (3 / dim) ** 0.5)
 
 
 class Whole(Projection):
@@ -75,9 +75,9 @@ class Whole(Projection):
 
     whole = True
 
-    def draw(self, space: Space, dim: int, seed: int, index: int) -> Embedding:
+    def draw(self, space: Space, dim: int, seed: int, number: int) -> Embedding:
         """Return A = I."""
-        return IdentityEmbedding(space, index)
+        return IdentityEmbedding(space, number)
 
 
 def check_plugin(kind: str, name: str | Component) -> None:

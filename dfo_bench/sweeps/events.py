@@ -1,0 +1,51 @@
+"""What a sweep tells whoever listens to it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from dfo_bench.runs.header import PlannedRun
+from dfo_bench.runs.summary import Summary
+
+
+@dataclass(frozen=True)
+class Advance:
+    """How far the run of a key is."""
+
+    key: str
+    evaluations: int
+    best: float
+    replayed: bool
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run that ended: with its summary, or with why there is none.
+
+    `elsewhere` says that another process is at work on it, which is no failure.
+    """
+
+    key: str
+    summary: Summary | None
+    error: str = ""
+    elsewhere: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has to be tried again."""
+        return not self.elsewhere and (self.summary is None or self.summary.status == "failed")
+
+
+Event = Advance | Ended
+
+
+class Listener:
+    """Listens to a sweep, in silence: a base for those that show or count what happens."""
+
+    @contextmanager
+    def begin(self, runs: Sequence[PlannedRun]) -> Iterator[None]:
+        """Be there while these runs are worked off."""
+        yield
+
+    def hear(self, event: Event) -> None:
+        """Be told of an event."""

@@ -1,0 +1,40 @@
+"""What a sweep is asked for: one record, whether Python, a sweep file or the command line asks."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
+
+from dfo_bench.errors import InputError
+from dfo_bench.runs.defaults import BUDGET, DEV_EVERY, SELECTION, Selection
+
+if TYPE_CHECKING:
+    from dfo_bench.plugins.component import Component
+
+Written = Union[str, Mapping[str, Any], "Component"]
+"""A component as a user may write it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepRequest:
+    """The axes of a sweep, the settings of its runs, and where and how they run; `dfo_bench.sweep` explains each."""
+
+    tasks: Sequence[Written]
+    optimizers: Sequence[Written]
+    projections: Sequence[Written] = ("normal",)
+    dim: int | None = None
+    budget: int | Mapping[str, int] = BUDGET
+    seeds: Iterable[int] = (0,)
+    dev_every: int = DEV_EVERY
+    selection: Selection = SELECTION
+    store: str | Path = "results"
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what asks for no sweep; what makes no run is refused by `RunSpec`."""
+        for name in ("tasks", "projections", "optimizers"):
+            values = getattr(self, name)
+            if isinstance(values, str | Mapping) or not values:
+                raise InputError(f"{name} must be a list of at least one, got {values!r}")
+        if isinstance(self.workers, bool) or not isinstance(self.workers, int) or self.workers < 1:
+            raise InputError(f"workers must be a whole number, at least 1, got {self.workers!r}")
