@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
-.PHONY: quickstart test install check format clean
+.PHONY: quickstart test install check format docs clean
 
 quickstart: .venv/installed  ## a sweep of four optimizers on a real model, and its report
 	$(BIN)/dfo-bench sweep quickstart
@@ -22,6 +22,9 @@ check: .venv/installed-dev
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: .venv/installed-docs  ## the documentation as a site, site/index.html; a broken link fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 install: .venv/installed
 
@@ -40,5 +43,9 @@ install: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps iohinspector
 	touch $@
 
+.venv/installed-docs: .venv/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache
