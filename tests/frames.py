@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dfo_bench.store.columns import CALLS, CURVE, MEASURE, MEMORY, RUN, RUNS
+from dfo_bench.runs.columns import CALLS, CURVE, MEASURE, MEMORY, RUN, RUNS
 
 Frames = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
 

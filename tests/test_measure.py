@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfo_bench.core import Anchor, Array, Cost, Dense, Points, Space, Task
+from dfo_bench.errors import RunError
 from dfo_bench.runs.defaults import Selection
 from dfo_bench.runs.journal import Journal, Log
 from dfo_bench.runs.measure import Measurer
@@ -100,3 +101,16 @@ def test_where_dev_could_score_none_test_scores_the_incumbent(tmp_path: Path) ->
     task, measurer = play(tmp_path / "journal.jsonl", [[3.0, np.nan], [2.0, np.inf]], "current")
     assert task.measured == [("test", 2.0)]
     assert measurer.selected_at == 3
+
+
+def test_a_metric_that_would_hide_a_column_is_refused_by_its_name(tmp_path: Path) -> None:
+    class Every(Scored):
+        def measure(self, point: Points, split: str) -> tuple[dict[str, float], Cost]:
+            return {"every": 0.5}, Cost()
+
+    with Journal(tmp_path / "journal.jsonl", toys.header()) as journal:
+        task = Every()
+        meter = Meter(task, 1, journal, lambda *_: None)
+        meter.evaluate(Dense(np.zeros((1, 1))))
+        with pytest.raises(RunError, match="metric 'every', whose column dev_every is taken; rename it"):
+            Measurer(task, journal, "incumbent").dev(meter)

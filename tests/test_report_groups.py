@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dfo_bench.report.stats.groups import optimizer_share, summarise
-from dfo_bench.store.columns import GROUP
+from dfo_bench.runs.columns import GROUP
 from tests.frames import one_task, run, runs_of
 
 INF, NAN = math.inf, math.nan

@@ -15,7 +15,7 @@ from pyarrow import csv
 
 from dfo_bench.errors import writing
 from dfo_bench.exchange.suite import ELSEWHERE, choose_runs
-from dfo_bench.store.columns import GROUP
+from dfo_bench.runs.columns import GROUP
 from dfo_bench.store.store import Store
 
 SCHEMA = pa.schema(

@@ -19,13 +19,13 @@ from dfo_bench import __version__
 from dfo_bench.errors import InputError, writing
 from dfo_bench.exchange.suite import ELSEWHERE
 from dfo_bench.plugins.registry import TASKS
+from dfo_bench.runs import columns
 from dfo_bench.runs.assembly import Assembly, assemble
+from dfo_bench.runs.columns import SPLITS
 from dfo_bench.runs.journal import plain_json
 from dfo_bench.runs.rebuild import rebuild
 from dfo_bench.runs.spec import RunSpec
 from dfo_bench.runs.summary import Summary
-from dfo_bench.store import columns
-from dfo_bench.store.columns import SPLITS
 from dfo_bench.store.store import Store
 from dfo_bench.threads import single_threaded
 

@@ -12,8 +12,8 @@ from dfo_bench.errors import InputError, UnknownNameError
 from dfo_bench.report.counting import Counting, select_runs
 from dfo_bench.report.labels import SERIES, looks
 from dfo_bench.report.stats.steps import losses_at, read_steps, within_reach
-from dfo_bench.store import columns
-from dfo_bench.store.columns import SPLITS
+from dfo_bench.runs import columns
+from dfo_bench.runs.columns import SPLITS
 
 BLOCK = ["task", "seed"]
 

@@ -3,6 +3,8 @@
 import time
 
 from dfo_bench.core import Cost, Points, Task
+from dfo_bench.errors import RunError
+from dfo_bench.runs.columns import meets
 from dfo_bench.runs.defaults import Selection
 from dfo_bench.runs.journal import Journal, Measurement
 from dfo_bench.runs.meter import Meter
@@ -57,6 +59,9 @@ class Measurer:
         begin, cost = time.perf_counter(), Cost()
         if known is None:
             metrics, cost = self.task.measure(point, split)
+            for metric in metrics:
+                if column := meets(metric):
+                    raise RunError(f"the task scores a metric {metric!r}, whose column {column} is taken; rename it")
             known = {name: float(value) for name, value in metrics.items()}
         seconds = time.perf_counter() - begin
         self._journal.add_measurement(Measurement(evaluation, split, known, cost, seconds))

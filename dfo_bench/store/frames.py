@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dfo_bench.runs import columns, header, measure, summary
 from dfo_bench.runs import curve as curves
-from dfo_bench.runs import header, measure, summary
 from dfo_bench.runs.header import PlannedRun
 from dfo_bench.runs.measure import worth
 from dfo_bench.runs.summary import Summary
-from dfo_bench.store import columns
 
 IMPORTED = "imported"
 """What stands for the plugins of an imported run, and for its projection in every table."""

@@ -15,11 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dfo_bench.errors import StoreError
+from dfo_bench.runs import columns
 from dfo_bench.runs.curve import curve
 from dfo_bench.runs.header import Header
 from dfo_bench.runs.journal import FORMAT, Log, refuse_newer
 from dfo_bench.runs.summary import Summary, in_progress
-from dfo_bench.store import columns, frames, packs
+from dfo_bench.store import frames, packs
 from dfo_bench.store.cache import Cache
 from dfo_bench.store.filenames import CACHES, CURVE, JOURNAL, MARKER, SUMMARY
 from dfo_bench.store.folder import read_curve, read_summary

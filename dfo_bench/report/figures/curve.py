@@ -23,7 +23,7 @@ from dfo_bench.report.stats.bands import loss_bands
 from dfo_bench.report.stats.costs import add_costs
 from dfo_bench.report.stats.intervals import LEVEL, median_level
 from dfo_bench.report.stats.scale import spans_decades
-from dfo_bench.store.columns import GROUP
+from dfo_bench.runs.columns import GROUP
 
 
 def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column") -> Figure:

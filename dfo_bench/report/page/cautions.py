@@ -8,7 +8,7 @@ import pandas as pd
 from dfo_bench.report.counting import select_runs
 from dfo_bench.report.labels import Looks
 from dfo_bench.report.stats.steps import REACH
-from dfo_bench.store.columns import GROUP
+from dfo_bench.runs.columns import GROUP
 
 FEW_SEEDS = 5
 """Below this number of seeds the quartiles are hardly more than the runs themselves."""

@@ -21,7 +21,7 @@ from dfo_bench.report.page.verdict_tables import tabulate_verdicts
 from dfo_bench.report.rules import AXES
 from dfo_bench.report.scores import scores
 from dfo_bench.report.stats.groups import STATUSES, summarise
-from dfo_bench.store import columns
+from dfo_bench.runs import columns
 
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),

@@ -15,7 +15,7 @@ from dfo_bench.report.stats.bands import loss_bands, score_bands
 from dfo_bench.report.stats.costs import add_costs, per_call, totals
 from dfo_bench.report.stats.scale import spans_decades
 from dfo_bench.report.stats.steps import grid, within_reach
-from dfo_bench.store.columns import CALLS
+from dfo_bench.runs.columns import CALLS
 
 _SCORED = {"incumbent": "incumbent", "current": "current candidate"}
 """What dev scores, by the rule of selection."""

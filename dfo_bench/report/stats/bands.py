@@ -21,7 +21,7 @@ from dfo_bench.report.counting import Counting, select_runs
 from dfo_bench.report.stats.costs import totals
 from dfo_bench.report.stats.intervals import median_interval
 from dfo_bench.report.stats.steps import Steps, grid, losses_at, read_steps
-from dfo_bench.store.columns import GROUP
+from dfo_bench.runs.columns import GROUP
 
 POINTS = 400
 """At how many places a band is read: more than a figure in a paper shows apart."""

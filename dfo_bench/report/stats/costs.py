@@ -9,7 +9,7 @@ import pandas as pd
 
 from dfo_bench.report.rules import AXES
 from dfo_bench.report.stats.steps import NEVER, read_steps
-from dfo_bench.store.columns import CALLS
+from dfo_bench.runs.columns import CALLS
 
 
 def totals(runs: pd.DataFrame) -> pd.DataFrame:

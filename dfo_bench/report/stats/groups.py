@@ -9,8 +9,8 @@ import pandas as pd
 
 from dfo_bench.report.counting import select_runs
 from dfo_bench.report.stats.steps import within_reach
-from dfo_bench.store import columns
-from dfo_bench.store.columns import CALLS, GROUP, MEMORY, SPLITS
+from dfo_bench.runs import columns
+from dfo_bench.runs.columns import CALLS, GROUP, MEMORY, SPLITS
 
 STATUSES = ["finished", "failed", "unfinished"]
 
