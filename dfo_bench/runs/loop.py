@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from dfo_bench.core import Points
-from dfo_bench.errors import ReplayError, RunError, StoreError
+from dfo_bench.errors import ReplayError, RunError, StoreError, say
 from dfo_bench.points import expand
 from dfo_bench.runs.assembly import Assembly
 from dfo_bench.runs.journal import FORMAT, Journal
@@ -76,7 +76,7 @@ def attempt(
     except (ReplayError, StoreError):
         raise
     except (Exception, SystemExit) as exception:
-        status, error = "failed", f"{type(exception).__name__}: {exception}"
+        status, error = "failed", say(exception)
         meter.events.append(traceback.format_exc())
     summary = {
         **journal.log.header,

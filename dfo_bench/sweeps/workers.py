@@ -17,7 +17,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from dfo_bench.errors import DfoBenchError
+from dfo_bench.errors import DfoBenchError, say
 from dfo_bench.runs.spec import RunSpec
 from dfo_bench.store.folder import mark_failed
 from dfo_bench.sweeps.execute import execute
@@ -75,7 +75,7 @@ def _run(spec: RunSpec, store: Path, listen: Callable[[Advance], None]) -> Ended
     except DfoBenchError as error:
         return Ended(spec, None, str(error))
     except Exception as error:
-        return Ended(spec, None, f"{type(error).__name__}: {error}")
+        return Ended(spec, None, say(error))
 
 
 def _serve(connection: Connection, store: Path) -> None:
