@@ -173,7 +173,7 @@ def test_ctrl_c_on_a_watched_report_gives_130_and_a_page_that_rests(home: Path) 
         (["sweep", "no.yaml"], "sweep file no.yaml cannot be read"),
         (["sweep", "-t", "toy", "-o", "cma", "-s", "x"], "seeds 'x': write a whole number or a range"),
         (["sweep", "-t", "toy", "-o", "cma", "-s", "5-2"], "seeds '5-2'"),
-        (["list", "optimisers"], "did you mean optimizers"),
+        (["list", "optimisers"], "did you mean optimizer"),
         (["plot", "curv"], "no kind of plot named 'curv'; did you mean curve"),
         (["plot", "curve", "--margin", "0.1"], "--margin changes nothing in curve; it is for wins, table"),
         (["plot", "wins", "--margin", "2"], "margin must be a share from 0 to below 1, got 2"),
