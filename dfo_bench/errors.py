@@ -78,7 +78,8 @@ def say(error: BaseException) -> str:
     if str(error).strip():
         return f"{type(error).__name__}: {error}"
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        return f"{type(error).__name__} in {Path(frame.filename).name}:{frame.lineno}: {frame.line}"
+        place = f"{type(error).__name__} in {Path(frame.filename).name}:{frame.lineno}"
+        return f"{place}: {frame.line}" if frame.line else place
     return type(error).__name__
 
 

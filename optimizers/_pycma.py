@@ -6,11 +6,14 @@ import cma
 import numpy as np
 from cma.restricted_gaussian_sampler import GaussVkDSampler
 
-from dfo_bench.core import Array, Given, Optimizer, Space
+from dfo_bench.core import Array, Given, InputError, Optimizer, Space
 
-from ._ranks import rankable
+from ._losses import rankable
 
 Variant = Literal["full", "sep", "vkd"]
+
+_LEAST_VKD = 4
+"""Below it pycma's weights are not what its restricted model takes."""
 
 
 class Pycma(Optimizer):
@@ -34,6 +37,8 @@ class Pycma(Optimizer):
     ) -> None:
         super().__init__(space, **given)
         self._sigma, self._popsize, self._variant = sigma * space.scale, popsize, variant
+        if variant == "vkd" and popsize < _LEAST_VKD:
+            raise InputError(f"variant=vkd needs popsize={_LEAST_VKD} or more, got {popsize}; or use variant=sep")
         if space.lower is not None and space.upper is not None:
             self._sigma = min(self._sigma, 0.3 * (space.upper - space.lower))
         self._best, self._incumbent = np.inf, space.start.dense()[0]

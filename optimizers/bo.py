@@ -13,6 +13,7 @@ from pydantic import PositiveFloat, PositiveInt
 from dfo_bench.core import Array, Dense, Given, Optimizer, Space
 
 from ._embedded import BOX
+from ._losses import tamed
 from ._optuna import quiet
 from ._pycma import Pycma
 
@@ -71,7 +72,7 @@ class Bo(Optimizer):
         if self._cma:
             self._cma.tell(self._u, losses)
             return
-        for trial, loss in zip(self._trials, losses.tolist(), strict=True):
+        for trial, loss in zip(self._trials, tamed(losses).tolist(), strict=True):
             self._study.tell(trial, loss)
         best = int(np.argmin(losses))
         if losses[best] < self._best:

@@ -7,6 +7,8 @@ from pydantic import PositiveFloat
 
 from dfo_bench.core import Array, Given, Optimizer, Space
 
+from ._losses import tamed
+
 _ALPHA, _GAMMA = 0.602, 0.101
 """How a_k and c_k fall: the practical values of Spall, IEEE Trans. Aerospace and Electronic Systems 34, 1998.
 
@@ -54,6 +56,7 @@ class Spsa(Optimizer):
 
     def tell(self, x: Array, losses: Array) -> None:
         """Take a step; a pair of which one failed says nothing."""
+        losses = tamed(losses)
         plus, minus = np.split(losses, 2)
         known = np.isfinite(losses).reshape(2, -1).all(axis=0)
         # Step 4; Delta is its own inverse: g_i = (y(+) - y(-)) / (2 c_k Delta_i)

@@ -10,6 +10,7 @@ from dfo_bench.core import Array, Given, InputError, Optimizer, Space
 
 from ._embedded import BOX
 from ._gp import GaussianProcess
+from ._losses import tamed
 
 # These, and 5,000 candidates, are what SMAC's documentation quotes of the paper's supplement D. It has a tau_fail of at
 # least 4 besides, which differs from ours only below d = 4.
@@ -94,6 +95,7 @@ class Turbo(Optimizer):
 
     def tell(self, x: Array, losses: Array) -> None:
         """Grow the trust region after successes in a row, shrink it after failures, restart it where it vanishes."""
+        losses = tamed(losses)
         if len(self._losses):
             success = losses.min() < self._losses.min()
             self._successes, self._failures = (self._successes + 1, 0) if success else (0, self._failures + 1)

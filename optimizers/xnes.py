@@ -4,11 +4,11 @@ from typing import Annotated, Unpack
 
 import cmaes
 import numpy as np
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from dfo_bench.core import Array, Given, InputError, Optimizer, Space
 
-from ._ranks import rankable
+from ._losses import rankable
 
 
 class Xnes(Optimizer):
@@ -24,7 +24,7 @@ class Xnes(Optimizer):
         self,
         space: Space,
         *,
-        sigma: PositiveFloat = 0.3,
+        sigma: Annotated[float, Field(gt=0, le=1e30)] = 0.3,
         popsize: Annotated[int, Field(ge=2)] = 20,
         **given: Unpack[Given],
     ) -> None:

@@ -8,6 +8,7 @@ from pydantic import PositiveFloat
 from dfo_bench.core import Array, Given, Optimizer, Space
 
 from ._adam import Adam
+from ._losses import tamed
 
 
 class ZoAdam(Optimizer):
@@ -46,6 +47,7 @@ class ZoAdam(Optimizer):
 
     def tell(self, x: Array, losses: Array) -> None:
         """Take a step of Adam; a pair of which one failed says nothing."""
+        losses = tamed(losses)
         if not np.isfinite(losses).all():
             return
         # Definition 1: g = (L(theta + eps z) - L(theta - eps z)) / (2 eps) z

@@ -1,5 +1,6 @@
 """The contract kit: it finds what breaks a contract, and says what it saw of the rest."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,13 +9,16 @@ from pathlib import Path
 import pytest
 
 from dfo_bench.plugins.component import parse
-from dfo_bench.testing import every_method, findings, kit, reports
+from dfo_bench.testing import every_method, findings, observations, optimizers, reports, tasks
+from dfo_bench.testing.checks import title
 
 PLUGIN = '''
 import random
 import time
+from typing import Unpack
 import numpy as np
-from dfo_bench.core import Array, Optimizer, Space
+from pydantic import PositiveInt
+from dfo_bench.core import Array, Given, Optimizer, Space
 
 
 class Crooked(Optimizer):
@@ -22,13 +26,15 @@ class Crooked(Optimizer):
 
     variants = {"how": ["", "hangs"]}
 
-    def __init__(self, space: Space, *, budget: int, rng: np.random.Generator, how: str = "") -> None:
-        super().__init__(space, budget=budget, rng=rng)
-        self.how = how
+    def __init__(self, space: Space, *, how: str = "", size: PositiveInt = 20, **given: Unpack[Given]) -> None:
+        super().__init__(space, **given)
+        self.how, self.size = how, size
 
     def ask(self) -> Array:
         if self.how == "hangs":
             time.sleep(1000)
+        if self.how == "bound":
+            assert self.size > 1
         if self.how == "hash":
             return np.full((1, self.space.dim), hash("a word") / 2**63)
         if self.how == "python":
@@ -49,6 +55,13 @@ class Crooked(Optimizer):
     def tell(self, x: Array, losses: Array) -> None:
         if self.how == "writes":
             x *= 2
+        if self.how == "dtype":
+            import torch
+            torch.set_default_dtype(torch.float64)
+        if self.how == "plateau" and (losses == 1).all():
+            raise ZeroDivisionError
+        if self.how == "overflow" and np.isfinite(losses).all() and not np.isfinite(losses * 2).all():
+            raise OverflowError("too large")
         if self.how == "seeds":
             np.random.seed(0)
         if self.how == "inf" and not np.isfinite(losses).all():
@@ -76,20 +89,31 @@ def crooked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("how", "broken"),
     [
         ("", []),
-        ("hash", [kit.repeats_in_another_process]),
-        ("python", [kit.leaves_global_state]),
-        ("seeds", [kit.leaves_global_state]),
-        ("torch", [kit.leaves_global_state]),
-        ("writes", [kit.leaves_what_it_is_told]),
-        ("inf", [kit.survives_failures]),
+        ("hash", [optimizers.repeats_in_another_process]),
+        ("python", [optimizers.leaves_global_state]),
+        ("seeds", [optimizers.leaves_global_state]),
+        ("torch", [optimizers.leaves_global_state]),
+        ("writes", [optimizers.leaves_what_it_is_told]),
+        ("inf", [optimizers.survives_failures]),
+        ("dtype", [optimizers.leaves_global_state]),
+        ("plateau", [optimizers.survives_plateaus]),
+        ("overflow", [optimizers.survives_huge_losses]),
+        ("bound", [optimizers.keeps_its_bounds]),
     ],
 )
 def test_the_kit_finds_what_breaks_the_contract_and_nothing_else(
     crooked: Path, how: str, broken: list[Callable[..., str]]
 ) -> None:
-    pytest.importorskip("torch")
-    found = [title for title, problem in findings("optimizer", parse(f'crooked:how="{how}"')) if problem]
-    assert found == [kit.title(check) for check in broken]
+    torch = pytest.importorskip("torch")
+    default = torch.get_default_dtype()
+    try:
+        found = {name: problem for name, problem in findings("optimizer", parse(f'crooked:how="{how}"')) if problem}
+    finally:
+        torch.set_default_dtype(default)
+    assert list(found) == [title(check) for check in broken]
+    if how == "bound":
+        (problem,) = found.values()
+        assert re.fullmatch(r"crooked:size=1: AssertionError in crooked_plugin.py:\d+: assert self.size > 1", problem)
 
 
 def test_a_plugin_that_exits_breaks_its_contract_and_does_not_end_the_check(crooked: Path) -> None:
@@ -101,30 +125,30 @@ def test_a_plugin_that_exits_breaks_its_contract_and_does_not_end_the_check(croo
 @pytest.mark.parametrize(("how", "problem"), [("", ""), ("alone", "one by one other points fail")])
 def test_failures_of_a_task_do_not_depend_on_the_batch(toys: Path, how: str, problem: str) -> None:
     found = dict(findings("task", parse(f'toy:fail="{how}"')))
-    assert found[kit.title(kit.evaluates_alike)] == problem
+    assert found[title(tasks.evaluates_alike)] == problem
 
 
 @pytest.mark.parametrize(
     ("how", "report", "found"),
     [
-        ("", kit.stays_inside, "0%"),
-        ("outside", kit.stays_inside, "25%"),
-        ("", kit.seeds_differ, "yes"),
-        ("one seed", kit.seeds_differ, "no"),
-        ("", kit.beats_random_search_in_10, "equal"),
-        ("centre", kit.beats_random_search_in_2, "worse"),
+        ("", observations.stays_inside, "0%"),
+        ("outside", observations.stays_inside, "25%"),
+        ("", observations.seeds_differ, "yes"),
+        ("one seed", observations.seeds_differ, "no"),
+        ("", observations.beats_random_search_in_10, "equal"),
+        ("centre", observations.beats_random_search_in_2, "worse"),
     ],
 )
 def test_the_kit_reports_what_it_does_not_judge(
     crooked: Path, how: str, report: Callable[..., str], found: str
 ) -> None:
-    assert dict(reports(parse(f'crooked:how="{how}"')))[kit.title(report)] == found
+    assert dict(reports(parse(f'crooked:how="{how}"')))[title(report)] == found
 
 
 def test_an_optimizer_that_learns_beats_random_search() -> None:
     found = dict(reports(parse("cma:popsize=6,sigma=0.3")))
-    assert found[kit.title(kit.beats_random_search_in_2)] == "better"
-    assert found[kit.title(kit.beats_random_search_in_10)] == "better"
+    assert found[title(observations.beats_random_search_in_2)] == "better"
+    assert found[title(observations.beats_random_search_in_10)] == "better"
 
 
 def test_one_that_hangs_is_stopped_and_the_matrix_goes_on(crooked: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ goes on is indented. A parameter that is inherited need not be said again.
 import inspect
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
@@ -50,12 +50,28 @@ class Parameter:
             raise InputError(f"{what}={value!r}: must be finite") from None
         return plain
 
+    def choices(self) -> Sequence[Value]:
+        """Return the values there are to choose from, none where that is not all it may be."""
+        return self._schema().get("enum", ())
+
+    def least(self) -> int | None:
+        """Return the least whole number that it may be, if there is one."""
+        schema = self._schema()
+        kinds: list[Mapping[str, Any]] = [schema, *schema.get("anyOf", ())]
+        for one in (one for one in kinds if one.get("type") == "integer"):
+            if "exclusiveMinimum" in one:
+                return int(one["exclusiveMinimum"]) + 1
+            return int(one["minimum"]) if "minimum" in one else None
+        return None
+
+    def _schema(self) -> Mapping[str, Any]:
+        # A component among the values is an optimizer, which has no schema.
+        return {} if self.type is Component else TypeAdapter(self.type).json_schema()
+
     def in_words(self) -> tuple[str, str]:
         """Return what it may be and its default, "required" where it has none."""
-        # A component among the values is an optimizer.
-        schema = {} if self.type is Component else TypeAdapter(self.type).json_schema()
         written = str(Component("any", {"value": None if self.required else self.default})).partition("=")[2]
-        return _words(schema) or "optimizer", "required" if self.required else written or '""'
+        return _words(self._schema()) or "optimizer", "required" if self.required else written or '""'
 
 
 def parameters_of(cls: type) -> dict[str, Parameter]:

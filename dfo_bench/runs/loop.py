@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
-from dfo_bench.errors import ReplayError, RunError, StoreError
+from dfo_bench.errors import ReplayError, RunError, StoreError, say
 from dfo_bench.runs.assembly import Assembly
 from dfo_bench.runs.curve import curve
 from dfo_bench.runs.header import Header
@@ -74,7 +74,7 @@ def attempt(assembly: Assembly, journal: Journal, progress: Progress, discarded:
     except (ReplayError, StoreError):
         raise
     except (Exception, SystemExit) as exception:
-        status, error = "failed", f"{type(exception).__name__}: {exception}"
+        status, error = "failed", say(exception)
         meter.events.append(traceback.format_exc())
     batches, log = meter.batches, journal.log
     return curve(batches), Summary(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from dfo_bench.core import Array, Points, Task
-from dfo_bench.errors import ReplayError, RunError, count
+from dfo_bench.errors import ReplayError, RunError, count, say
 from dfo_bench.runs.journal import Batch, Journal, Seconds
 
 MAX_ERRORS = 3
@@ -124,7 +124,7 @@ class Meter:
                 raise RunError(f"the task returned losses of shape {losses.shape} for {len(points)} points")
         except (Exception, SystemExit) as exception:
             losses = np.full(len(points), np.nan)
-            error = f"{type(exception).__name__}: {exception}"
+            error = say(exception)
         seconds = Seconds(
             time.perf_counter() - wall,
             time.process_time() - cpu,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dfo_bench.core import Array, Points
-from dfo_bench.errors import InputError, ReplayError
+from dfo_bench.errors import InputError, ReplayError, say
 from dfo_bench.runs.assembly import Assembly, assemble
 from dfo_bench.runs.loop import changes
 from dfo_bench.runs.machine import provenance
@@ -73,7 +73,7 @@ def verify(store: Store, *, points: int = 3, runs: int | None = None, seed: int 
                 assembly = assemble(spec, assembly.task if assembly and same else None)
                 _verify(store, assembly, summary, verdict, points, seed)
             except Exception as error:
-                verdict.problems.append(f"cannot be evaluated: {type(error).__name__}: {error}")
+                verdict.problems.append(f"cannot be evaluated: {say(error)}")
         yield verdict
 
 

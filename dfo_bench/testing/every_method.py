@@ -18,13 +18,21 @@ from dfo_bench.errors import InputError
 from dfo_bench.plugins.component import Component
 from dfo_bench.plugins.plugin import resolve
 from dfo_bench.plugins.registry import OPTIMIZERS
-from dfo_bench.testing import kit
+from dfo_bench.testing import observations
+from dfo_bench.testing import optimizers as contract
+from dfo_bench.testing.bowl import BUDGET, DIM
+from dfo_bench.testing.checks import results, title
 
 CPU_LIMIT_S, IDLE_LIMIT_S = 20, 60
 """How much CPU one may take, and how long it may use none; then it is stopped, and what it has shown is kept."""
 
-CHECKED = tuple(check for check in kit.CHECKS["optimizer"] if check is not kit.repeats_in_another_process)
-"""The checks of the matrix: all but the one that starts a process, which costs more than all others together."""
+CHECKED = tuple(
+    check for check in contract.CHECKS if check not in (contract.repeats_in_another_process, contract.keeps_its_bounds)
+)
+"""The checks of the matrix: all but one that starts a process, and one of parameters that methods of a library share.
+
+Each of these costs more than all others together.
+"""
 
 
 @dataclass
@@ -45,7 +53,7 @@ class Row:
 
 def titles() -> list[str]:
     """Return the titles of what is reported."""
-    return [kit.title(report) for report in kit.REPORTS]
+    return [title(report) for report in observations.REPORTS]
 
 
 def variants(names: Sequence[str]) -> list[Component]:
@@ -115,11 +123,11 @@ def _check(optimizer: Component, connection: Connection, idle_limit_s: float) ->
     Thread(target=_end_when_idle, args=(idle_limit_s,), daemon=True).start()
     try:
         resolved = resolve(OPTIMIZERS, optimizer)
-        broken = next((p for _, p in kit.results(CHECKED, resolved) if p), "")
+        broken = next((p for _, p in results(CHECKED, resolved) if p), "")
         connection.send(("", broken))
         # What cannot be asked has nothing to report.
         if not broken:
-            for found in kit.results(kit.REPORTS, resolved):
+            for found in results(observations.REPORTS, resolved):
                 connection.send(found)
     except InputError as error:
         connection.send(("", str(error)))
@@ -158,27 +166,29 @@ _HEAD = f"""# Every optimizer, checked
 Written by `{{command}}`; do not edit. {{kept}} of {{count}} keep their contract.
 
 Each was checked in a process of its own of at most {CPU_LIMIT_S} s of CPU time. The contract here is that of
-`dfo-bench check optimizer NAME`, but for the replay in a fresh process: finite points until the budget is spent, with
-bounds and without; a budget of one; the same points from the same seed; global random states of Python, NumPy and torch
-left alone; what is told left unchanged; losses of +inf survived. All that at d = 4 and 60 evaluations.
+`dfo-bench check optimizer NAME`, but for the replay in a fresh process and the bounds of parameters: finite
+points until the budget is spent, with bounds and without; a budget of one; the same points from the same seed;
+global random states of Python, NumPy and torch left alone; what is told left unchanged; losses of +inf, equal
+losses, and losses as large as floats get survived. All that at d = {DIM} and {BUDGET} evaluations.
 
-What follows is reported, not judged. *Outside the box*: the share of points asked beyond the bounds of a box, which
-the lift of an embedding would clip. *Random search*: the best of {kit.RACE_BUDGET} evaluations of the sphere in
-[-1, 1]^d, its minimum drawn anew for each of {kit.RACE_SEEDS} runs, against 60 runs of uniform random search, by a
-two-sided Mann-Whitney test at {kit.RACE_LEVEL:.0%}: of methods equal to random search about one in twenty is called
-better or worse in each column. {{race}} `tests/test_optimizers.py` races the built-in optimizers that learn, too, with
-as many evaluations as each needs, and there they must be better. *Cost*: CPU time of an evaluation, over the first 40,
-construction included; "-" was not reached in time.
+What follows is reported, not judged. *Outside the box*: the share of points asked beyond the bounds of a box,
+which the lift of an embedding would clip. *Random search*: the best of {observations.RACE_BUDGET} evaluations
+of the sphere in [-1, 1]^d, its minimum drawn anew for each of {observations.RACE_SEEDS} runs, against 60 runs
+of uniform random search, by a two-sided Mann-Whitney test at {observations.RACE_LEVEL:.0%}: of methods equal to
+random search about one in twenty is called better or worse in each column. {{race}} `tests/test_optimizers.py`
+races the built-in optimizers that learn, too, with as many evaluations as each needs, and there they must be
+better. *Cost*: CPU time of an evaluation, over the first 40, construction included; "-" was not reached in
+time.
 """
 
 
 def _race(kept: Sequence[Row]) -> str:
     """Count the verdicts against random search."""
     verdicts = {
-        name: [row.found.get(kit.title(race)) for row in kept]
-        for name, race in {
-            "d = 2": kit.beats_random_search_in_2,
-            "d = 10": kit.beats_random_search_in_10,
+        name: [row.found.get(title(report)) for row in kept]
+        for name, report in {
+            "d = 2": observations.beats_random_search_in_2,
+            "d = 10": observations.beats_random_search_in_10,
         }.items()
     }
     counts = (

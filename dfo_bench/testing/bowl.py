@@ -1,0 +1,84 @@
+"""A run of an optimizer on a bowl: what its checks and reports look at."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from dfo_bench.core import Anchor, Array, Embedding, IdentityEmbedding, Points, Projection, RandomEmbedding, Space, Task
+from dfo_bench.plugins.component import Component
+from dfo_bench.plugins.plugin import AnyOptimizer, Plugin
+from dfo_bench.plugins.registry import PROJECTIONS, TASKS
+from dfo_bench.runs.assembly import Assembly, Plugins, spendable
+from dfo_bench.runs.spec import RunSpec
+
+DIM, BUDGET = 4, 60
+"""The dimension and the evaluations of a check."""
+
+
+class Bowl(Task):
+    """A shifted sphere, in the box [-1, 1]^D or without bounds."""
+
+    def __init__(self, shift: Array, *, bounded: bool, blocks: int = 1) -> None:
+        """`shift`, of shape (D,), is where the minimum 0 lies; the start is the origin, the scale 1."""
+        dim, edge = len(shift), 1.0 if bounded else None
+        self.space = Space(dim, None if edge is None else -edge, edge, Anchor.origin(dim), 1.0, blocks)
+        self.shift = shift
+
+    def evaluate(self, points: Points) -> Array:
+        """Return squared distances to the shift."""
+        return ((points.dense() - self.shift) ** 2).sum(axis=1)
+
+
+class Sketch(Projection):
+    """The projection under which optimizers are checked: entries uniform, variance 1/d."""
+
+    def draw(self, space: Space, dim: int, seed: int, number: int) -> Embedding:
+        """Draw A."""
+        return RandomEmbedding(space, dim, number, space.scale, seed, lambda u: (2 * u - 1) * (3 / dim) ** 0.5)
+
+
+class Whole(Projection):
+    """The identity, under which optimizers are compared with random search."""
+
+    whole = True
+
+    def draw(self, space: Space, dim: int, seed: int, number: int) -> Embedding:
+        """Return A = I."""
+        return IdentityEmbedding(space, number)
+
+
+def small_run(plugin: AnyOptimizer, *, bounded: bool = True, seed: int = 0, budget: int = BUDGET) -> Assembly:
+    """Return the parts of a run in DIM dimensions of a bowl of twelve, in three blocks for who takes turns."""
+    return a_run(plugin, Bowl(np.linspace(-0.5, 0.5, 12), bounded=bounded, blocks=3), Sketch(), DIM, budget, seed)
+
+
+def a_run(plugin: AnyOptimizer, task: Task, projection: Projection, dim: int, budget: int, seed: int = 0) -> Assembly:
+    """Return the parts of a run on a task and a projection that nobody has to find by name."""
+    plugins = Plugins(
+        plugin,
+        Plugin(TASKS, type(task), Component("bowl")),
+        Plugin(PROJECTIONS, type(projection), Component("drawn")),
+    )
+    components = {kind: one.component for kind, one in vars(plugins).items()}
+    spec = RunSpec(**components, dim=dim, budget=spendable(plugin, budget), seed=seed)
+    return Assembly(spec, plugins, task, projection)
+
+
+def drive(assembly: Assembly, answer: Callable[[Array], Array] = lambda losses: losses) -> list[str]:
+    """Run an optimizer to its budget and return the digests of all it asked; `answer` may spoil the losses."""
+    optimizer, _ = assembly.optimizer()
+    digests: list[str] = []
+    while len(digests) < assembly.spec.budget:
+        points = optimizer.ask()
+        if len(points) == 0:
+            raise AssertionError("ask returned no points")
+        digests += points.digests()
+        optimizer.tell(answer(evaluated(assembly.task, points)))
+    return digests
+
+
+def evaluated(task: Task, points: Points) -> Array:
+    """Return losses as the meter of a run tells them: nan, of points so far out that they overflow, is +inf."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        losses = task.evaluate(points)
+    return np.where(losses > -np.inf, losses, np.inf)

@@ -1,0 +1,72 @@
+"""What every task must keep."""
+
+import numpy as np
+
+from dfo_bench.core import Dense, Points, Task
+from dfo_bench.plugins.plugin import Plugin
+from dfo_bench.runs.columns import meets
+from dfo_bench.runs.spec import streams
+from dfo_bench.testing.bowl import Sketch
+from dfo_bench.testing.checks import Problem
+
+
+def _task(plugin: Plugin[Task]) -> Task:
+    return plugin.construct(rngs=streams(0))
+
+
+def _three_points(task: Task) -> Points:
+    z = np.random.default_rng(0).standard_normal((3, min(3, task.space.dim)))
+    if not z.shape[1]:
+        return Dense(z)
+    return Sketch().draw(task.space, z.shape[1], 0, 0).lift(z)
+
+
+def evaluates(plugin: Plugin[Task]) -> Problem:
+    """It returns one loss per point, a number or nan, and the start can be evaluated."""
+    task = _task(plugin)
+    losses = task.evaluate(_three_points(task))
+    if np.shape(losses) != (3,):
+        return f"3 points gave losses of shape {np.shape(losses)}"
+    start = task.evaluate(task.space.start)
+    if np.shape(start) != (1,) or not np.isfinite(start).all():
+        return f"the start has the loss {start}"
+    if task.optimum is not None and min(np.nanmin(losses), start[0]) < task.optimum - task.tolerance - 1e-9:
+        return f"a loss of {min(np.nanmin(losses), start[0])} is below the optimum {task.optimum}"
+    return ""
+
+
+def evaluates_alike(plugin: Plugin[Task]) -> Problem:
+    """The same points have the same losses: to the bit in the same batch, to its tolerance in any other."""
+    task = _task(plugin)
+    points = _three_points(task)
+    losses = task.evaluate(points)
+    if not np.array_equal(task.evaluate(points), losses, equal_nan=True):
+        return "two evaluations of one batch differ"
+    if not np.array_equal(_task(plugin).evaluate(points), losses, equal_nan=True):
+        return "two tasks of one seed differ"
+    single = np.concatenate([task.evaluate(points[i : i + 1]) for i in range(len(points))])
+    if not np.array_equal(np.isnan(single), np.isnan(losses)):
+        return "one by one other points fail"
+    # Equal infinities differ by nothing, and have no difference.
+    error = float(np.abs(np.subtract(single, losses, where=single != losses, out=np.zeros(len(losses)))).max())
+    if np.isnan(losses).all() or error <= task.tolerance:
+        return ""
+    return f"one by one the losses differ by {error:.3g}, more than its tolerance of {task.tolerance:g}"
+
+
+def measures(plugin: Plugin[Task]) -> Problem:
+    """Every split it names can be scored, with the metric that selects."""
+    task = _task(plugin)
+    for split in task.splits:
+        metrics, _ = task.measure(task.space.start, split)
+        if task.metric not in metrics:
+            return f"{split} has {sorted(metrics)} and no {task.metric!r}"
+        if not all(np.isfinite(value) for value in metrics.values()):
+            return f"{split} has {metrics}"
+        if taken := [metric for metric in metrics if meets(metric)]:
+            return f"{split} has a metric {taken[0]!r}, whose column {meets(taken[0])} is taken; rename it"
+    return ""
+
+
+CHECKS = (evaluates, evaluates_alike, measures)
+"""The checks of a task; each docstring is a title."""
