@@ -9,6 +9,9 @@ from transformers.modeling_outputs import BaseModelOutput
 from dfo_bench.lm.models import LanguageModel
 from dfo_bench.lm.templates import Encoded
 
+LLAMAS = ("llama", "mistral", "qwen2", "qwen3", "phi3", "smollm3", "olmo2")
+GEMMAS = ("gemma", "gemma2", "gemma3_text")
+
 Labels = Sequence[Any]
 """What is scored: tokens, or for head=embedding the embeddings of label texts."""
 
@@ -54,13 +57,22 @@ def embedding(loaded: LanguageModel, text: str) -> torch.Tensor:
 
 def entering(base: Any, ids: Sequence[int]) -> torch.Tensor:
     """Return what enters the first block for a text without a prompt, shape (1, length, size)."""
-    given = torch.tensor([ids])
+    given, places = torch.tensor([ids]), torch.arange(len(ids))
     rows: torch.Tensor
     match base.config.model_type:
         case "gpt2":
-            rows = base.wte(given) + base.wpe(torch.arange(len(ids)))
-        case "llama" | "mistral" | "qwen2" | "qwen3" | "t5":
+            rows = base.wte(given) + base.wpe(places)
+        case "opt":
             rows = base.embed_tokens(given)
+            rows = (rows if base.project_in is None else base.project_in(rows)) + base.embed_positions.weight[
+                places + 2
+            ]
+        case "gpt_neox":
+            rows = base.embed_in.weight[given]
+        case kind if kind in GEMMAS:
+            rows = base.embed_tokens.weight[given] * base.config.hidden_size**0.5
+        case kind if kind in (*LLAMAS, "t5"):
+            rows = base.embed_tokens.weight[given]
         case "bart":
             rows = base.layernorm_embedding(base.embed_tokens(given) + base.embed_positions(given))
         case _:
@@ -80,21 +92,41 @@ def through(base: Any, rows: torch.Tensor, deltas: torch.Tensor | None, first: i
         return rows
 
     kind, length = base.config.model_type, rows.size(1)
+    places = torch.arange(length)[None]
     unseen = torch.full((length, length), -torch.inf)
-    causal = unseen.triu(1) + (unseen.tril(-window) if (window := getattr(base.config, "sliding_window", None)) else 0)
+    causal = unseen.triu(1)[None, None]
+    window: Any = getattr(base.config, "sliding_window", None)
+    layers = getattr(base.config, "layer_types", None) or ["sliding_attention" if window else "full_attention"] * 2
+
+    def seen(i: int) -> torch.Tensor:
+        """Return the mask of a decoder's layer: the rows before, the last few of them where it has a window."""
+        return causal + unseen.tril(-window) if layers[i] == "sliding_attention" else causal
+
     match kind:
         case "bert" | "roberta" | "xlm-roberta" | "camembert" | "electra":
             rows = base.embeddings_project(rows) if kind == "electra" else rows
             for i, block in enumerate(base.encoder.layer):
                 rows = block(added(rows, i))
-        case "deberta-v2":
-            encoder, seen = base.encoder, torch.ones(1, length)
+        case "mpnet":
+            bias = base.encoder.compute_position_bias(rows)
+            for i, block in enumerate(base.encoder.layer):
+                (rows,) = block(added(rows, i), None, bias)
+        case "modernbert":
+            near = unseen.triu(window + 1) + unseen.tril(-window - 1)
+            for i, block in enumerate(base.layers):
+                mask = near[None, None] if layers[i] == "sliding_attention" else None
+                angles = base.rotary_emb(rows, places, layers[i])
+                rows = block(added(rows, i), attention_mask=mask, position_embeddings=angles)
+            rows = base.final_norm(rows)
+        case "deberta" | "deberta-v2":
+            encoder, all_rows = base.encoder, torch.ones(1, length)
             positions, far = encoder.get_rel_pos(rows), encoder.get_rel_embedding()
-            everywhere = encoder.get_attention_mask(seen)
+            everywhere = encoder.get_attention_mask(all_rows)
             for i, block in enumerate(encoder.layer):
                 out, _ = block(added(rows, i), everywhere, relative_pos=positions, rel_embeddings=far)
                 # The convolution stands beside the first block, so it sees no delta of it.
-                rows = encoder.conv(rows, out, seen) if i == 0 and encoder.conv is not None else out
+                beside = getattr(encoder, "conv", None) if i == 0 else None
+                rows = out if beside is None else beside(rows, out, all_rows)
         case "distilbert":
             for i, block in enumerate(base.transformer.layer):
                 rows = block(added(rows, i))
@@ -104,12 +136,24 @@ def through(base: Any, rows: torch.Tensor, deltas: torch.Tensor | None, first: i
                 rows = base.encoder.albert_layer_groups[0](rows)
         case "gpt2":
             for i, block in enumerate(base.h):
-                rows = block(added(rows, i), None, causal[None, None])
+                rows = block(added(rows, i), None, causal)
             rows = base.ln_f(rows)
-        case "llama" | "mistral" | "qwen2" | "qwen3":
-            angles = base.rotary_emb(rows, torch.arange(length)[None])
+        case "opt":
             for i, block in enumerate(base.layers):
-                rows = block(added(rows, i), attention_mask=causal[None, None], position_embeddings=angles)
+                rows = block(added(rows, i), causal)
+            rows = rows if base.final_layer_norm is None else base.final_layer_norm(rows)
+            rows = rows if base.project_out is None else base.project_out(rows)
+        case "gpt_neox":
+            angles = base.rotary_emb(rows, places)
+            for i, block in enumerate(base.layers):
+                rows = block(added(rows, i), attention_mask=causal, position_embeddings=angles)
+            rows = base.final_layer_norm(rows)
+        case (
+            "llama" | "mistral" | "qwen2" | "qwen3" | "phi3" | "smollm3" | "olmo2" | "gemma" | "gemma2" | "gemma3_text"
+        ):
+            for i, block in enumerate(base.layers):
+                angles = base.rotary_emb(rows, places, *([layers[i]] if kind == "gemma3_text" else []))
+                rows = block(added(rows, i), attention_mask=seen(i), position_embeddings=angles)
             rows = base.norm(rows)
         case "t5":
             bias = None
@@ -132,15 +176,20 @@ def vocabulary(model: Any, last: torch.Tensor) -> torch.Tensor:
             scores = model.cls(last)
         case "electra":
             scores = model.generator_lm_head(model.generator_predictions(last))
-        case "deberta-v2" if model.legacy:
+        case "deberta" | "deberta-v2" if model.legacy:
             scores = model.cls(last)
-        case "deberta-v2":
+        case "deberta" | "deberta-v2":
             scores = model.lm_predictions(last, model.deberta.embeddings.word_embeddings)
         case "distilbert":
             transformed = model.vocab_layer_norm(torch.nn.functional.gelu(model.vocab_transform(last)))
             scores = model.vocab_projector(transformed)
         case "albert":
             scores = model.predictions(last)
+        case "modernbert":
+            scores = model.decoder(model.head(last))
+        case "gemma2":
+            cap = model.config.final_logit_softcapping
+            scores = cap * (model.lm_head(last) / cap).tanh()
         case _:
             scores = model.lm_head(last)
     return scores

@@ -62,8 +62,9 @@ def test_words_are_scored_in_the_order_given_and_alike_in_any_company(zoo: Zoo, 
     text = Encoded((2, 300, 77, 4, 3), 3 if head == "masked" else None, 0, 0, (2, 300, 77) if head == "seq2seq" else ())
 
     def scores(tokens: list[int]) -> list[float]:
-        engine = Engine(loaded, WordsHead(loaded, tokens), Mode(loaded, "add", 0))
-        row: list[float] = engine.logits(np.zeros((1, 0, loaded.words.size(1)), np.float32), [text])[0, 0].tolist()
+        way = Mode(loaded, "add", 0)
+        engine = Engine(loaded, WordsHead(loaded, tokens), way)
+        row: list[float] = engine.logits(np.zeros((1, *way.shape), np.float32), [text])[0, 0].tolist()
         return row
 
     many = scores(list(range(1030)))

@@ -17,9 +17,13 @@ from transformers import (
     AutoModelForSeq2SeqLM,
     BertTokenizer,
     CamembertTokenizer,
+    DebertaTokenizer,
     DebertaV2Tokenizer,
+    GemmaTokenizer,
     GPT2Tokenizer,
+    GPTNeoXTokenizer,
     LlamaTokenizer,
+    MPNetTokenizer,
     Qwen2Tokenizer,
     RobertaTokenizer,
     T5Tokenizer,
@@ -44,10 +48,10 @@ def _filled(vocabulary: Iterable[str]) -> list[str]:
     return [*known, *(f"filler{i}" for i in range(SIZE - len(known)))]
 
 
-def _word_piece() -> Any:
-    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+def _word_piece(cls: Any, specials: Sequence[str]) -> Callable[[], Any]:
+    """Return a maker of tokenizers that cut words into their longest known pieces."""
     pieces = [*specials, *CHARACTERS, *(f"##{c}" for c in CHARACTERS), *WORDS, "##ly"]
-    return BertTokenizer(vocab={token: i for i, token in enumerate(_filled(pieces))})
+    return lambda: cls(vocab={token: i for i, token in enumerate(_filled(pieces))})
 
 
 def _pairs(words: Sequence[str], space: str) -> tuple[list[str], list[tuple[str, str]]]:
@@ -71,11 +75,16 @@ def _bytes(cls: Any, specials: Sequence[str], **settings: Any) -> Callable[[], A
     return make
 
 
-def _llama() -> Any:
-    tokens, merges = _pairs(WORDS, "▁")
-    fallback = (f"<0x{i:02X}>" for i in range(256))
-    vocabulary = _filled(["<unk>", "<s>", "</s>", *fallback, "▁", *CHARACTERS, *tokens])
-    return LlamaTokenizer(vocab={token: i for i, token in enumerate(vocabulary)}, merges=merges, add_bos_token=True)
+def _fallback(cls: Any, specials: Sequence[str]) -> Callable[[], Any]:
+    """Return a maker of byte-pair tokenizers whose words begin with a mark, and whose other characters are bytes."""
+
+    def make() -> Any:
+        tokens, merges = _pairs(WORDS, "▁")
+        bytes_ = (f"<0x{i:02X}>" for i in range(256))
+        vocabulary = _filled([*specials, *bytes_, "▁", *CHARACTERS, *tokens])
+        return cls(vocab={token: i for i, token in enumerate(vocabulary)}, merges=merges, add_bos_token=True)
+
+    return make
 
 
 def _unigram(cls: Any, specials: Sequence[str], **settings: Any) -> Callable[[], Any]:
@@ -113,6 +122,9 @@ _SMALL = {
 _GROUPED = {**_SMALL, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 4}
 _ROBERTA = {**_SMALL, "max_position_embeddings": 66, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
 _DEBERTA = {**_SMALL, "relative_attention": True, "pos_att_type": ["p2c", "c2p"]}
+_GEMMA = {**_GROUPED, "hidden_activation": "gelu_pytorch_tanh", "tie_word_embeddings": True}
+_WINDOWS = {"sliding_window": 4, "layer_types": ["sliding_attention", "full_attention"], "query_pre_attn_scalar": 9}
+_OPT = {**_SMALL, "ffn_dim": 32, "word_embed_proj_dim": 16, "activation_function": "relu"}
 _GPT2 = {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 64, "bos_token_id": 0, "eos_token_id": 0}
 _T5: dict[str, Any] = {
     "d_model": 16,
@@ -130,16 +142,25 @@ _PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 _FAIRSEQ = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 # Their masks take in the space before them.
 _MASK, _BRACKETS = (AddedToken(mask, lstrip=True, special=True, normalized=False) for mask in ("<mask>", "[MASK]"))
+_BERT_PIECES = _word_piece(BertTokenizer, _PIECES)
+_MPNET_PIECES = _word_piece(MPNetTokenizer, [*_FAIRSEQ, "[UNK]"])
+_END_BYTES = _bytes(GPT2Tokenizer, _END)
+_LLAMA_PAIRS = _fallback(LlamaTokenizer, ["<unk>", "<s>", "</s>"])
+_GEMMA_PAIRS = _fallback(GemmaTokenizer, ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"])
+_OPT_BYTES = _bytes(GPT2Tokenizer, _FAIRSEQ, bos_token="</s>", eos_token="</s>", unk_token="</s>", add_bos_token=True)
 _ROBERTA_BYTES = _bytes(RobertaTokenizer, _FAIRSEQ, mask_token=_MASK)
 _ALBERT_PIECES = _unigram(AlbertTokenizer, _PIECES, mask_token=_BRACKETS)
 _T5_PIECES = _unigram(T5Tokenizer, ["<pad>", "</s>", "<unk>", "<extra_id_0>"], extra_ids=1)
 
 TINY = {
-    "bert": Tiny("bert", _MASKED, _word_piece, 1, _SMALL),
+    "bert": Tiny("bert", _MASKED, _BERT_PIECES, 1, _SMALL),
     "roberta": Tiny("roberta", _MASKED, _ROBERTA_BYTES, 1, _ROBERTA),
     "xlm-roberta": Tiny("xlm-roberta", _MASKED, _unigram(XLMRobertaTokenizer, _FAIRSEQ, mask_token=_MASK), 1, _ROBERTA),
     "camembert": Tiny("camembert", _MASKED, _unigram(CamembertTokenizer, _FAIRSEQ), 1, _ROBERTA),
-    "electra": Tiny("electra", _MASKED, _word_piece, 1, {**_SMALL, "embedding_size": 8}),
+    "electra": Tiny("electra", _MASKED, _BERT_PIECES, 1, {**_SMALL, "embedding_size": 8}),
+    "deberta": Tiny(
+        "deberta", _MASKED, _bytes(DebertaTokenizer, _PIECES), 1, {**_DEBERTA, "max_relative_positions": 8}
+    ),
     "deberta-v2": Tiny("deberta-v2", _MASKED, _unigram(DebertaV2Tokenizer, _PIECES), 1, _DEBERTA),
     "deberta-v2 as xlarge": Tiny(
         "deberta-v2",
@@ -159,20 +180,93 @@ TINY = {
             "initializer_range": 0.2,
         },
     ),
+    "mpnet": Tiny(
+        "mpnet", _MASKED, _word_piece(MPNetTokenizer, [*_FAIRSEQ, "[UNK]"]), 1, {**_ROBERTA, "initializer_range": 0.3}
+    ),
+    "modernbert": Tiny(
+        "modernbert",
+        _MASKED,
+        _BERT_PIECES,
+        1,
+        {
+            **_SMALL,
+            "num_hidden_layers": 3,
+            "initializer_range": 0.3,
+            "layer_types": ["full_attention", "sliding_attention", "sliding_attention"],
+            "local_attention": 6,
+            "pad_token_id": 0,
+            "bos_token_id": 2,
+            "cls_token_id": 2,
+            "eos_token_id": 3,
+            "sep_token_id": 3,
+        },
+    ),
     "distilbert": Tiny(
         "distilbert",
         _MASKED,
-        _word_piece,
+        _BERT_PIECES,
         1,
         {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 32, "max_position_embeddings": 64},
     ),
     "albert": Tiny("albert", _MASKED, _ALBERT_PIECES, 1, {**_SMALL, "embedding_size": 8}),
-    "gpt2": Tiny("gpt2", _CAUSAL, _bytes(GPT2Tokenizer, _END), 0, _GPT2),
-    "llama": Tiny("llama", _CAUSAL, _llama, 1, _GROUPED),
-    "mistral": Tiny("mistral", _CAUSAL, _llama, 1, {**_GROUPED, "sliding_window": None}),
-    "mistral with a window": Tiny("mistral", _CAUSAL, _llama, 1, {**_GROUPED, "sliding_window": 6}),
+    "gpt2": Tiny("gpt2", _CAUSAL, _END_BYTES, 0, _GPT2),
+    "llama": Tiny("llama", _CAUSAL, _LLAMA_PAIRS, 1, _GROUPED),
+    "mistral": Tiny("mistral", _CAUSAL, _LLAMA_PAIRS, 1, {**_GROUPED, "sliding_window": None}),
+    "mistral with a window": Tiny("mistral", _CAUSAL, _LLAMA_PAIRS, 1, {**_GROUPED, "sliding_window": 6}),
     "qwen2": Tiny("qwen2", _CAUSAL, _bytes(Qwen2Tokenizer, _END), 0, {**_GROUPED, "tie_word_embeddings": True}),
     "qwen3": Tiny("qwen3", _CAUSAL, _bytes(Qwen2Tokenizer, _END), 0, _GROUPED),
+    "qwen2 with a window": Tiny(
+        "qwen2",
+        _CAUSAL,
+        _bytes(Qwen2Tokenizer, _END),
+        0,
+        {**_GROUPED, "use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1},
+    ),
+    "opt": Tiny("opt", _CAUSAL, _OPT_BYTES, 1, _OPT),
+    "opt as 350m": Tiny(
+        "opt",
+        _CAUSAL,
+        _OPT_BYTES,
+        1,
+        {**_OPT, "word_embed_proj_dim": 8, "do_layer_norm_before": False, "initializer_range": 0.3},
+    ),
+    "gpt_neox": Tiny("gpt_neox", _CAUSAL, _bytes(GPTNeoXTokenizer, _END), 0, _SMALL),
+    "gpt_neox one after the other": Tiny(
+        "gpt_neox",
+        _CAUSAL,
+        _bytes(GPTNeoXTokenizer, _END),
+        0,
+        {**_SMALL, "use_parallel_residual": False, "tie_word_embeddings": True},
+    ),
+    "phi3": Tiny(
+        "phi3", _CAUSAL, _LLAMA_PAIRS, 1, {**_GROUPED, "sliding_window": 5, "pad_token_id": 0, "eos_token_id": 2}
+    ),
+    "smollm3": Tiny(
+        "smollm3",
+        _CAUSAL,
+        _END_BYTES,
+        0,
+        {
+            **_GROUPED,
+            "no_rope_layers": [1, 0],
+            "use_sliding_window": True,
+            "sliding_window": 4,
+            "pad_token_id": 0,
+            "bos_token_id": 0,
+            "eos_token_id": 0,
+        },
+    ),
+    "olmo2": Tiny("olmo2", _CAUSAL, _END_BYTES, 0, {**_GROUPED, "pad_token_id": 0, "eos_token_id": 0}),
+    "gemma": Tiny("gemma", _CAUSAL, _GEMMA_PAIRS, 1, _GEMMA),
+    # The caps are low enough to be felt.
+    "gemma2": Tiny(
+        "gemma2",
+        _CAUSAL,
+        _GEMMA_PAIRS,
+        1,
+        {**_GEMMA, **_WINDOWS, "attn_logit_softcapping": 3.0, "final_logit_softcapping": 5.0},
+    ),
+    "gemma3_text": Tiny("gemma3_text", _CAUSAL, _GEMMA_PAIRS, 1, {**_GEMMA, **_WINDOWS}),
     "t5": Tiny("t5", _SEQ2SEQ, _T5_PIECES, 0, _T5),
     "t5 as v1.1": Tiny(
         "t5", _SEQ2SEQ, _T5_PIECES, 0, {**_T5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}

@@ -91,8 +91,8 @@ class Engine:
         """Run the model once, itself or as the graph that a backend has made of it; return logits (rows, classes)."""
         if self._graph is not None:
             return self._graph(rows, at)
-        with self._mode.entering(rows, deltas):
-            return self._head.logits({"inputs_embeds": rows, **inputs}, at)
+        with self._mode.entering(rows, deltas) as embeds:
+            return self._head.logits({"inputs_embeds": embeds, **inputs}, at)
 
     def _prefix(self, prompts: torch.Tensor, texts: Sequence[Encoded]) -> tuple[int, Any]:
         """Return how many ids are shared at the start of all texts, and the keys and values of the prompt and of these.
@@ -106,8 +106,9 @@ class Engine:
             return 0, None
         rows = self._mode.rows(self._tensor([first[: shared or 1]]))[:, :shared]
         rows = self._mode.put(rows, prompts)
-        with self._mode.entering(rows, prompts):
-            output = self._model.model.base_model(inputs_embeds=rows, past_key_values=DynamicCache(), use_cache=True)
+        with self._mode.entering(rows, prompts) as embeds:
+            # Without a configuration it keeps all keys, also those a window has passed: masks see to the windows.
+            output = self._model.base(inputs_embeds=embeds, past_key_values=DynamicCache(), use_cache=True)
         return shared, output.past_key_values
 
 

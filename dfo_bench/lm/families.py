@@ -12,7 +12,7 @@ class Family:
     heads: tuple[str, ...]
     """The heads that models of the family have."""
     entry: str
-    """The module whose output enters the first block; "" where the word embeddings themselves enter it."""
+    """The module whose output enters the first block, or that block itself; "" where the word embeddings enter it."""
     blocks: str
     """The list of blocks; "" where all layers are one block."""
     tail: str
@@ -23,6 +23,7 @@ _ENCODER = ("embedding", "masked")
 _DECODER = ("embedding", "causal")
 _BERT = Family(_ENCODER, "embeddings", "encoder.layer", "attention.output")
 _LLAMA = Family(_DECODER, "", "layers", "post_attention_layernorm")
+_GEMMA2 = Family(_DECODER, "", "layers", "pre_feedforward_layernorm")
 
 FAMILIES = {
     "bert": _BERT,
@@ -30,14 +31,27 @@ FAMILIES = {
     "xlm-roberta": _BERT,
     "camembert": _BERT,
     "electra": _BERT,
+    "deberta": _BERT,
     "deberta-v2": _BERT,
+    "mpnet": Family(_ENCODER, "embeddings", "encoder.layer", "attention.LayerNorm"),
+    "modernbert": Family(_ENCODER, "embeddings", "layers", "mlp_norm"),
     "distilbert": Family(_ENCODER, "embeddings", "transformer.layer", "sa_layer_norm"),
     "albert": Family(_ENCODER, "embeddings", "", ""),
     "gpt2": Family(_DECODER, "drop", "h", "ln_2"),
+    # Its blocks flatten the rows of all texts into one list.
+    "opt": Family(_DECODER, "layers.0", "layers", ""),
+    # Where attention and MLP stand side by side, the MLP's rows are still its own.
+    "gpt_neox": _LLAMA,
     "llama": _LLAMA,
     "mistral": _LLAMA,
     "qwen2": _LLAMA,
     "qwen3": _LLAMA,
+    "phi3": _LLAMA,
+    "smollm3": _LLAMA,
+    "olmo2": Family(_DECODER, "", "layers", "mlp"),
+    "gemma": _LLAMA,
+    "gemma2": _GEMMA2,
+    "gemma3_text": _GEMMA2,
     "t5": Family(("seq2seq",), "", "block", ""),
     "bart": Family(("seq2seq",), "layernorm_embedding", "layers", ""),
 }

@@ -20,8 +20,8 @@ class _Traced(torch.nn.Module):
         self.model, self._head, self._mode = model.model, head, mode
 
     def forward(self, rows: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
-        with self._mode.entering(rows, None):
-            return self._head.logits({"inputs_embeds": rows}, at)
+        with self._mode.entering(rows, None) as embeds:
+            return self._head.logits({"inputs_embeds": embeds}, at)
 
 
 def graph(model: LanguageModel, head: Head, mode: Mode) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:

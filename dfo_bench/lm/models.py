@@ -60,16 +60,16 @@ class LanguageModel:
     @property
     def base(self) -> Any:
         """The part that prompts enter: the encoder of a sequence-to-sequence model, else the model below its head."""
-        return self.model.get_encoder() if "seq2seq" in self.family.heads else self.model.base_model
+        return self.model.get_encoder() if "seq2seq" in self.family.heads else self.reader
 
     @property
     def reader(self) -> Any:
-        """The part whose output the head reads: the decoder of a sequence-to-sequence model, else the base."""
-        return self.model.get_decoder() if "seq2seq" in self.family.heads else self.model.base_model
+        """The part whose output the head reads: a decoder where there is one, else the model below its head."""
+        return self.model.base_model if "masked" in self.family.heads else self.model.get_decoder()
 
     @property
     def entry(self) -> Any:
-        """The module whose output enters the first block, None where the word embeddings themselves do."""
+        """The module whose output enters the first block, or that block; None where the word embeddings enter it."""
         return self.base.get_submodule(self.family.entry) if self.family.entry else None
 
     @property

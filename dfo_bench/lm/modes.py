@@ -29,7 +29,8 @@ class Mode:
 
     def __init__(self, model: LanguageModel, name: str, tokens: int) -> None:
         self._model, self.name, self.tokens = model, name, tokens
-        self._entry = None if name == "inputs_embeds" else model.entry
+        self._entry: Any = None if name == "inputs_embeds" else model.entry
+        self._at_block = self._entry is not None and self._entry in model.blocks
         self._blocks = model.blocks if name == "deep" else []
         if name == "deep" and not self._blocks:
             raise InputError(
@@ -40,11 +41,13 @@ class Mode:
         """The number of rows before a text's own."""
         self.slots = tokens - self.before
         """The number of the text's own rows that are the prompt's, from the first after its special tokens on."""
-        size = model.model.config.hidden_size if name == "deep" else model.words.size(1)
+        size = model.model.config.hidden_size if name == "deep" or self._at_block else model.words.size(1)
         self.shape = (len(self._blocks), tokens, size) if name == "deep" else (tokens, size)
         """The shape of one candidate."""
-        self.scale = float(model.words.double().std())
-        """The size of a typical step: the standard deviation of the word embeddings."""
+        # Gemma multiplies them by the root of their size. Where prompts meet what a norm has made of them, it is gone.
+        multiplier = getattr(model.base.get_input_embeddings(), "embed_scale", 1.0) if self._entry is None else 1.0
+        self.scale = float(model.words.double().std()) * float(multiplier)
+        """The size of a typical step: the standard deviation of the word embeddings, times the model's multiplier."""
 
     def rows(self, ids: torch.Tensor) -> torch.Tensor:
         """Return the rows of texts without a prompt; ids (t, length) become (t, length, size)."""
@@ -52,10 +55,10 @@ class Mode:
             rows: torch.Tensor = self._model.base.get_input_embeddings()(ids)
             return rows
 
-        def reached(module: Any, inputs: Any, hidden: torch.Tensor) -> None:
+        def reached(hidden: torch.Tensor) -> torch.Tensor:
             raise _ReachedError(hidden)
 
-        with self._entry.register_forward_hook(reached):
+        with self._at_entry(reached):
             try:
                 self._model.base(input_ids=ids)
             except _ReachedError as at:
@@ -74,25 +77,28 @@ class Mode:
         many[:, first : first + self.tokens] += each
         return many
 
+    def _at_entry(self, act: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+        """Let `act` take what enters the first block, and return what enters in its place."""
+        if self._at_block:
+            return self._entry.register_forward_pre_hook(lambda module, inputs: (act(inputs[0]), *inputs[1:]))
+        return self._entry.register_forward_hook(lambda module, inputs, hidden: act(hidden))
+
     @contextmanager
-    def entering(self, rows: torch.Tensor, prompts: torch.Tensor | None) -> Iterator[None]:
-        """While it lasts, a call of the model with inputs_embeds=rows goes through its blocks with these rows.
+    def entering(self, rows: torch.Tensor, prompts: torch.Tensor | None) -> Iterator[torch.Tensor]:
+        """Give inputs_embeds; while it lasts, a call of the model with them goes through its blocks with these rows.
 
         `prompts` are what mode=deep adds to them before every block; None where the rows hold no slots.
         """
-
-        def enter(module: Any, inputs: Any, hidden: Any) -> torch.Tensor:
-            # The model's own output has positions and norms a second time.
-            return rows
-
         with ExitStack() as stack:
             if self._entry is not None:
-                stack.enter_context(self._entry.register_forward_hook(enter))
+                # The model's own output has positions and norms a second time.
+                stack.enter_context(self._at_entry(lambda hidden: rows))
             if self.name == "deep" and prompts is not None:
                 each = prompts.repeat_interleave(len(rows) // len(prompts), 0)
                 for i, block in enumerate(self._blocks):
                     stack.enter_context(block.register_forward_pre_hook(self._adding(each[:, i])))
-            yield
+            # Blocks may be wider than word embeddings.
+            yield rows[..., : self._model.words.size(1)] if self._at_block else rows
 
     def _adding(self, deltas: torch.Tensor) -> Callable[[Any, Any], Any]:
         first = self._model.first
