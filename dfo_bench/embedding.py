@@ -70,11 +70,9 @@ class Lifted(Points):
             raise InputError(f"z has shape {self.z.shape}; it must be finite numbers of shape (n, {embedding.dim})")
 
     def __len__(self) -> int:
-        """Return n."""
         return len(self.z)
 
     def __getitem__(self, rows: slice) -> Points:
-        """Return some of the candidates."""
         base = self.base[rows] if self.base is not None and self._paired else self.base
         return Lifted(self.embedding, self.z[rows], base, paired=self._paired)
 
@@ -141,13 +139,13 @@ class IdentityEmbedding(Embedding):
         super().__init__(space, space.dim, number, factor)
 
     def rows(self, index: Index) -> Array:
-        """Return rows of the identity."""
+        """Return rows of the identity, shape (len(index), dim)."""
         out = np.zeros((len(index), self.dim))
         out[np.arange(len(index)), index] = 1.0
         return out
 
     def image(self, z: Array, index: Index) -> Array:
-        """Return coordinates of factor * z without forming the matrix."""
+        """Return the coordinates `index` of factor * z, shape (len(z), len(index)), without forming the matrix."""
         return self.factor * z[:, index]
 
     @cached_property
