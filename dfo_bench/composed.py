@@ -1,4 +1,4 @@
-"""Candidates made of other candidates: on the way between two, in blocks, or remembered."""
+"""Points made of other points: on the way between two, in blocks, or remembered."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

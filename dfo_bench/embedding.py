@@ -1,4 +1,4 @@
-"""From R^d into R^D: the lift x = clip(base + alpha * s * A z), and rows of A on demand."""
+"""Embeddings: linear maps from R^d into R^D, their lift x = clip(base + alpha * s * A z), and rows of A on demand."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -38,7 +38,7 @@ class Embedding(ABC):
         return Space(self.dim, None, None, Anchor.origin(self.dim), 1.0)
 
     def lift(self, z: Array, base: Points | None = None) -> Points:
-        """Return clip(base + factor * A z) for each row of z; base is one candidate, one per row, or the start."""
+        """Return clip(base + factor * A z) for each row of z; `base` is one candidate, one per row, or the start."""
         return Lifted(self, z, base)
 
     def image(self, z: Array, index: Index) -> Array:

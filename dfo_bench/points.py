@@ -1,4 +1,4 @@
-"""Candidates of a space too large to write down: how they were made, and any coordinates on demand."""
+"""Points: candidates of a space too large to write down, known by how they were made; and Space, where they lie."""
 
 import json
 from abc import ABC, abstractmethod
