@@ -33,10 +33,11 @@ from typing import ClassVar, TypedDict
 import numpy as np
 from pydantic import PositiveFloat
 
+from dfo_bench.composed import Blend, Blocks, Kept
 from dfo_bench.embedding import Embedding, IdentityEmbedding, Lifted, RandomEmbedding
 from dfo_bench.errors import InputError, UnknownNameError
 from dfo_bench.plugins.component import Component, Value
-from dfo_bench.points import Anchor, Array, Blend, Blocks, Dense, Index, Kept, Points, Space
+from dfo_bench.points import Anchor, Array, Dense, Index, Points, Space
 
 # In the order in which a reader meets them: an optimizer's, a task's, a projection's, and those of few.
 __all__ = [  # noqa: RUF022

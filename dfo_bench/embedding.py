@@ -1,4 +1,4 @@
-"""From R^d into R^D: the lift x = clip(base + alpha * s * A z), and rows of A on demand."""
+"""Embeddings: linear maps from R^d into R^D, their lift x = clip(base + alpha * s * A z), and rows of A on demand."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -38,7 +38,7 @@ class Embedding(ABC):
         return Space(self.dim, None, None, Anchor.origin(self.dim), 1.0)
 
     def lift(self, z: Array, base: Points | None = None) -> Points:
-        """Return clip(base + factor * A z) for each row of z; base is one candidate, one per row, or the start."""
+        """Return clip(base + factor * A z) for each row of z; `base` is one candidate, one per row, or the start."""
         return Lifted(self, z, base)
 
     def image(self, z: Array, index: Index) -> Array:
@@ -70,11 +70,9 @@ class Lifted(Points):
             raise InputError(f"z has shape {self.z.shape}; it must be finite numbers of shape (n, {embedding.dim})")
 
     def __len__(self) -> int:
-        """Return n."""
         return len(self.z)
 
     def __getitem__(self, rows: slice) -> Points:
-        """Return some of the candidates."""
         base = self.base[rows] if self.base is not None and self._paired else self.base
         return Lifted(self.embedding, self.z[rows], base, paired=self._paired)
 
@@ -141,13 +139,13 @@ class IdentityEmbedding(Embedding):
         super().__init__(space, space.dim, number, factor)
 
     def rows(self, index: Index) -> Array:
-        """Return rows of the identity."""
+        """Return rows of the identity, shape (len(index), dim)."""
         out = np.zeros((len(index), self.dim))
         out[np.arange(len(index)), index] = 1.0
         return out
 
     def image(self, z: Array, index: Index) -> Array:
-        """Return coordinates of factor * z without forming the matrix."""
+        """Return the coordinates `index` of factor * z, shape (len(z), len(index)), without forming the matrix."""
         return self.factor * z[:, index]
 
     @cached_property

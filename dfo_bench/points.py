@@ -1,14 +1,15 @@
-"""Candidates of a space too large to write down: how they were made, and any coordinates on demand."""
+"""Points: candidates of a space too large to write down, known by how they were made; and Space, where they lie."""
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xxhash
+from typing_extensions import override
 
 from dfo_bench.errors import InputError
 
@@ -59,21 +60,20 @@ class Points(ABC):
 
 @dataclass(frozen=True)
 class Space:
-    """Where a search takes place: R^dim, or a box in it.
-
-    The bounds are shared by all coordinates, or None; `start` is a single candidate; `scale` is the size of
-    a typical step along one coordinate; `blocks` is how many equal consecutive blocks the coordinates fall into,
-    one for each layer of a deep prompt; `meaning` says what the coordinates are, where points of one task are points
-    of another whose space has the same.
-    """
+    """Where a search takes place: R^dim, or a box in it."""
 
     dim: int
     lower: float | None
+    """The lower bound of every coordinate, None where there is none; as `upper`."""
     upper: float | None
     start: Points
+    """The single candidate to begin at; `start.dense()[0]` are its coordinates, shape (dim,)."""
     scale: float
+    """The size of a typical step along one coordinate."""
     blocks: int = 1
+    """How many equal consecutive blocks the coordinates fall into, one for each layer of a deep prompt."""
     meaning: str = ""
+    """What the coordinates are: points of one task are points of another whose space has the same meaning."""
 
     @property
     def bounded(self) -> bool:
@@ -81,7 +81,7 @@ class Space:
         return self.lower is not None and self.upper is not None
 
     def clip(self, x: Array) -> Array:
-        """Return x inside the bounds."""
+        """Return x, of any shape, with every coordinate inside the bounds."""
         if self.lower is not None:
             x = np.maximum(x, self.lower)
         if self.upper is not None:
@@ -110,7 +110,6 @@ class Anchor(Points):
         return cls(space.dim, "middle", lambda index: np.full(len(index), middle))
 
     def __len__(self) -> int:
-        """Return 1."""
         return 1
 
     def __getitem__(self, rows: slice) -> Points:
@@ -134,117 +133,18 @@ class Dense(Points):
         self.dim = self.x.shape[1]
 
     def __len__(self) -> int:
-        """Return n."""
         return len(self.x)
 
     def __getitem__(self, rows: slice) -> Points:
-        """Return some of the candidates."""
         return Dense(self.x[rows])
 
+    @override
     def at(self, index: Index) -> Array:
-        """Return columns."""
         return self.x[:, index]
 
     def recipe(self) -> tuple[Array, dict[str, Any]]:
         """Return the coordinates themselves."""
         return self.x, {"dense": self.dim}
-
-
-class Blend(Points):
-    """The candidates origin + weight * (target - origin), one for every weight.
-
-    With the start as origin this is the withdraw step of sequential random embedding (Qian, Hu & Yu, 2016).
-    """
-
-    def __init__(self, origin: Points, target: Points, weights: Array) -> None:
-        """`origin` and `target` are single candidates of one dimension; weights has shape (n,)."""
-        self.origin, self.target, self.dim = origin, target, target.dim
-        self.weights = np.array(weights, dtype=float)
-
-    def __len__(self) -> int:
-        """Return n."""
-        return len(self.weights)
-
-    def __getitem__(self, rows: slice) -> Points:
-        """Return some of the candidates."""
-        return Blend(self.origin, self.target, self.weights[rows])
-
-    def at(self, index: Index) -> Array:
-        """Return coordinates, shape (n, len(index))."""
-        origin = self.origin.at(index)
-        return origin + self.weights[:, None] * (self.target.at(index) - origin)
-
-    def recipe(self) -> tuple[Array, dict[str, Any]]:
-        """Return the weights, and the recipes of both ends."""
-        return self.weights[:, None], {"origin": expand(self.origin), "target": expand(self.target)}
-
-
-class Kept(Points):
-    """One candidate that remembers the coordinates last read, but not what it takes to make them."""
-
-    def __init__(self, dim: int, make: Callable[[], Points]) -> None:
-        """`make` returns the candidate."""
-        self.dim, self._make = dim, make
-        self._index: Index = np.empty(0, dtype=np.int64)
-        self._x = np.empty((1, 0))
-
-    def __len__(self) -> int:
-        """Return 1."""
-        return 1
-
-    def __getitem__(self, rows: slice) -> Points:
-        """Return the candidate, or none."""
-        return self._make()[rows]
-
-    def at(self, index: Index) -> Array:
-        """Return coordinates, shape (1, len(index))."""
-        if not np.array_equal(index, self._index):
-            self._index, self._x = index.copy(), self._make().at(index)
-        return self._x
-
-    def recipe(self) -> tuple[Array, dict[str, Any]]:
-        """Return the candidate's own recipe."""
-        return self._make().recipe()
-
-
-class Blocks(Points):
-    """Candidates whose coordinates fall into equal consecutive blocks, each block read from Points of its own.
-
-    The part `moving` has n candidates and every other part one: a layer is searched while the rest stands still.
-    """
-
-    def __init__(self, parts: Sequence[Points], moving: int) -> None:
-        """`parts` are Points of the whole space, one for each block."""
-        self.parts, self.moving, self.dim = tuple(parts), moving, parts[moving].dim
-        fixed = [part for i, part in enumerate(parts) if i != moving]
-        if self.dim % len(parts) or any(part.dim != self.dim or len(part) != 1 for part in fixed):
-            raise InputError(f"{self.dim} coordinates cannot be {len(parts)} equal blocks of one candidate but one")
-
-    def __len__(self) -> int:
-        """Return n."""
-        return len(self.parts[self.moving])
-
-    def __getitem__(self, rows: slice) -> Points:
-        """Return some of the candidates."""
-        moved = self.parts[self.moving][rows]
-        return Blocks([moved if i == self.moving else part for i, part in enumerate(self.parts)], self.moving)
-
-    def at(self, index: Index) -> Array:
-        """Return coordinates, shape (n, len(index)); of each part only those of its block are read."""
-        x = np.empty((len(self), len(index)))
-        block = index // (self.dim // len(self.parts))
-        for i in np.unique(block):
-            mine = np.flatnonzero(block == i)
-            first, end = mine[0], mine[-1] + 1
-            # A slice is written many times faster than a selection.
-            columns = slice(first, end) if end - first == len(mine) else mine
-            x[:, columns] = self.parts[i].at(index[columns])
-        return x
-
-    def recipe(self) -> tuple[Array, dict[str, Any]]:
-        """Return the numbers of the moving part, and the recipes of all, of which only the moving has no numbers."""
-        z, plain = self.parts[self.moving].recipe()
-        return z, {"blocks": [plain if i == self.moving else expand(part) for i, part in enumerate(self.parts)]}
 
 
 def expand(point: Points) -> dict[str, Any]:

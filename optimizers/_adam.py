@@ -20,4 +20,4 @@ class Adam:
         self._m = _BETA1 * self._m + (1 - _BETA1) * gradient
         self._v = _BETA2 * self._v + (1 - _BETA2) * gradient**2
         m, v = self._m / (1 - _BETA1**self._t), self._v / (1 - _BETA2**self._t)
-        return np.asarray(m / (np.sqrt(v) + _EPSILON))
+        return m / (np.sqrt(v) + _EPSILON)

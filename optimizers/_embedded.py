@@ -1,4 +1,4 @@
-"""What optimizers inside embeddings share: the box of a task without bounds, and the split of the budget."""
+"""Helpers of optimizers inside embeddings: the box of a task without bounds, and shares of the budget."""
 
 BOX = 5.0
 """Half its width in units of scale: under a random projection z uniform in [-5, 5]^d moves each coordinate of a

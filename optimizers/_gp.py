@@ -52,7 +52,7 @@ class GaussianProcess:
 
     def _covariance(self, a: Array, b: Array) -> Array:
         """Return the prior covariance of the values at a and at b."""
-        return np.asarray(self._signal * _matern(_squares(a / self.lengths, b / self.lengths)))
+        return self._signal * _matern(_squares(a / self.lengths, b / self.lengths))
 
     def sample(self, x: Array, count: int, rng: np.random.Generator) -> Array:
         """Return `count` joint draws of the values at the rows of x, shape (count, n) (equations 2.23 and 2.24)."""
@@ -61,21 +61,21 @@ class GaussianProcess:
         covariance = self._covariance(x, x) - explained.T @ explained
         # The jitter is far below the noise; without it rounding may make the covariance indefinite.
         root = cholesky(covariance + 1e-6 * self._signal * np.eye(len(x)), lower=True)
-        return np.asarray(across @ self._weights + rng.standard_normal((count, len(x))) @ root.T)
+        return across @ self._weights + rng.standard_normal((count, len(x))) @ root.T
 
 
 def _squares(a: Array, b: Array) -> Array:
     """Return the squared distances between the rows of a and those of b."""
-    return np.asarray(np.maximum((a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T, 0.0))
+    return np.maximum((a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T, 0.0)
 
 
 def _matern(squares: Array) -> Array:
     """Return the Matern-5/2 correlation at squared distances (equation 4.17)."""
     root = np.sqrt(5 * squares)
-    return np.asarray((1 + root + root**2 / 3) * np.exp(-root))
+    return (1 + root + root**2 / 3) * np.exp(-root)
 
 
 def _slope(squares: Array) -> Array:
     """Return the derivative of the correlation by the squared distances."""
     root = np.sqrt(5 * squares)
-    return np.asarray(-5 / 6 * (1 + root) * np.exp(-root))
+    return -5 / 6 * (1 + root) * np.exp(-root)

@@ -1,4 +1,4 @@
-"""What optimizers that use optuna share: its silence."""
+"""Silence for the optimizers that use optuna: its log and warnings are held back."""
 
 import logging
 import warnings

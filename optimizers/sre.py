@@ -21,8 +21,8 @@ from dfo_bench.core import (
 from ._embedded import BOX, shares
 
 _STEP = 0.3
-"""The most that a first step is of half the width of the box. A stage begins at what was found, and larger steps lose
-it: on the paper's sphere of 10^4 dimensions 0.6, pycma's most, ends at 0.131, 0.3 at 0.076."""
+"""The largest first step, in units of half the width of the box. A stage begins at what was found, and larger steps
+lose it: on the paper's sphere of 10^4 dimensions 0.6, the most that pycma allows, ends at 0.131, and 0.3 at 0.076."""
 
 
 class Sre(EmbeddingOptimizer):

@@ -1,4 +1,4 @@
-"""No search: the task's start, asked once. With a written prompt, or examples in it, a baseline for all who search."""
+"""The task's start, asked once: with a written prompt, or examples in it, a baseline for all that search."""
 
 from dfo_bench.core import Array, EmbeddingOptimizer, Points
 

@@ -91,7 +91,7 @@ class Turbo(Optimizer):
         for draw in values:
             draw[chosen] = np.inf  # no point twice
             chosen.append(int(np.argmin(draw)))
-        return np.asarray(candidates[chosen])
+        return candidates[chosen]
 
     def tell(self, x: Array, losses: Array) -> None:
         """Grow the trust region after successes in a row, shrink it after failures, restart it where it vanishes."""
@@ -116,4 +116,4 @@ def _standardized(losses: Array) -> Array:
     if not len(finite):
         return np.zeros(len(losses))
     filled = np.where(np.isfinite(losses), losses, finite.max())
-    return np.asarray((filled - filled.mean()) / (filled.std() or 1.0))
+    return (filled - filled.mean()) / (filled.std() or 1.0)

@@ -1,6 +1,7 @@
 """Ackley's function (1987): a funnel under a regular pattern of local optima."""
 
 import numpy as np
+from typing_extensions import override
 
 from dfo_bench.core import Array
 
@@ -13,8 +14,8 @@ class Ackley(Rotated):
     Their domain is [-1, 1], not the usual [-32, 32]: one or two periods of the cosine.
     """
 
+    @override
     def centred(self, x: Array) -> Array:
-        """Return the losses."""
         funnel = np.exp(-0.2 * np.sqrt(np.mean(x * x, axis=1)))
         pattern = np.exp(np.mean(np.cos(2 * np.pi * x), axis=1))
         # So grouped, the optimum is exactly 0.

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from dfo_bench.core import Array, Rngs
 
@@ -28,8 +29,8 @@ class Branin(Synthetic):
     ) -> None:
         super().__init__(dim, 2, start, rngs, active)
 
+    @override
     def value(self, x: Array) -> Array:
-        """Return the losses."""
         a, b = 7.5 * x[:, 0] + 2.5, 7.5 * x[:, 1] + 7.5
         valley = b - 5.1 * a**2 / (4 * np.pi**2) + 5 * a / np.pi - 6
         return valley**2 + 10 * (1 - 1 / (8 * np.pi)) * np.cos(a) + 10

@@ -1,6 +1,7 @@
 """The ellipsoid: convex, of condition 10^6 (Hansen & Ostermeier, 2001; f10 of BBOB without its oscillation)."""
 
 import numpy as np
+from typing_extensions import override
 
 from dfo_bench.core import Array
 
@@ -10,7 +11,7 @@ from ._synthetic import Rotated
 class Ellipsoid(Rotated):
     """f(x) = sum_i 10^(6 (i - 1) / (n - 1)) z_i^2 with z = R (x - o), over the n effective variables."""
 
+    @override
     def centred(self, x: Array) -> Array:
-        """Return the losses."""
         axes = np.logspace(0, 6, x.shape[1])
         return np.einsum("ij,ij,j->i", x, x, axes)

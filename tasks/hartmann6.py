@@ -4,6 +4,7 @@ from typing import Annotated
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from dfo_bench.core import Array, Rngs
 
@@ -44,8 +45,8 @@ class Hartmann6(Synthetic):
     ) -> None:
         super().__init__(dim, 6, start, rngs, active)
 
+    @override
     def value(self, x: Array) -> Array:
-        """Return the losses."""
         u = (x + 1) / 2
         distances = (_WIDTHS * (u[:, None, :] - _CENTRES) ** 2).sum(axis=2)
         return -(_HEIGHTS * np.exp(-distances)).sum(axis=1)

@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from pydantic import Field
+from typing_extensions import override
 
 from dfo_bench.core import Array, Rngs
 
@@ -15,8 +16,8 @@ class Rosenbrock(Rotated):
     def __init__(self, *, rngs: Rngs, effective: Annotated[int, Field(ge=2)] = 10, **common: Any) -> None:
         super().__init__(rngs=rngs, effective=effective, **common)
 
+    @override
     def centred(self, x: Array) -> Array:
-        """Return the losses."""
         z = 2.048 * x + 1
         valley, floor = z[:, 1:] - z[:, :-1] ** 2, 1 - z[:, :-1]
         return (100 * valley**2 + floor**2).sum(axis=1)

@@ -18,7 +18,7 @@ BOX = Space(3, -1.0, 3.0, Dense(np.array([[0.0, 2.5, 1.0]])), 1.0)
 
 
 def bowl(x: Array) -> Array:
-    return np.asarray(((x - 0.7) ** 2).sum(axis=1))
+    return ((x - 0.7) ** 2).sum(axis=1)
 
 
 def fails_on_the_left(x: Array) -> Array:

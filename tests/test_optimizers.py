@@ -55,7 +55,7 @@ def one_thread() -> Iterator[None]:
 
 
 def bowl(x: Array) -> Array:
-    return np.asarray(((x - 0.7) ** 2).sum(axis=1))
+    return ((x - 0.7) ** 2).sum(axis=1)
 
 
 def plain(
@@ -609,7 +609,7 @@ def test_sre_in_which_everything_failed_goes_on_from_the_start() -> None:
 
 def chained(x: Array) -> Array:
     """A bowl whose coordinates pull on those of other blocks, so that what was best becomes worse as others move."""
-    return np.asarray(bowl(x) + 3 * ((x - np.roll(x, 5, axis=1)) ** 2).sum(axis=1))
+    return bowl(x) + 3 * ((x - np.roll(x, 5, axis=1)) ** 2).sum(axis=1)
 
 
 @pytest.mark.parametrize("bound", [None, 0.6])

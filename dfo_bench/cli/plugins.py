@@ -17,11 +17,15 @@ commands = typer.Typer()
 
 @commands.command("list", epilog="Examples: dfo-bench list optimizers; dfo-bench list tasks text")
 def list_plugins(
-    kind: Annotated[str | None, typer.Argument(help="optimizers, tasks or projections; all where none.")] = None,
-    name: Annotated[str | None, typer.Argument(help="One of them, to be shown with its parameters.")] = None,
+    kind: Annotated[
+        str | None, typer.Argument(help="optimizers, tasks or projections; all of them if left out.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A plugin, or the path of its file, to show what it is and its parameters.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the plugins there are, or what one of them takes."""
+    """List the plugins, or the parameters of one of them."""
     if kind and name:
         _show(kind_of(kind), name, as_json)
         return
@@ -65,25 +69,30 @@ def _first_line(source: Source) -> str:
 
 
 @commands.command(
-    epilog="Examples: dfo-bench check optimizer cma:popsize=10; "
+    epilog="Examples: dfo-bench check optimizer cma:popsize=10; dfo-bench check task ./my_task.py; "
     "dfo-bench check optimizer --all --output docs/optimizers.md"
 )
 def check(
     kind: Annotated[str, typer.Argument(help="optimizer, task or projection.")],
     names: Annotated[
-        list[str] | None, typer.Argument(help="The plugins, with parameters where you like.", metavar="[NAME...]")
+        list[str] | None,
+        typer.Argument(
+            help="The plugins by name, or by the path of a file, with parameters where you like.", metavar="[NAME...]"
+        ),
     ] = None,
     every: Annotated[
         bool,
-        typer.Option("--all", help="Every optimizer, or those named, with every method of a library: a line for each."),
+        typer.Option(
+            "--all", help="Every optimizer, or those named, and every method of a library: one line per method."
+        ),
     ] = False,
     output: Annotated[Path | None, typer.Option("--output", help="With --all: a Markdown page to write.")] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="With --all: how many side by side.")] = 1,
 ) -> int:
     """Check that a plugin keeps its contract.
 
-    What is reported is not judged. Random search is compared with at the end of 100 evaluations: better, equal or
-    worse, see docs/optimizers.md.
+    Of optimizers some facts are reported besides, which are not judged: among them whether the best of 100 evaluations
+    is better than that of random search, equal or worse. docs/optimizers.md explains them.
     """
     from dfo_bench.plugins.component import parse
     from dfo_bench.testing import findings, reports
@@ -130,7 +139,7 @@ def new(
     kind: Annotated[str, typer.Argument(help="optimizer, task or projection.")],
     name: Annotated[str, typer.Argument(help="The plugin's name, which is its file's name.")],
 ) -> None:
-    """Write a plugin file to start from."""
+    """Write a plugin to start from: a file in a checkout, a package elsewhere."""
     from dfo_bench.plugins.scaffold import write_plugin
 
     path, next_step = write_plugin(kind_of(kind), name)

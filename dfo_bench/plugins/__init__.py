@@ -1,1 +1,1 @@
-"""From a written name to a class and its parameters."""
+"""Plugins: from a written name to a class and its parameters."""

@@ -1,4 +1,4 @@
-"""How an optimizer, task or projection is written: `name:key=value,key=value`.
+"""Components: optimizers, tasks and projections as they are written, `name:key=value,key=value`.
 
 The first `:` ends the name, which may be the path of a plugin's file, ending in .py. Parameters split at commas outside
 double quotes and outside balanced (), [] and {}; the first `=` of each ends its key. A value is read as JSON where it
@@ -131,8 +131,7 @@ def _parse_value(text: str, whole: str) -> Value:
     if text.startswith("(") and text.endswith(")"):
         return parse(text[1:-1])
     try:
-        value: Value = _finite_json(text)
-        return value
+        return _finite_json(text)
     except RecursionError:
         raise InputError(f"{text[:40]}... is nested too deep") from None
     except ValueError:

@@ -1,4 +1,4 @@
-"""The digest of a plugin's source: of what the code does, so that comments and docstrings may change."""
+"""Digests of the sources of plugins: of what the code does, so that comments and docstrings may change."""
 
 import ast
 import hashlib

@@ -1,4 +1,4 @@
-"""A component resolved: the class that its name names, and a value for every parameter that the class has."""
+"""Plugins resolved from components: the class that a name stands for, and a value for each of its parameters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

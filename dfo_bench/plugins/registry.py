@@ -1,4 +1,4 @@
-"""Finds plugins by name: the files of the plugin folders, entry points of other packages, and files by their path.
+"""The registry of plugins: files of the plugin folders, entry points of other packages, and files by their path.
 
 Listing imports nothing; a plugin's module is imported when it is first used.
 """

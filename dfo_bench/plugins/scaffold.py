@@ -1,4 +1,4 @@
-"""Writes the plugin to start from: a file in a checkout, a package that pip installs elsewhere."""
+"""The scaffold of a new plugin: a file in a checkout, a package that pip installs elsewhere."""
 
 import keyword
 from collections.abc import Mapping

@@ -26,7 +26,7 @@ class Hashing(Projection):
 
 
 class HashingEmbedding(Embedding):
-    """A with one entry a row, its column and sign made on demand of two uniform numbers."""
+    """A with one entry per row, whose column and sign are made on demand of two uniform numbers."""
 
     def __init__(self, space: Space, dim: int, number: int, factor: float, seed: int) -> None:
         super().__init__(space, dim, number, factor)

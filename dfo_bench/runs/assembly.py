@@ -1,4 +1,4 @@
-"""From a spec to the objects of a run: the task, its embeddings, the optimizer, and what its key rests on."""
+"""The assembly of a run: from its spec to task, embeddings and optimizer, and what its key rests on."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

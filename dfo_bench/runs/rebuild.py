@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from dfo_bench.composed import Blend, Blocks
 from dfo_bench.embedding import Embedding, Lifted
 from dfo_bench.errors import StoreError
-from dfo_bench.points import Anchor, Array, Blend, Blocks, Dense, Points, Space, expand
+from dfo_bench.points import Anchor, Array, Dense, Points, Space, expand
 
 
 def rebuild(recipe: Mapping[str, Any], space: Space, embed: Callable[[int], Embedding]) -> Points:

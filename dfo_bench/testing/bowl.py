@@ -1,4 +1,4 @@
-"""A run of an optimizer on a bowl: what its checks and reports look at."""
+"""The bowl: a task, two projections and a run on them, which the checks and reports of optimizers look at."""
 
 from collections.abc import Callable
 

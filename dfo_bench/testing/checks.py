@@ -1,4 +1,4 @@
-"""How checks and reports of the kit are run, one after another, and what each is called."""
+"""Checks and reports of the kit, run one after another, and their titles."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Every optimizer there is, each method of a library included, checked in a process of its own: the matrix."""
+"""The matrix: every optimizer, each method of a library included, checked in a process of its own."""
 
 import multiprocessing
 import os
@@ -69,7 +69,7 @@ def variants(names: Sequence[str]) -> list[Component]:
 
 
 def rows(optimizers: Sequence[Component], workers: int = 1) -> Iterator[Row]:
-    """Check them, so many side by side, and yield what was found in their order."""
+    """Check optimizers, `workers` of them side by side, and yield what was found in their order."""
     # A server that has imported the libraries once: every child is a copy of it, and may hang or die.
     context = multiprocessing.get_context("forkserver")
     known = OPTIMIZERS.sources()

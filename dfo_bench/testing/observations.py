@@ -1,4 +1,4 @@
-"""What is reported of an optimizer and not judged: the race against random search, what it costs, where it asks."""
+"""Reports of an optimizer, which are not judged: the race against random search, its cost, where it asks."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What every optimizer must keep."""
+"""The checks of optimizers: the contract that every one must keep."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""What every projection must keep."""
+"""The checks of projections: the contract that every one must keep."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What every task must keep."""
+"""The checks of tasks: the contract that every one must keep."""
 
 import numpy as np
 
