@@ -1,0 +1,108 @@
+"""Calibration: a map of label logits, fitted on the train outputs of the same prompt, which costs no further call.
+
+`bias` adds one number per class (Contextual and Batch Calibration, arXiv 2102.09690 and 2309.17249, with the labels
+known), `affine` multiplies by a matrix, too (Supervised Calibration, arXiv 2505.23783). Both minimise the train
+cross-entropy plus RIDGE / 2 times the squared distance from the identity map: separable examples have no finite
+optimum without it. The objective is strictly convex, and Newton's method finds its one minimum.
+"""
+
+from typing import Literal
+
+import numpy as np
+from scipy.special import log_softmax, softmax
+
+from dfo_bench.lm.losses import Classes
+from dfo_bench.points import Array
+
+Kind = Literal["none", "bias", "affine"]
+
+RIDGE = 0.01
+"""The weight of the distance from the identity; the cross-entropy is a mean over the examples."""
+
+PRECISION = 1e-8
+"""The norm of the gradient at which a fit ends."""
+
+_MOST_STEPS = 200
+
+
+def calibrate(kind: Kind, train: Array, classes: Classes, *others: Array) -> list[Array]:
+    """Return the logits of other texts, and first those of train, after a map fitted on train for each candidate.
+
+    `train` has shape (n, examples, classes), and so have `others` with examples of their own; `classes` are the class
+    indices of train. Logits that are not finite come back as they are.
+    """
+    if kind == "none":
+        return [train, *others]
+    logits = [logit - logit.mean(axis=2, keepdims=True) for logit in (train, *others)]
+    maps = fit(kind, logits[0], classes)
+    return [_with_ones(logit) @ maps for logit in logits]
+
+
+def fit(kind: Kind, logits: Array, classes: Classes) -> Array:
+    """Return one map per candidate, shape (n, classes + 1, classes): what multiplies logits and a column of ones.
+
+    `logits` has shape (n, examples, classes), with mean 0 over the classes. A map fitted to logits that are not finite
+    is nan.
+    """
+    n, examples, k = logits.shape
+    identity = np.vstack([np.eye(k), np.zeros(k)])
+    # With kind=bias only the last row of the map is free.
+    free = slice(k, None) if kind == "bias" else slice(None)
+    maps = np.repeat(identity[None], n, axis=0)
+    maps[~np.isfinite(logits).all(axis=(1, 2))] = np.nan
+    wanted = np.eye(k)[classes]
+    features = _with_ones(logits)
+    active = np.flatnonzero(np.isfinite(maps).all(axis=(1, 2)))
+    for _ in range(_MOST_STEPS):
+        if not len(active):
+            break
+        design, current = features[active], maps[active]
+        shares = softmax(design @ current, axis=2)
+        inputs = design[:, :, free]
+        gradient = np.swapaxes(inputs, 1, 2) @ (shares - wanted) / examples + RIDGE * (current - identity)[:, free]
+        going = np.sqrt((gradient**2).sum(axis=(1, 2))) > PRECISION
+        active, design, current, shares, inputs, gradient = (
+            values[going] for values in (active, design, current, shares, inputs, gradient)
+        )
+        if not len(active):
+            break
+        step = _newton_step(inputs, shares, gradient)
+        maps[active, free] -= _damping(design, current, step, gradient, free, wanted, identity) * step
+    return maps
+
+
+def _with_ones(logits: Array) -> Array:
+    return np.concatenate([logits, np.ones((*logits.shape[:2], 1))], axis=2)
+
+
+def _newton_step(inputs: Array, shares: Array, gradient: Array) -> Array:
+    """Solve for the step, shape of the gradient: (m, rows, classes)."""
+    m, examples, rows = inputs.shape
+    k = shares.shape[2]
+    # Per example: diag(p) - p p', the curvature of the cross-entropy in the logits.
+    curvature = shares[:, :, :, None] * (np.eye(k) - shares[:, :, None, :])
+    hessian = np.einsum("meij,meab->miajb", inputs[:, :, :, None] * inputs[:, :, None, :], curvature, optimize=True)
+    hessian = hessian.reshape(m, rows * k, rows * k) / examples + RIDGE * np.eye(rows * k)
+    return np.linalg.solve(hessian, gradient.reshape(m, rows * k, 1)).reshape(gradient.shape)
+
+
+def _damping(
+    design: Array, current: Array, step: Array, gradient: Array, free: slice, wanted: Array, identity: Array
+) -> Array:
+    """Return for each candidate the largest of 1, 1/2, 1/4... by which its objective falls enough (Armijo's rule)."""
+
+    def objective(maps: Array) -> Array:
+        entropy: Array = -(log_softmax(design @ maps, axis=2) * wanted).sum(axis=2).mean(axis=1)
+        return entropy + RIDGE / 2 * ((maps - identity) ** 2).sum(axis=(1, 2))
+
+    before, slope = objective(current), (gradient * step).sum(axis=(1, 2))
+    damping = np.ones((len(current), 1, 1))
+    for _ in range(30):
+        tried = current.copy()
+        tried[:, free] -= damping * step
+        # Near the minimum the fall is below what a double resolves.
+        short = objective(tried) > before - 1e-4 * damping[:, 0, 0] * slope + 1e-14
+        if not short.any():
+            break
+        damping[short] /= 2
+    return damping
