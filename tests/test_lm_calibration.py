@@ -5,9 +5,9 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from dfo_bench.lm.calibration import PRECISION, RIDGE, Kind, calibrate, fit
+from dfo_bench.lm.calibration import PRECISION, RIDGE, Calibration, calibrate, fit
 
-KINDS: list[Kind] = ["bias", "affine"]
+KINDS: list[Calibration] = ["bias", "affine"]
 
 
 def _logits(n: int, shots: int, k: int, skew: float = 2.0) -> tuple[Any, Any]:
@@ -19,7 +19,7 @@ def _logits(n: int, shots: int, k: int, skew: float = 2.0) -> tuple[Any, Any]:
     return logits - logits.mean(axis=2, keepdims=True), classes
 
 
-def _objective(free: Any, kind: Kind, logits: Any, classes: Any) -> float:
+def _objective(free: Any, kind: Calibration, logits: Any, classes: Any) -> float:
     """The definition, written without the module: one candidate's cross-entropy and ridge."""
     k = logits.shape[1]
     weight = np.eye(k) if kind == "bias" else free[: k * k].reshape(k, k)
@@ -30,7 +30,7 @@ def _objective(free: Any, kind: Kind, logits: Any, classes: Any) -> float:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("k", [2, 4, 6])
-def test_a_fit_is_the_minimum_that_a_general_minimiser_finds(kind: Kind, k: int) -> None:
+def test_a_fit_is_the_minimum_that_a_general_minimiser_finds(kind: Calibration, k: int) -> None:
     logits, classes = _logits(3, 8, k)
     for one, candidate in zip(fit(kind, logits, classes), logits, strict=True):
         begin = np.zeros(k) if kind == "bias" else np.concatenate([np.eye(k).ravel(), np.zeros(k)])
@@ -43,7 +43,7 @@ def test_a_fit_is_the_minimum_that_a_general_minimiser_finds(kind: Kind, k: int)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_separable_examples_have_a_finite_fit_with_a_vanishing_gradient(kind: Kind) -> None:
+def test_separable_examples_have_a_finite_fit_with_a_vanishing_gradient(kind: Calibration) -> None:
     logits, classes = _logits(2, 8, 3)
     logits[:, np.arange(len(classes)), classes] += 30.0
     for one, candidate in zip(fit(kind, logits, classes), logits, strict=True):
@@ -58,7 +58,7 @@ def test_separable_examples_have_a_finite_fit_with_a_vanishing_gradient(kind: Ki
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_candidate_is_calibrated_as_if_it_were_alone(kind: Kind) -> None:
+def test_a_candidate_is_calibrated_as_if_it_were_alone(kind: Calibration) -> None:
     logits, classes = _logits(5, 8, 3)
     together = calibrate(kind, logits, classes, logits[:, :4])
     for i in range(len(logits)):
@@ -68,7 +68,7 @@ def test_a_candidate_is_calibrated_as_if_it_were_alone(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_constant_added_to_all_classes_of_a_text_changes_nothing(kind: Kind) -> None:
+def test_a_constant_added_to_all_classes_of_a_text_changes_nothing(kind: Calibration) -> None:
     logits, classes = _logits(2, 8, 3)
     shifted = logits + np.random.default_rng(0).standard_normal((2, len(classes), 1))
     (one,), (other,) = calibrate(kind, logits, classes), calibrate(kind, shifted, classes)
@@ -76,7 +76,7 @@ def test_a_constant_added_to_all_classes_of_a_text_changes_nothing(kind: Kind) -
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_skewed_prior_is_taken_out(kind: Kind) -> None:
+def test_a_skewed_prior_is_taken_out(kind: Calibration) -> None:
     logits, classes = _logits(2, 50, 2, skew=4.0)
     before = (logits.argmax(axis=2) == classes).mean()
     (after,) = calibrate(kind, logits, classes)
@@ -84,7 +84,7 @@ def test_a_skewed_prior_is_taken_out(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_logits_that_are_not_finite_stay_so_and_harm_no_other_candidate(kind: Kind) -> None:
+def test_logits_that_are_not_finite_stay_so_and_harm_no_other_candidate(kind: Calibration) -> None:
     logits, classes = _logits(3, 8, 3)
     broken = logits.copy()
     broken[1, 0, 0] = np.nan

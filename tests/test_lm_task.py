@@ -8,6 +8,8 @@ import torch
 
 from dfo_bench.core import Array, Cost, Dense, InputError, Points, Task
 from dfo_bench.lm import TextTask, data, models
+from dfo_bench.lm.calibration import Calibration, calibrate
+from dfo_bench.lm.losses import ce
 from dfo_bench.lm.modes import MODES
 from dfo_bench.plugins.component import Component, parse
 from dfo_bench.plugins.plugin import resolve
@@ -69,10 +71,40 @@ def test_every_head_mode_and_loss_evaluates_and_measures(
         assert loss == "perf" or values.std() > 1e-4
         np.testing.assert_allclose(task.evaluate(x[2:3]), values[2:3], rtol=0, atol=1e-5)
         scores, cost = task.measure(task.space.start, "test")
-        assert sorted(scores) == ["accuracy", "loss"]
+        assert sorted(scores) == ["accuracy", "calibrated_accuracy", "calibrated_loss", "loss"]
         assert cost.examples == 10
         on_dev, _ = task.measure(x[:1], "dev")
         assert loss != "perf" or on_dev["loss"] == -on_dev["accuracy"]
+
+
+@pytest.mark.parametrize("kind", ["bias", "affine"])
+def test_a_calibrated_task_scores_what_a_map_fitted_on_the_train_outputs_makes_of_the_logits(
+    folder: Path, zoo: Zoo, kind: Calibration
+) -> None:
+    plain = small(folder, zoo.folder(), head="masked")
+    task = small(folder, zoo.folder(), head="masked", calibrate=kind)
+    x = points(3)
+    train, test = plain.logits(x, "train"), plain.logits(x, "test")
+    classes = {split: np.array([row.label == "positive" for row in task.rows(split)], int) for split in task.splits}
+    classes["train"] = np.array([row.label == "positive" for row in task.rows("train")], int)
+    on_train, on_test = calibrate(kind, train, classes["train"], test)
+    np.testing.assert_allclose(task.evaluate(x), ce(on_train, classes["train"]), atol=1e-6)
+    assert (task.evaluate(x) <= plain.evaluate(x) + 1e-6).all()
+    scores, cost = task.measure(x[1:2], "test")
+    assert scores["accuracy"] == (on_test[1].argmax(axis=1) == classes["test"]).mean()
+    assert scores["loss"] == pytest.approx(ce(on_test[1:2], classes["test"])[0], abs=1e-6)
+    plain_scores, plain_cost = plain.measure(x[1:2], "test")
+    assert [scores[f"plain_{name}"] for name in ("accuracy", "loss")] == [plain_scores[n] for n in ("accuracy", "loss")]
+    assert cost == plain_cost
+    if kind == "bias":
+        assert [plain_scores[f"calibrated_{n}"] for n in ("accuracy", "loss")] == [scores["accuracy"], scores["loss"]]
+
+
+def test_calibration_enters_the_key_of_a_run_only_where_there_is_one() -> None:
+    keys = [str(resolve(TASKS, Component("sst2", params)).keyed()) for params in ({}, {"calibrate": "none"})]
+    assert keys[0] == keys[1]
+    assert "calibrate" not in keys[0]
+    assert "calibrate=bias" in str(resolve(TASKS, Component("sst2", {"calibrate": "bias"})).keyed())
 
 
 TEMPLATES = {"masked": "{} . It was [MASK] .", "causal": "{} . The sentiment is", "seq2seq": "{} . It was [MASK] ."}
@@ -188,7 +220,7 @@ def test_the_metric_of_a_task_with_a_positive_label_is_its_f1(folder: Path, zoo:
     x = points(8)
     for i in range(8):
         scores, _ = task.measure(x[i : i + 1], "test")
-        assert sorted(scores) == ["accuracy", "f1", "loss"]
+        assert {"accuracy", "f1", "loss"} < set(scores)
         assert scores["loss"] == -scores["f1"]
         guesses = task.logits(x[i : i + 1], "test")[0].argmax(axis=1)
         truth = np.array([row.label == "equivalent" for row in task.rows("test")])

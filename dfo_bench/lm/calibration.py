@@ -14,7 +14,8 @@ from scipy.special import log_softmax, softmax
 from dfo_bench.lm.losses import Classes
 from dfo_bench.points import Array
 
-Kind = Literal["none", "bias", "affine"]
+Calibration = Literal["none", "bias", "affine"]
+"""What is fitted: nothing, one number per class, or a matrix and a number per class."""
 
 RIDGE = 0.01
 """The weight of the distance from the identity; the cross-entropy is a mean over the examples."""
@@ -25,7 +26,7 @@ PRECISION = 1e-8
 _MOST_STEPS = 200
 
 
-def calibrate(kind: Kind, train: Array, classes: Classes, *others: Array) -> list[Array]:
+def calibrate(kind: Calibration, train: Array, classes: Classes, *others: Array) -> list[Array]:
     """Return the logits of other texts, and first those of train, after a map fitted on train for each candidate.
 
     `train` has shape (n, examples, classes), and so have `others` with examples of their own; `classes` are the class
@@ -38,7 +39,7 @@ def calibrate(kind: Kind, train: Array, classes: Classes, *others: Array) -> lis
     return [_with_ones(logit) @ maps for logit in logits]
 
 
-def fit(kind: Kind, logits: Array, classes: Classes) -> Array:
+def fit(kind: Calibration, logits: Array, classes: Classes) -> Array:
     """Return one map per candidate, shape (n, classes + 1, classes): what multiplies logits and a column of ones.
 
     `logits` has shape (n, examples, classes), with mean 0 over the classes. A map fitted to logits that are not finite

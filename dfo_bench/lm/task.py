@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from dfo_bench.core import Anchor, Array, Cost, InputError, Points, Rngs, Space, Task, Value
 from dfo_bench.lm import data, losses, models
+from dfo_bench.lm.calibration import Calibration
+from dfo_bench.lm.calibration import calibrate as calibrate_logits
 from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.heads import EmbeddingHead, WordsHead
 from dfo_bench.lm.modes import Mode
@@ -46,6 +48,7 @@ class TextTask(Task):
     lead: str = " . "
     """The text between the prompt and the example, for mode=add and mode=deep."""
     unkeyed: ClassVar[Mapping[str, Value]] = {"backend": "torch"}
+    added: ClassVar[Mapping[str, Value]] = {"calibrate": "none"}
     metric = "accuracy"
     positive: str | None = None
     """The label of which metric=f1 is the F1."""
@@ -64,6 +67,7 @@ class TextTask(Task):
         leading_space: bool | None = None,
         precision: Precision = "float32",
         backend: Backend = "torch",
+        calibrate: Calibration = "none",
     ) -> None:
         """Load the model, draw the examples and cut the texts into tokens.
 
@@ -81,6 +85,8 @@ class TextTask(Task):
         leading_space: cuts label words into tokens as within a sentence; null does for head=causal only.
         precision: that of the model's weights and arithmetic.
         backend: what computes; openvino is faster on a CPU, for encoders.
+        calibrate: the map of the logits that is fitted on the train outputs of each prompt before anything is scored:
+            one number per class (bias), a matrix, too (affine), or none. It costs no further call.
         """
         for name, value, least in (
             ("shots", shots, 1),
@@ -111,7 +117,7 @@ class TextTask(Task):
             spaced = head == "causal" if leading_space is None else leading_space
             reader = WordsHead(loaded, label_tokens(loaded, words, leading_space=spaced))
         self._engine = Engine(loaded, reader, self._mode, backend)
-        self._loss = loss
+        self._loss, self._calibrate = loss, calibrate
         self.tolerance = 1e-5 if precision == "float32" else 0.05
         self._encoded: dict[str, list[Encoded]] = {}
         for split in self.splits:
@@ -200,15 +206,32 @@ class TextTask(Task):
         logits = self.logits(points, "train")
         finite = np.isfinite(logits).all(axis=(1, 2))
         values = np.full(len(points), np.nan)
-        values[finite] = self._scores(logits[finite], "train")["loss"]
+        (calibrated,) = calibrate_logits(self._calibrate, logits[finite], self._classes("train"))
+        values[finite] = self._scores(calibrated, "train")["loss"]
         return values
 
     def measure(self, point: Points, split: str) -> tuple[dict[str, float], Cost]:
-        """Return the metrics and the loss of a single candidate on "dev" or "test", and the cost."""
+        """Return the metrics and the loss of a single candidate on "dev" or "test", and the cost.
+
+        On test the same stands there without calibration (`plain_`), or where there is none with a bias per class
+        (`calibrated_`). The train outputs that a calibration is fitted on were answered when the point was evaluated:
+        they are computed again, alone, so that a run that was interrupted scores as one that was not, and cost nothing.
+        """
         if split not in self.splits:
             return super().measure(point, split)
-        scores = self._scores(self.logits(point, split), split)
-        return {name: float(value[0]) for name, value in scores.items()}, self._cost(split)
+        logits = self.logits(point, split)
+        other: Calibration = "bias" if self._calibrate == "none" else "none"
+        kinds = {"": self._calibrate}
+        if split == "test":
+            kinds["calibrated_" if other == "bias" else "plain_"] = other
+        fitted = set(kinds.values()) != {"none"}
+        train = self.logits(point, "train") if fitted else logits[:, :0]
+        found: dict[str, float] = {}
+        for prefix, kind in kinds.items():
+            *_, calibrated = calibrate_logits(kind, train, self._classes("train"), logits)
+            scores = self._scores(calibrated, split)
+            found |= {f"{prefix}{name}": float(value[0]) for name, value in scores.items()}
+        return found, self._cost(split)
 
     def truncated(self, split: str) -> int:
         """Return the number of texts of a split that are cut to what the model takes."""
@@ -222,9 +245,12 @@ class TextTask(Task):
         return [f"{cut} of {n} {split} texts are cut to {limit} tokens" for split, (cut, n) in counts.items() if cut]
 
     def _scores(self, logits: Array, split: str) -> dict[str, Array]:
-        classes = data.classes(self._rows[split], self.labels)
+        classes = self._classes(split)
         scores = losses.metrics(logits, classes, self._positive)
         return {**scores, "loss": losses.loss(self._loss, logits, classes, scores[self.metric])}
+
+    def _classes(self, split: str) -> losses.Classes:
+        return data.classes(self.rows(split), self.labels)
 
     def _cost(self, split: str) -> Cost:
         texts = self.inputs(split)
