@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from dfo_bench.runs.columns import GROUP
 from dfo_bench.runs.spec import RunSpec
-from dfo_bench.store.columns import GROUP
 from dfo_bench.store.frames import IMPORTED
 
 _AXES = {"task": "-t", "optimizer": "-o", "projection": "-p"}
