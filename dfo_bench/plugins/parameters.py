@@ -143,5 +143,5 @@ def _words(schema: Mapping[str, Any]) -> str:
     if "anyOf" in schema:
         return " or ".join(map(_words, schema["anyOf"]))
     type_ = str(schema.get("type", ""))
-    bounds = [f"{words} {schema[bound]:g}" for bound, words in _BOUNDS.items() if bound in schema]
+    bounds = [f"{words} {schema[bound]:.10g}" for bound, words in _BOUNDS.items() if bound in schema]
     return " ".join([_TYPES.get(type_, type_), *bounds])
