@@ -28,10 +28,10 @@ gains a parameter.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypedDict
+from typing import Annotated, ClassVar, TypedDict
 
 import numpy as np
-from pydantic import PositiveFloat
+from annotated_types import Gt
 
 from dfo_bench.composed import Blend, Blocks, Kept
 from dfo_bench.embedding import Embedding, IdentityEmbedding, Lifted, RandomEmbedding
@@ -175,11 +175,15 @@ class Task(Plugged, ABC):
         raise NotImplementedError(f"{type(self).__name__} has no split {split!r}")
 
 
+# Pydantic's PositiveFloat, whose module takes a tenth of a second to import.
+_Positive = Annotated[float, Gt(0)]
+
+
 class Step(TypedDict, total=False):
     """The parameters of every projection: a constructor hands them on as `**step: Unpack[Step]`."""
 
-    alpha: PositiveFloat
-    scale: PositiveFloat | None
+    alpha: _Positive
+    scale: _Positive | None
 
 
 class Projection(Plugged, ABC):
@@ -198,7 +202,7 @@ class Projection(Plugged, ABC):
     example: Space | None = None
     """A space that it draws in, where it does not draw in any: there `dfo-bench check` checks it."""
 
-    def __init__(self, *, alpha: PositiveFloat = 1.0, scale: PositiveFloat | None = None) -> None:
+    def __init__(self, *, alpha: _Positive = 1.0, scale: _Positive | None = None) -> None:
         """Take the step.
 
         alpha: multiplies the step that a unit z makes.

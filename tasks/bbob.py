@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from dfo_bench.core import Array, InputError, Rngs
 
@@ -29,7 +29,7 @@ class Bbob(Synthetic):
         rngs: Rngs,
         dim: Annotated[int, Field(ge=2)] = 100,
         function: Annotated[int, Field(ge=1, le=24)] = 1,
-        instance: PositiveInt | None = None,
+        instance: Annotated[int, Field(ge=1, lt=2**31)] | None = None,
         effective: Annotated[int, Field(ge=2)] | None = None,
         start: float | None = None,
     ) -> None:

@@ -246,6 +246,7 @@ def test_a_start_that_is_given_is_taken(name: str) -> None:
         ("ackley:dim=1000001,tail=true", "dim=1000001 must be above effective=10 and at most 1000000"),
         ("hartmann6:dim=5", "dim=5: input should be greater than or equal to 6"),
         ("bbob:function=25", "function=25: input should be less than or equal to 24"),
+        ("bbob:instance=2147483648", "instance=2147483648: input should be less than 2147483648"),
         ("bbob:dim=1000", "bbob has at most 640 variables, got 1000; pass effective=640"),
     ],
 )

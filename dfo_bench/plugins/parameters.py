@@ -9,12 +9,13 @@ import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_type_hints
-
-from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from dfo_bench.errors import InputError, PluginError
 from dfo_bench.plugins.component import Component, Value
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Parameter:
 
     def coerced(self, value: Any, what: str) -> Value:
         """Return a value of the declared type as plain JSON, or a component as it is; `what` names it in errors."""
+        from pydantic import PydanticUserError, ValidationError
+
         try:
             adapter = _adapter(self.type)
         except PydanticUserError as error:
@@ -65,6 +68,8 @@ class Parameter:
         return None
 
     def _schema(self) -> Mapping[str, Any]:
+        from pydantic import TypeAdapter
+
         # A component among the values is an optimizer, which has no schema.
         return {} if self.type is Component else TypeAdapter(self.type).json_schema()
 
@@ -120,7 +125,9 @@ def prose(cls: type, names: Collection[str]) -> str:
     return "\n".join(dict.fromkeys(filter(None, cut)))
 
 
-def _adapter(annotation: Any) -> TypeAdapter[Any]:
+def _adapter(annotation: Any) -> "TypeAdapter[Any]":
+    from pydantic import ConfigDict, TypeAdapter
+
     # In a tuple: pydantic takes no config for a type that is a dataclass itself.
     return TypeAdapter(tuple[annotation], config=ConfigDict(coerce_numbers_to_str=True))
 
@@ -143,5 +150,5 @@ def _words(schema: Mapping[str, Any]) -> str:
     if "anyOf" in schema:
         return " or ".join(map(_words, schema["anyOf"]))
     type_ = str(schema.get("type", ""))
-    bounds = [f"{words} {schema[bound]:g}" for bound, words in _BOUNDS.items() if bound in schema]
+    bounds = [f"{words} {schema[bound]:.10g}" for bound, words in _BOUNDS.items() if bound in schema]
     return " ".join([_TYPES.get(type_, type_), *bounds])
