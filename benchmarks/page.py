@@ -1,4 +1,4 @@
-"""How large the report of a big sweep is, and how long a browser takes to open it.
+"""The report of a big sweep: how large its page is, and how long a browser takes to open it.
 
 10 optimizers x 7 tasks x 10 seeds x 8,000 calls, made up: the curves improve ever more rarely, as real ones do.
 Needs Debian's chromium and the package playwright for the second part.
@@ -46,6 +46,7 @@ def sweep() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
             "key": key, "task": f"task{task}", "optimizer": f"optimizer{optimizer}", "projection": "normal",
             "dim": 500, "budget": CALLS, "seed": seed, "dev_every": DEV_EVERY, "selection": "incumbent",
             "status": "finished", "error": "", "best_loss": best[-1], "evaluations": CALLS, "optimum": np.nan,
+            "baseline": False,
             "attempts": 1, "repaid": 0, "discarded": 0, "peak_memory": 1e9, "bytes_down": 1024 * CALLS,
         }  # fmt: skip
         row |= {name: cost * CALLS for name, cost in each.items()}

@@ -56,6 +56,12 @@ def test_what_plugins_rest_on_rests_on_nothing_else(module: str) -> None:
     assert set(imports(f"dfo_bench.{module}")) <= before
 
 
+def test_the_report_reads_frames_and_runs_nothing() -> None:
+    reached = {other for module in MODULES if module.startswith("dfo_bench.report") for other in imports(module)}
+    work = ("dfo_bench.sweeps", "dfo_bench.exchange", "dfo_bench.store.store", "dfo_bench.runs.loop")
+    assert not [module for module in reached if module.startswith(work)]
+
+
 def test_no_modules_import_each_other_in_a_circle() -> None:
     TopologicalSorter({module: list(imports(module, lazy=False)) for module in MODULES}).prepare()
 

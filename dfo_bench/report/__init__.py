@@ -1,1 +1,1 @@
-"""What a store says: statistics, figures and the HTML page. It reads frames and never runs anything."""
+"""The report of a store: statistics, figures and the HTML page. It reads frames and never runs anything."""

@@ -1,4 +1,4 @@
-"""How a run that failed or has not finished counts: one rule for all statistics, which can be switched."""
+"""The rule by which failed and unfinished runs count: one for all statistics, which can be switched."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING

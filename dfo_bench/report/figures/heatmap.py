@@ -1,4 +1,4 @@
-"""Scores normalised by pooled random search, methods x tasks."""
+"""The heatmap: scores normalised by pooled random search, methods x tasks."""
 
 import matplotlib
 import numpy as np

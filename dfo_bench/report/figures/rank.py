@@ -1,4 +1,4 @@
-"""Mean ranks over the budget."""
+"""Ranks: the mean rank of each method over the budget."""
 
 import matplotlib
 import pandas as pd

@@ -1,4 +1,4 @@
-"""The report: one HTML file that needs nothing but itself."""
+"""The page of the report: one HTML file that needs nothing but itself."""
 
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field

@@ -1,4 +1,4 @@
-"""What it takes to make a store again: the commands, and with what its runs were made."""
+"""The reproduction of a store: the commands that make its runs again, and the versions with which they were made."""
 
 import math
 import shlex
@@ -7,9 +7,13 @@ from typing import Any
 
 import pandas as pd
 
+from dfo_bench.runs.columns import GROUP
+from dfo_bench.runs.spec import RunSpec
 from dfo_bench.store.frames import IMPORTED
 
 _AXES = {"task": "-t", "optimizer": "-o", "projection": "-p"}
+
+_SETTINGS = [column for column in GROUP if column not in _AXES]
 
 
 def commands(runs: pd.DataFrame, store: str) -> list[str]:
@@ -20,17 +24,17 @@ def commands(runs: pd.DataFrame, store: str) -> list[str]:
     imported = int((runs["projection"] == IMPORTED).sum())
     runs = runs[runs["projection"] != IMPORTED]
     again = f"dfo-bench import FORMAT DIR --store {shlex.quote(store)}  # for {imported} imported runs"
-    found: list[str] = [again] if imported else []
-    for (dim, budget, dev_every, rule), group in runs.groupby(["dim", "budget", "dev_every", "selection"], sort=True):
+    written: list[str] = [again] if imported else []
+    for (dim, budget, dev_every, rule), group in runs.groupby(_SETTINGS, sort=True):
         settings = f"-d {dim} -b {budget} --dev-every {dev_every}"
-        if rule != "incumbent":
+        if rule != RunSpec.selection:
             settings += f" --selection {rule}"
         parts = [part for _, part in group.groupby(list(_AXES), sort=True)]
         combinations = math.prod(group[axis].nunique() for axis in _AXES)
         if len(parts) == combinations and len({tuple(sorted(part["seed"])) for part in parts}) == 1:
             parts = [group]
-        found += [_command(part, settings, store) for part in parts]
-    return found
+        written += [_command(part, settings, store) for part in parts]
+    return written
 
 
 def _command(runs: pd.DataFrame, settings: str, store: str) -> str:
@@ -48,8 +52,8 @@ def _seeds(seeds: Sequence[int]) -> str:
 
 
 def provenance(summaries: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """Return what the runs were made with; where they differ, every value there is."""
-    found: dict[str, set[str]] = {}
+    """Return names and versions of what the runs were made with; where they differ, every value there is."""
+    values: dict[str, set[str]] = {}
     for summary in summaries:
         facts = dict(summary["provenance"])
         versions = facts.pop("versions", {})
@@ -57,7 +61,7 @@ def provenance(summaries: Sequence[dict[str, Any]]) -> dict[str, str]:
         flat |= versions | {name: digest for name, digest in summary["digests"].items() if ":" in name}
         for name, value in flat.items():
             if value:
-                found.setdefault(name, set()).add(str(value))
+                values.setdefault(name, set()).add(str(value))
     ended = sorted(summary["provenance"]["ended"] for summary in summaries if summary["provenance"])
     dates = {"ended": f"{ended[0]} to {ended[-1]}"} if ended else {}
-    return {name: ", ".join(sorted(values)) for name, values in found.items()} | dates
+    return {name: ", ".join(sorted(several)) for name, several in values.items()} | dates

@@ -1,4 +1,4 @@
-"""Methods against each other, block by block: differences with a verdict for each task, and wins over all tasks.
+"""Comparisons of methods, block by block: differences with a verdict for each task, and wins over all tasks.
 
 Two scores tie where they differ by at most `margin` times the larger of their sizes. Intervals are for these tasks
 and for seeds like these: they say nothing of other tasks.

@@ -1,4 +1,4 @@
-"""What a run had spent when it reached a loss or a score: calls, examples, tokens, bytes, or seconds.
+"""The costs of a curve: what the run had spent at each place, in calls, examples, tokens, bytes, or seconds.
 
 What measuring on dev and test costs is in none of them. Seconds are known where a run improved and where it ended, and
 interpolated linearly between.

@@ -1,4 +1,4 @@
-"""What each method came to on each task, and which cannot be told from the best: the table of a paper."""
+"""The standings: mean scores per method and task, and which methods cannot be told from the best; a paper's table."""
 
 import math
 import re
@@ -55,13 +55,13 @@ def _ranked(table: pd.DataFrame, rules: Rules) -> pd.DataFrame:
 
 def _open(scored: pd.DataFrame, best: str, methods: pd.Series, rules: Rules) -> list[bool]:
     """Say of each method of a task whether the best is not surely better."""
-    found = []
+    marks = []
     for method in methods:
         pair = scored[scored["method"].isin([best, method])]
         outcomes = [] if method == best else differences(pair, rules.metric, margin=rules.margin)["outcome"].to_list()
         better = "first" if best < method else "second"
-        found.append(method != best and outcomes != [better])
-    return found
+        marks.append(method != best and outcomes != [better])
+    return marks
 
 
 def note(rules: Rules, table: pd.DataFrame) -> str:

@@ -1,4 +1,4 @@
-"""Step functions: a run's best loss or score holds from where it was reached until the next."""
+"""Step functions: the best loss of a run, or a score, holds from where it was reached until the next."""
 
 import numpy as np
 import pandas as pd

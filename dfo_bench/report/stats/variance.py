@@ -68,12 +68,12 @@ def _components(table: Array) -> list[tuple[str, float, int]]:
     effects = {"o": o, "p": p, "op": op, "r": r, "pr": pr, "rest": rest}
     mean = {name: float(np.broadcast_to(x, table.shape).ravel() @ np.broadcast_to(x, table.shape).ravel()) / free[name]
             for name, x in effects.items() if free[name]}  # fmt: skip
-    found = [("optimizer", (mean["o"] - mean["rest"]) / (b * s), free["o"])]
+    sources = [("optimizer", (mean["o"] - mean["rest"]) / (b * s), free["o"])]
     if b > 1:
-        found.append(("projection", (mean["p"] - mean["pr"]) / (a * s), free["p"]))
-        found.append(("optimizer x projection", (mean["op"] - mean["rest"]) / s, free["op"]))
-    found.append(("data split and start", (mean["r"] - mean.get("pr", mean["rest"])) / (a * b), free["r"]))
+        sources.append(("projection", (mean["p"] - mean["pr"]) / (a * s), free["p"]))
+        sources.append(("optimizer x projection", (mean["op"] - mean["rest"]) / s, free["op"]))
+    sources.append(("data split and start", (mean["r"] - mean.get("pr", mean["rest"])) / (a * b), free["r"]))
     if b > 1:
-        found.append(("embedding", (mean["pr"] - mean["rest"]) / a, free["pr"]))
-    found.append(("the optimizer's own draws", mean["rest"], free["rest"]))
-    return [(source, max(0.0, component), df) for source, component, df in found]
+        sources.append(("embedding", (mean["pr"] - mean["rest"]) / a, free["pr"]))
+    sources.append(("the optimizer's own draws", mean["rest"], free["rest"]))
+    return [(source, max(0.0, component), df) for source, component, df in sources]
