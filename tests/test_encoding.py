@@ -23,7 +23,8 @@ def unnamed(source: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call):
             function, call = ast.unparse(node.func), ast.unparse(node)
-            opens = function == "open" or re.search(r"(?<!^os)\.(open|read_text|write_text)$", function)
+            other = re.match(r"(os|tarfile)\.", function)
+            opens = function == "open" or (not other and re.search(r"\.(open|read_text|write_text)$", function))
             if opens and "encoding=" not in call and not re.search(r"'[rwxa]b[+]?'", call):
                 yield call
 

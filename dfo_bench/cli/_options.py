@@ -1,6 +1,5 @@
 """Options that several commands have."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,27 +13,27 @@ from dfo_bench.sweeps.request import SweepRequest
 def _component(kind: str, example: str, default: str = "") -> Any:
     """Return the option that names a task, an optimizer or a projection."""
     letter = kind[0]
+
+    def names() -> list[str]:
+        return plugin_names(kind)
+
     return typer.Option(
         f"-{letter}",
         f"--{kind}",
         help=f"{kind.capitalize()}, e.g. {example}; repeat -{letter} in a sweep.{default}",
         metavar=kind.upper(),
-        autocompletion=_names(kind),
+        autocompletion=names,
     )
 
 
-def _names(kind: str) -> Callable[[], list[str]]:
-    """Return what completes the name of a plugin."""
+def plugin_names(kind: str) -> list[str]:
+    """Return what completes the name of a plugin; nothing for what is no kind, and where two have one name."""
+    from dfo_bench.plugins.registry import kind_of
 
-    def complete() -> list[str]:
-        from dfo_bench.plugins.registry import kind_of
-
-        try:
-            return kind_of(kind).names()
-        except DfoBenchError:
-            return []
-
-    return complete
+    try:
+        return kind_of(kind).names()
+    except DfoBenchError:
+        return []
 
 
 TASK = _component("task", "helpdesk or sphere:dim=1000")

@@ -3,29 +3,50 @@
 import ast
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dfo_bench.cli._options import AsJson
+from dfo_bench.cli._command import examples
+from dfo_bench.cli._options import AsJson, plugin_names
 from dfo_bench.cli._output import print_table, table_of, write
 from dfo_bench.errors import InputError
-from dfo_bench.plugins.registry import KINDS, OPTIMIZERS, Kind, Source, kind_of
+
+if TYPE_CHECKING:
+    from dfo_bench.plugins.registry import Kind, Source
 
 commands = typer.Typer()
 
 
-@commands.command("list", epilog="Examples: dfo-bench list optimizers; dfo-bench list tasks text")
+def _kinds() -> list[str]:
+    """Return what completes a kind of plugin."""
+    from dfo_bench.plugins.registry import KINDS
+
+    return list(KINDS)
+
+
+def _names(ctx: typer.Context) -> list[str]:
+    """Return what completes the name of a plugin behind its kind."""
+    return plugin_names(str(ctx.params.get("kind")))
+
+
+_KIND = typer.Argument(
+    help="Kind of plugin: optimizer, task or projection; also in the plural.", metavar="KIND", autocompletion=_kinds
+)
+
+
+@commands.command("list", epilog=examples("dfo-bench list", "dfo-bench list optimizers", "dfo-bench list task text"))
 def list_plugins(
-    kind: Annotated[
-        str | None, typer.Argument(help="optimizers, tasks or projections; all of them if left out.")
-    ] = None,
+    kind: Annotated[str | None, _KIND] = None,
     name: Annotated[
-        str | None, typer.Argument(help="A plugin, or the path of its file, to show what it is and its parameters.")
+        str | None,
+        typer.Argument(help="Plugin to show, or the path of its file.", metavar="NAME", autocompletion=_names),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the plugins, or the parameters of one of them."""
+    """List the plugins, or the parameters of one."""
+    from dfo_bench.plugins.registry import KINDS, kind_of
+
     if kind and name:
         _show(kind_of(kind), name, as_json)
         return
@@ -41,7 +62,7 @@ def list_plugins(
         print_table(table)
 
 
-def _show(kind: Kind[Any], name: str, as_json: bool) -> None:
+def _show(kind: "Kind[Any]", name: str, as_json: bool) -> None:
     """Print what a plugin is and the parameters it takes."""
     from dfo_bench.plugins.parameters import prose
 
@@ -58,7 +79,7 @@ def _show(kind: Kind[Any], name: str, as_json: bool) -> None:
     print_table(table)
 
 
-def _first_line(source: Source) -> str:
+def _first_line(source: "Source") -> str:
     """Return the first line of a plugin file's docstring, read without running the file; without one, where it is."""
     try:
         file = source.file()
@@ -69,32 +90,42 @@ def _first_line(source: Source) -> str:
 
 
 @commands.command(
-    epilog="Examples: dfo-bench check optimizer cma:popsize=10; dfo-bench check task ./my_task.py; "
-    "dfo-bench check optimizer --all --output docs/optimizers.md"
+    epilog=examples(
+        "dfo-bench check optimizer cma:popsize=10",
+        "dfo-bench check task ./my_task.py",
+        "dfo-bench check optimizer --all --output docs/optimizers.md",
+    )
 )
 def check(
-    kind: Annotated[str, typer.Argument(help="optimizer, task or projection.")],
+    kind: Annotated[str, _KIND],
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="The plugins by name, or by the path of a file, with parameters where you like.", metavar="[NAME...]"
+            help="Plugins by name or by the path of a file, each NAME[:KEY=VALUE,...].",
+            metavar="NAME",
+            autocompletion=_names,
         ),
     ] = None,
     every: Annotated[
         bool,
         typer.Option(
-            "--all", help="Every optimizer, or those named, and every method of a library: one line per method."
+            "--all",
+            help="Check every optimizer, or those that are named, with every method of a library; print a line per "
+            "method.",
         ),
     ] = False,
-    output: Annotated[Path | None, typer.Option("--output", help="With --all: a Markdown page to write.")] = None,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="With --all: how many side by side.")] = 1,
+    output: Annotated[Path | None, typer.Option("--output", help="With --all: Markdown page to write.")] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="With --all: processes that check side by side.")
+    ] = 1,
 ) -> int:
     """Check that a plugin keeps its contract.
 
-    Of optimizers some facts are reported besides, which are not judged: among them whether the best of 100 evaluations
-    is better than that of random search, equal or worse. docs/optimizers.md explains them.
+    Of an optimizer some observations are printed that count neither way, such as whether it was better than random
+    search, equal or worse after 100 evaluations; docs/optimizers.md explains them.
     """
     from dfo_bench.plugins.component import parse
+    from dfo_bench.plugins.registry import OPTIMIZERS, kind_of
     from dfo_bench.testing import findings, reports
 
     asked = kind_of(kind)
@@ -121,6 +152,7 @@ def check(
 
 def _check_all(names: list[str], output: Path | None, workers: int) -> int:
     """Print a line for every optimizer, and write the page if one was asked for."""
+    from dfo_bench.plugins.registry import OPTIMIZERS
     from dfo_bench.testing import every_method
 
     optimizers = every_method.variants(names or OPTIMIZERS.names())
@@ -134,12 +166,13 @@ def _check_all(names: list[str], output: Path | None, workers: int) -> int:
     return 0 if not any(row.broken for row in found) else 1
 
 
-@commands.command(epilog="Example: dfo-bench new optimizer my_search")
+@commands.command(epilog=examples("dfo-bench new optimizer my_search"))
 def new(
-    kind: Annotated[str, typer.Argument(help="optimizer, task or projection.")],
-    name: Annotated[str, typer.Argument(help="The plugin's name, which is its file's name.")],
+    kind: Annotated[str, _KIND],
+    name: Annotated[str, typer.Argument(help="Name of the plugin, and of its file.", metavar="NAME")],
 ) -> None:
     """Write a plugin to start from: a file in a checkout, a package elsewhere."""
+    from dfo_bench.plugins.registry import kind_of
     from dfo_bench.plugins.scaffold import write_plugin
 
     path, next_step = write_plugin(kind_of(kind), name)
