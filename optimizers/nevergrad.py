@@ -1,8 +1,11 @@
 """Every optimizer of nevergrad by its name there (Rapin & Teytaud, Nevergrad, a gradient-free platform, 2018)."""
 
+import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
+from multiprocessing import parent_process
 from typing import Any, ClassVar, Unpack
 
 import numpy as np
@@ -18,6 +21,14 @@ from numpy.random import mtrand
 
 from dfo_bench.core import Array, Given, Optimizer, Space, UnknownNameError
 
+# nevergrad 1.0.12 calls float() of arrays of one element, which NumPy refuses from 2.4 on.
+if version("nevergrad") == "1.0.12" and np.lib.NumpyVersion(np.__version__) >= "2.4.0" and parent_process() is None:
+    logging.getLogger("dfo_bench").warning(
+        "nevergrad 1.0.12 does not work with NumPy %s: about a hundred of its methods fail, NGOpt and MetaModel among "
+        "them; pip install 'numpy<2.4'",
+        np.__version__,
+    )
+
 # A minimiser that nevergrad runs in a thread waits there for its next loss; at the end of a run it must not keep the
 # whole program waiting.
 recaster._MessagingThread.daemon = True
@@ -31,7 +42,7 @@ class Nevergrad(Optimizer):
     restarted from a random point; one inside a chain or portfolio is not: the rest of its share are the random points
     that nevergrad puts there.
 
-    method: a name of `nevergrad.optimizers.registry`; its own choice, NGOpt, breaks on NumPy 2.4 in R^3.
+    method: a name of `nevergrad.optimizers.registry`; NGOpt is its own choice.
     """
 
     variants: ClassVar[Mapping[str, Sequence[str]]] = {"method": tuple(sorted(ng.optimizers.registry))}
