@@ -68,11 +68,9 @@ def writing(path: Path, remedy: str = "free space and run again") -> Iterator[No
     try:
         yield
     except OSError as error:
-        # A file below a folder is named; one that was to take the place of `path` says nothing to a reader.
-        below = Path(str(error.filename)).is_relative_to(path)
         # Arrow's errors have no strerror.
         reason = error.strerror or error
-        raise StoreError(f"{error.filename if below else path} cannot be written: {reason}; {remedy}") from error
+        raise StoreError(f"{error.filename or path} cannot be written: {reason}; {remedy}") from error
 
 
 def say(error: BaseException) -> str:

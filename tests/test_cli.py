@@ -370,8 +370,7 @@ def test_the_list_of_commands_cuts_no_sentence(call: Call) -> None:
     lines = call("--help").stdout.splitlines()
     for name in COMMANDS:
         (line,) = [line for line in lines if line.split()[:1] == [name]]
-        assert line.endswith(".")
-        assert not line.endswith("...")
+        assert re.search(r"\w\.$", line)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

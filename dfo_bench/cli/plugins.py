@@ -171,7 +171,10 @@ def new(
     kind: Annotated[str, _KIND],
     name: Annotated[str, typer.Argument(help="Name of the plugin, and of its file.", metavar="NAME")],
 ) -> None:
-    """Write a plugin to start from: a file in a checkout, a package elsewhere."""
+    """Write a plugin to start from.
+
+    In a checkout it is a file, elsewhere a package.
+    """
     from dfo_bench.plugins.registry import kind_of
     from dfo_bench.plugins.scaffold import write_plugin
 
