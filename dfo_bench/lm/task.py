@@ -64,7 +64,7 @@ class TextTask(Task):
         precision: Precision = "float32",
         backend: Backend = "torch",
     ) -> None:
-        """`model` is a folder or a hub name, "" all-MiniLM-L6-v2 from PyPI; `shots` examples a class are train.
+        """`model` is a folder, a GGUF, a hub name or gemma-3-270m, "" all-MiniLM-L6-v2; `shots` a class are train.
 
         `prompt_tokens` 0 is the bare template, `demonstrations` so many solved examples a class before every text.
         `leading_space` cuts label words into tokens as within a sentence; only head=causal does if it is left out.
