@@ -95,7 +95,7 @@ def through(base: Any, rows: torch.Tensor, deltas: torch.Tensor | None, first: i
     places = torch.arange(length)[None]
     unseen = torch.full((length, length), -torch.inf)
     causal = unseen.triu(1)[None, None]
-    window: Any = getattr(base.config, "sliding_window", None)
+    window: int = getattr(base.config, "sliding_window", None) or 0
     layers = getattr(base.config, "layer_types", None) or ["sliding_attention" if window else "full_attention"] * 2
 
     def seen(i: int) -> torch.Tensor:

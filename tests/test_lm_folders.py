@@ -218,7 +218,7 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path, monkeypatch: pyt
     [
         ("pytorch_model.bin", "pytorch_model.bin, a pickle, which is never read; convert it to safetensors$"),
         ("consolidated.00.pt", "consolidated.00.pt, a pickle, which is never read; convert it to safetensors$"),
-        ("q4.gguf", "q4.gguf, a GGUF file, which is not read; pass the model that it was made of$"),
+        ("q4.gguf", "q4.gguf, a GGUF file; pass its path as the model$"),
         ("tf_model.h5", "tf_model.h5, weights for TensorFlow; convert them to safetensors$"),
         ("flax_model.msgpack", "flax_model.msgpack, weights for Flax; convert them to safetensors$"),
         ("model.onnx", "model.onnx, a graph for ONNX; pass the model that it was made of$"),
@@ -250,8 +250,8 @@ def test_a_folder_that_lacks_a_file_is_refused(tmp_path: Path, file: str) -> Non
     refused(folder, f"model folder .*bare holds no {file}; copy the model again$")
 
 
-def test_a_file_in_the_place_of_a_folder_is_refused(zoo: Zoo) -> None:
-    refused(Path(zoo.folder()) / "model.safetensors", r"model\.safetensors' is a file; pass the folder of config\.json")
+def test_a_file_that_is_no_gguf_is_refused(zoo: Zoo) -> None:
+    refused(Path(zoo.folder()) / "model.safetensors", r"model\.safetensors' cannot be read as a GGUF")
 
 
 def test_weights_of_another_name_are_refused_though_there_is_a_pickle(tmp_path: Path) -> None:

@@ -592,7 +592,7 @@ def test_sre_keeps_a_stage_only_if_it_improved() -> None:
     run = Embeddings(wide(dim=6), 3)
     best = iter([3.0, 9.0, 1.0])
     optimizer = run.build("sre", budget=60, stages=3, inner=Component("random"))
-    batches = drive_points(optimizer, 60, lambda x: np.arange(float(len(x))) + next(best))
+    batches = drive_points(optimizer, 60, lambda x: np.arange(len(x), dtype=float) + next(best))
     origin = batches[2].recipe()[1]["base"]["target"]
     assert origin["embedding"] == 0
     assert np.array_equal(origin["z"], batches[0].recipe()[0][0])

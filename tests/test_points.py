@@ -128,7 +128,7 @@ def test_a_kept_point_is_made_when_other_coordinates_are_read() -> None:
     made: list[Points] = []
 
     def make() -> Points:
-        made.append(Dense(np.arange(4.0)[None]))
+        made.append(Dense(np.arange(4, dtype=float)[None]))
         return made[-1]
 
     kept = Kept(4, make)

@@ -298,9 +298,9 @@ def test_a_learned_projection_is_checked_in_a_space_that_its_prompts_are_of(foun
 def test_more_directions_than_dimensions_are_cut_and_a_single_prompt_is_a_start(found: str, tmp_path: Path) -> None:
     few = draw("pretrained", prompt_space(), 2, prompts=found).rows(np.arange(600))
     assert np.allclose(few.T @ few, 300 * np.eye(2))
-    single = write(tmp_path / "one.safetensors", {"run": (np.arange(600.0), MEANING)})
+    single = write(tmp_path / "one.safetensors", {"run": (np.arange(600, dtype=float), MEANING)})
     embedding = draw("pretrained", prompt_space(), 2, prompts=single)
-    assert np.array_equal(embedding.lift(np.zeros((1, 2))).dense(), [np.arange(600.0)])
+    assert np.array_equal(embedding.lift(np.zeros((1, 2))).dense(), [np.arange(600, dtype=float)])
     assert np.array_equal(embedding.rows(np.arange(600)), draw("normal", space(600), 2).rows(np.arange(600)))
 
 
@@ -319,7 +319,7 @@ def test_a_file_without_prompts_is_refused_with_the_command_that_makes_one(tmp_p
 
 def test_deep_prompts_are_passed_over_and_a_file_of_nothing_else_is_refused(tmp_path: Path) -> None:
     deep = {"small": (np.ones(40), ""), "large": (np.ones(80), "")}
-    both = write(tmp_path / "both.safetensors", {**deep, "run": (np.arange(600.0), MEANING)})
+    both = write(tmp_path / "both.safetensors", {**deep, "run": (np.arange(600, dtype=float), MEANING)})
     assert draw("pretrained", prompt_space(), prompts=both).space.start.at(np.array([7])) == 7
     with pytest.raises(
         InputError, match=r"deep.safetensors has no prompts but of mode=deep, .*make one of runs of mode"

@@ -57,7 +57,7 @@ _NEEDED = {
 """Files that must be there, in any of these forms: without its own files a tokenizer would be made up."""
 
 _INSTEAD = {
-    "*.gguf": "a GGUF file, which is not read; pass the model that it was made of",
+    "*.gguf": "a GGUF file; pass its path as the model",
     "*.bin": "a pickle, which is never read; convert it to safetensors",
     "*.pt": "a pickle, which is never read; convert it to safetensors",
     "*.h5": "weights for TensorFlow; convert them to safetensors",

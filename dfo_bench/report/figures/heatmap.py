@@ -44,7 +44,7 @@ def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, s
         figure = Figure(figsize=(width, height))
         axes = figure.add_axes((_SIDE, foot / height, 0.99 - _SIDE, tall * len(order) / height))
         shades = np.array([np.where(np.isinf(m := mean.loc[order, task].to_numpy()), 0, m) for task in tasks]).T
-        axes.imshow(np.ma.masked_invalid(shades), cmap=SHADES, vmin=0, vmax=1, aspect="auto")
+        axes.imshow(shades, cmap=SHADES, vmin=0, vmax=1, aspect="auto")
         for x, task in enumerate(tasks):
             counts = blocks.loc[task, order].notna().sum()
             for y, method in enumerate(order):

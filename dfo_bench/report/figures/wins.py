@@ -42,7 +42,7 @@ def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, s
         figure = Figure(figsize=(width, height))
         share = cell * count / height
         axes = figure.add_axes((_SIDE, 1 - share - 0.25 / height, cell * count / width, share))
-        axes.imshow(np.ma.masked_invalid(shown), cmap=SHADES, vmin=0, vmax=1, aspect="auto")
+        axes.imshow(shown, cmap=SHADES, vmin=0, vmax=1, aspect="auto")
         for first, second, n, *shares in cells[["first", "second", "n", "estimate", "low", "high"]].to_numpy():
             middle, low, high = (f"{100 * share:.0f}" for share in shares)
             text = f"{middle}\n{low}{TO}{high}\nn {n}" if n else MISSING
