@@ -66,7 +66,7 @@ def test_a_run_looks_each_of_its_plugins_up_once(toys: Path, monkeypatch: pytest
 
     monkeypatch.setattr(Kind, "load", counted)
     assembly = assemble(planned("toy:blocks=3", "layerwise:inner=(odd)", dim=2, budget=20))
-    optimizer, _ = assembly.optimizer()
+    optimizer = assembly.optimizer()
     optimizer.tell(assembly.task.evaluate(optimizer.ask()))
     assert assembly.key
     assert assembly.shown()

@@ -1,6 +1,5 @@
 """The assembly of a run: from its spec to task, embeddings and optimizer, and what its key rests on."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Unpack
@@ -117,9 +116,9 @@ class Assembly:
         cost = self.task.cost
         return replace(cost, bytes_up_z=cost.bytes_up_z + 4 * self.dim) if cost.bytes_up_z else cost
 
-    def optimizer(self) -> tuple[EmbeddingOptimizer, Callable[[], list[str]]]:
-        """Build the optimizer; the function returns the events of it and of all that it made."""
-        made: list[Optimizer | EmbeddingOptimizer] = []
+    def optimizer(self) -> EmbeddingOptimizer:
+        """Build the optimizer; it and the optimizers that it makes share one list of events."""
+        events: list[str] = []
         plugin = self.plugins.optimizer
         known = {inner.component: inner for inner in (plugin, *plugin.all_inner())}
 
@@ -129,7 +128,8 @@ class Assembly:
                 raise InputError(f"{component.name} draws its own embeddings and cannot stand inside another")
             built = inner.construct(space, budget=budget, rng=rng)
             assert isinstance(built, Optimizer)
-            made.append(built)
+            events.extend(built.events)
+            built.events = events
             return Checked(built, component)
 
         given = EmbeddingGiven(
@@ -145,8 +145,9 @@ class Assembly:
             else plugin.construct(self.task.space, **given)
         )
         assert isinstance(outer, EmbeddingOptimizer)
-        made.append(outer)
-        return outer, lambda: [event for optimizer in made for event in optimizer.events]
+        events.extend(outer.events)
+        outer.events = events
+        return outer
 
     def source_digests(self) -> dict[str, str]:
         """Return the digest of each plugin's source, and of the contents of the files that parameters name."""

@@ -1,7 +1,6 @@
 """The loop of one run: ask, evaluate, tell, until the budget is spent; resumed by replay."""
 
 import traceback
-from collections.abc import Callable
 
 import pyarrow as pa
 
@@ -57,9 +56,10 @@ def attempt(assembly: Assembly, journal: Journal, progress: Progress, discarded:
     measurer = Measurer(assembly.task, journal, spec.selection)
     status: Status = "finished"
     error = ""
-    events: Callable[[], list[str]] = list
+    events: list[str] = []
     try:
-        optimizer, events = assembly.optimizer()
+        optimizer = assembly.optimizer()
+        events = optimizer.events
         while meter.spent < spec.budget:
             before = meter.spent
             losses = meter.evaluate(optimizer.ask())
@@ -92,7 +92,7 @@ def attempt(assembly: Assembly, journal: Journal, progress: Progress, discarded:
         attempts=log.attempts,
         repaid=count_repaid(batches),
         discarded=discarded,
-        events=[*meter.events, *meter.errors, *assembly.task.events, *map(str, events())],
+        events=[*meter.events, *meter.errors, *assembly.task.events, *map(str, events)],
         interrupted=False,
         provenance=provenance(),
     )

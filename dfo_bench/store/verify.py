@@ -127,7 +127,7 @@ def _drawn(assembly: Assembly, losses: Array, digests: list[str], points: int, s
 
 def _replay(assembly: Assembly, losses: Array, digests: list[str]) -> Iterator[tuple[int, Points]]:
     """Yield the batches of a run, each with how many evaluations came before; raise ReplayError where they differ."""
-    optimizer, _ = assembly.optimizer()
+    optimizer = assembly.optimizer()
     told = np.where(losses > -np.inf, losses, np.inf)
     spent = 0
     while spent < len(losses):

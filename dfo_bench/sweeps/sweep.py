@@ -182,7 +182,7 @@ def _assemble_all(specs: Sequence[RunSpec]) -> Iterator[Assembly]:
 
 def _ask_once(assembly: Assembly) -> None:
     try:
-        optimizer, _ = assembly.optimizer()
+        optimizer = assembly.optimizer()
         optimizer.ask().digests()
     except InputError:
         raise

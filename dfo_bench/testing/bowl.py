@@ -66,7 +66,7 @@ def a_run(plugin: AnyOptimizer, task: Task, projection: Projection, dim: int, bu
 
 def drive(assembly: Assembly, answer: Callable[[Array], Array] = lambda losses: losses) -> list[str]:
     """Run an optimizer to its budget and return the digests of all it asked; `answer` may spoil the losses."""
-    optimizer, _ = assembly.optimizer()
+    optimizer = assembly.optimizer()
     digests: list[str] = []
     while len(digests) < assembly.spec.budget:
         points = optimizer.ask()

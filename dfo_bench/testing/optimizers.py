@@ -100,7 +100,7 @@ def leaves_what_it_is_told(plugin: AnyOptimizer) -> Problem:
     """Tell changes neither the points nor the losses."""
     assembly = small_run(plugin)
     plain = issubclass(plugin.cls, Optimizer)
-    optimizer: Any = assembly.optimizer()[0]
+    optimizer: Any = assembly.optimizer()
     if plain:
         rng = np.random.default_rng(0)
         optimizer = plugin.construct(assembly.task.space, budget=spendable(plugin, BUDGET), rng=rng)

@@ -40,7 +40,7 @@ def _memory(dim: int) -> int:
     spec = RunSpec(task, in_boxes, parse("normal"), dim=2, budget=500)
     tracemalloc.start()
     assembly = assemble(spec)
-    optimizer, _ = assembly.optimizer()
+    optimizer = assembly.optimizer()
     spent = 0
     while spent < spec.budget:
         points = optimizer.ask()
