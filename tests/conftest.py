@@ -1,6 +1,8 @@
 """Shared by all tests: no test reaches a network, and the folder beside the project is found or skipped."""
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,3 +52,12 @@ def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     toys.declare(folder, monkeypatch)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    """Take back the handler that a command of the test has set: it writes to the terminal of that command."""
+    logger = logging.getLogger("dfo_bench")
+    before = logger.handlers
+    yield
+    logger.handlers = before

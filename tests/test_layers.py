@@ -14,7 +14,7 @@ MODULES = {
 }
 
 LAYERS = [
-    {"errors", "threads", "points", "embedding", "core", "plugins"},
+    {"errors", "threads", "points", "embedding", "composed", "core", "plugins"},
     {"projections", "lm", "runs"},
     {"store"},
     {"sweeps"},
@@ -25,7 +25,7 @@ LAYERS = [
 ]
 """Each room imports from its own layer and from those before it."""
 
-FOUNDATIONS = ["errors", "threads", "plugins.component", "points", "embedding", "core"]
+FOUNDATIONS = ["errors", "threads", "plugins.component", "points", "embedding", "composed", "core"]
 """The modules that plugins rest on, each importing only those before it."""
 
 

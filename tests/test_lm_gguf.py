@@ -287,12 +287,21 @@ def test_scaling_by_one_is_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("module", ["gguf", "accelerate", "platformdirs"])
 def test_without_the_extra_a_gguf_is_refused_with_the_way_to_install_it(
-    llama: Path, monkeypatch: pytest.MonkeyPatch, module: str
+    cache: Path, llama: Path, monkeypatch: pytest.MonkeyPatch, module: str
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     for name in (str(llama), "gemma-3-270m"):
-        with pytest.raises(InputError, match=rf"needs the Python module {module}; pip install 'dfo-bench\[gemma\]'$"):
+        with pytest.raises(
+            InputError, match=rf"needs the Python module {module}, .*; pip install 'dfo-bench\[gemma\]'$"
+        ):
             models.find(name)
+    assert not cache.exists()
+
+
+def test_what_is_converted_needs_no_extra_any_more(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = models.find(str(llama))
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    assert models.find(str(llama)) == folder
 
 
 @pytest.fixture
@@ -332,12 +341,13 @@ def test_a_packaged_model_of_another_digest_is_refused(packaged: Callable[[str],
 
 
 def test_a_packaged_model_of_which_a_part_is_missing_is_refused(
-    packaged: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+    packaged: Callable[[str], None], cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     packaged("0" * 64)
     monkeypatch.setitem(sys.modules, "tiny_part1", None)
-    with pytest.raises(InputError, match=r"^model 'tiny' is not installed; pip install 'dfo-bench\[gemma\]'$"):
+    with pytest.raises(InputError, match=r"^model 'tiny' needs the Python module tiny_part1, which is not"):
         models.load("tiny", "causal")
+    assert not cache.exists()
 
 
 @pytest.fixture
