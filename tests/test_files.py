@@ -81,11 +81,11 @@ def test_a_run_is_named_by_the_file_and_not_by_where_it_is_and_by_a_digest_of_wh
     here, there = (assemble(planned("sphere", f"{path}/search.py", budget=5)) for path in (".", lone / "other"))
     assert here.key == there.key
     assert here.shown() == there.shown()
-    digests = here.source_digests()
-    assert there.source_digests() == digests
+    digests = here.source_digests
+    assert there.source_digests == digests
     assert here.spec.to_json()["optimizer"] == "./search.py:batch=5,fail="
     (lone / "search.py").write_text(OPTIMIZER.replace("standard_normal((self", "uniform(-2, 2, (self"))
-    assert assemble(planned("sphere", "./search.py", budget=5)).source_digests() != digests
+    assert assemble(planned("sphere", "./search.py", budget=5)).source_digests != digests
 
 
 def test_a_file_that_changes_is_read_anew_in_one_session(lone: Path) -> None:

@@ -70,7 +70,7 @@ def test_a_run_looks_each_of_its_plugins_up_once(toys: Path, monkeypatch: pytest
     optimizer.tell(assembly.task.evaluate(optimizer.ask()))
     assert assembly.key
     assert assembly.shown()
-    assert assembly.source_digests()
+    assert assembly.source_digests
     # The inner optimizer that is the default is looked up, too, to know what may be left out.
     assert looked_up == {"toy": 1, "layerwise": 1, "odd": 1, "cma": 1, "normal": 1}
 

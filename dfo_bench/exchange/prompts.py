@@ -99,7 +99,7 @@ def _name_instance(run: tuple[RunSpec, Summary]) -> tuple[str, int]:
 
 def _find_differences(assembly: Assembly, summary: Summary) -> list[str]:
     """Return which plugins, of those a prompt rests on, have changed; raise InputError if the files they read have."""
-    now, then = assembly.source_digests(), summary.digests
+    now, then = assembly.source_digests, summary.digests
     other = [name for name in now if now[name] != then.get(name)]
     for kind in ("task", "projection"):
         if files := [name.removeprefix(f"{kind}:") for name in other if name.startswith(f"{kind}:")]:

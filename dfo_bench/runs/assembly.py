@@ -149,8 +149,9 @@ class Assembly:
         outer.events = events
         return outer
 
+    @cached_property
     def source_digests(self) -> dict[str, str]:
-        """Return the digest of each plugin's source, and of the contents of the files that parameters name."""
+        """The digest of each plugin's source, and of the contents of the files that parameters name."""
         sources = {kind: plugin.source_digest() for kind, plugin in vars(self.plugins).items()}
         sources |= {f"inner {plugin.name}": plugin.source_digest() for plugin in self.plugins.optimizer.all_inner()}
         contents = {"task": self.task.contents, "projection": self.projection.contents}

@@ -22,7 +22,7 @@ def header(assembly: Assembly) -> Header:
         assembly.key,
         assembly.spec,
         assembly.shown(),
-        assembly.source_digests(),
+        assembly.source_digests,
         assembly.task.optimum,
         assembly.task.metric,
         assembly.cost,
@@ -32,7 +32,7 @@ def header(assembly: Assembly) -> Header:
 
 def changes(assembly: Assembly, header: Header) -> dict[str, str]:
     """Return the sources and data that are not those a run was made with, each with its digests then and now."""
-    now, then = assembly.source_digests(), header.digests
+    now, then = assembly.source_digests, header.digests
     return {name: f"digest {then.get(name)}, now {now[name]}" for name in now if now[name] != then.get(name)}
 
 
