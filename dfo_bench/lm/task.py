@@ -15,6 +15,7 @@ from dfo_bench.lm.calibration import Calibration
 from dfo_bench.lm.calibration import calibrate as calibrate_logits
 from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.heads import EmbeddingHead, WordsHead
+from dfo_bench.lm.initial import read_initial
 from dfo_bench.lm.modes import Mode
 from dfo_bench.lm.templates import Encoded, Template, label_tokens
 
@@ -48,7 +49,7 @@ class TextTask(Task):
     lead: str = " . "
     """The text between the prompt and the example, for mode=add and mode=deep."""
     unkeyed: ClassVar[Mapping[str, Value]] = {"backend": "torch"}
-    added: ClassVar[Mapping[str, Value]] = {"calibrate": "none"}
+    added: ClassVar[Mapping[str, Value]] = {"calibrate": "none", "initial": None}
     metric = "accuracy"
     positive: str | None = None
     """The label of which metric=f1 is the F1."""
@@ -68,6 +69,7 @@ class TextTask(Task):
         precision: Precision = "float32",
         backend: Backend = "torch",
         calibrate: Calibration = "none",
+        initial: str | None = None,
     ) -> None:
         """Load the model, draw the examples and cut the texts into tokens.
 
@@ -88,6 +90,8 @@ class TextTask(Task):
         backend: what computes; openvino is faster on a CPU, for encoders.
         calibrate: the map of the logits that is fitted on the train outputs of each prompt before anything is scored:
             one number per class (bias), a matrix, too (affine), or none. It costs no further call.
+        initial: a file of `dfo-bench export prompts`, whose prompt is the start: of several that fit the model, mode
+            and prompt_tokens, the best on dev.
         """
         for name, value, least in (
             ("shots", shots, 1),
@@ -132,7 +136,9 @@ class TextTask(Task):
         dim = int(np.prod(self._mode.shape))
         # With mode=deep coordinates mean nothing to another seed: the scales of the blocks are measured on its texts.
         meaning = "" if mode == "deep" else f"model {loaded.digest[:16]}, mode={mode}, prompt_tokens={prompt_tokens}"
-        self.space = Space(dim, None, None, Anchor.origin(dim), self._mode.scale, self._blocks(), meaning)
+        blocks = self._blocks()
+        start = Anchor.origin(dim) if initial is None else self._start(initial, loaded.digest)
+        self.space = Space(dim, None, None, start, self._mode.scale, blocks, meaning)
         self.cost = self._cost("train")
 
     def _filled(self, model: models.LanguageModel, head: str, words: tuple[str, ...], demonstrations: int) -> Template:
@@ -160,6 +166,14 @@ class TextTask(Task):
                     "tokens in all; pass fewer"
                 )
         return template
+
+    def _start(self, initial: str, model_digest: str) -> Anchor:
+        """Return the point of the prompt in a file."""
+        fits = {"model_digest": model_digest, "mode": self.mode, "prompt_tokens": self.prompt_tokens}
+        prompt, digest = read_initial(initial, **fits)
+        self.contents = {**self.contents, "initial": digest}
+        coordinates = (prompt if self._steps is None else prompt / self._steps).astype(float).ravel()
+        return Anchor(len(coordinates), f"initial prompt {digest[:16]}", lambda index: coordinates[index])
 
     def _blocks(self) -> int:
         """Return the number of blocks of a candidate; measure the scale of each."""
