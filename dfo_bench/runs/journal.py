@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from dfo_bench.core import Cost
-from dfo_bench.errors import BusyError, StoreError, writing
+from dfo_bench.errors import BusyError, StoreError, unwritable, writing
 from dfo_bench.runs.header import Header
 from dfo_bench.runs.lock import lock
 
@@ -180,10 +180,13 @@ class Journal:
         self.log.measurements.append(measurement)
 
     def _append(self, record: dict[str, Any]) -> None:
-        line = memoryview(plain_json.encode(record).encode() + b"\n")
-        with writing(self.path):
-            while line:
-                line = line[os.write(self._fd, line) :]
+        line = plain_json.encode(record).encode() + b"\n"
+        try:
+            while (written := os.write(self._fd, line)) < len(line):
+                line = line[written:]
+        except OSError as error:
+            # Not in a context, which would take longer than the writing, for every batch of a run.
+            raise unwritable(self.path, error) from error
 
     def close(self) -> None:
         """Give the run free for another writer."""

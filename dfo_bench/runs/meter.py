@@ -89,9 +89,10 @@ class Meter:
             self._in_a_row, self._tried_at, self._tried_after = 0, self.spent, self._taken
         if self._in_a_row == MAX_ERRORS:
             raise RunError(f"the task raised {MAX_ERRORS} times in a row, at last {batch.error}")
+        if self.incumbent is not None or self._taken < self._recorded:
+            return
         tried = self.spent - self._tried_at >= max(MIN_IN_VAIN, self.budget // 10)
-        enough = tried and self._taken - self._tried_after >= MAX_ERRORS
-        if enough and self.incumbent is None and self._taken >= self._recorded:
+        if tried and self._taken - self._tried_after >= MAX_ERRORS:
             raise RunError(
                 f"none of {self.spent} evaluations gave a finite loss, the last was {batch.losses[-1]}; the task, or "
                 "its model in this precision, cannot be evaluated at these points"
