@@ -13,6 +13,8 @@ from dfo_bench.core import Cost
 from dfo_bench.errors import BusyError, StoreError, unwritable, writing
 from dfo_bench.runs.header import Header
 from dfo_bench.runs.lock import lock
+from dfo_bench.runs.oracle import Told
+from dfo_bench.runs.sidecar import Sidecar
 
 FORMAT = 1
 """The version of the files of a run; a newer one is refused, not guessed at."""
@@ -136,12 +138,14 @@ class Log:
 class Journal:
     """A run's journal, opened for its one writer until the context ends."""
 
-    def __init__(self, path: Path, header: Header) -> None:
+    def __init__(self, path: Path, header: Header, told: Path | None = None, width: int = 0) -> None:
         """Open or create; raise BusyError where another process has it open, StoreError where it cannot be written.
 
         `log` is all that the file holds, what an earlier attempt left included; a new journal begins with `header`.
+        Where an optimizer is told `width` numbers of an evaluation beside its loss, the file `told` holds these.
         """
         self.path = path
+        self._told: Sidecar | None = None
         self._fd = _open_locked(path)
         try:
             self.log = Log.read(path)
@@ -151,6 +155,8 @@ class Journal:
             if not self.log.header:
                 self.log.header = header
                 self._append({"header": {"format": FORMAT, **header.to_json()}})
+            if told and width:
+                self._told = Sidecar(told, width, self.log.evaluations)
         except BaseException:
             os.close(self._fd)
             raise
@@ -169,10 +175,18 @@ class Journal:
         self._append(attempt)
         self.log._take(attempt)
 
-    def add_batch(self, batch: Batch) -> None:
-        """Write a batch of evaluations."""
+    def add_batch(self, batch: Batch, told: Told | None = None) -> None:
+        """Write a batch of evaluations; first what it told beside the losses, where it did."""
+        if told is not None:
+            assert self._told
+            self._told.append(told)
         self._append({**vars(batch), "digests": "".join(batch.digests)})
         self.log.batches.append(batch)
+
+    def told(self, batch: Batch) -> Told:
+        """Return what a batch told beside its losses, shape (n, width)."""
+        assert self._told
+        return self._told.read(batch.begin, len(batch.losses))
 
     def add_measurement(self, measurement: Measurement) -> None:
         """Write a measurement."""
@@ -190,6 +204,8 @@ class Journal:
 
     def close(self) -> None:
         """Give the run free for another writer."""
+        if self._told:
+            self._told.close()
         os.close(self._fd)
 
 
