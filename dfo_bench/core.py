@@ -11,7 +11,8 @@ begin at; `space.scale` is the size of a typical step, and steps are best writte
 serves every task. A space has bounds, `space.lower` and `space.upper`, under the projections `identity` and `hashing`
 on a task that has some, and inside `rembo` and `sre`; elsewhere both are None, and the lift clips what leaves the
 task's domain. `space.clip(x)` does nothing where there are none. An optimizer that draws its own embeddings is an
-EmbeddingOptimizer: it sees the task's space, proposes Points, and lifts its own z with `embed(number).lift(z)`.
+EmbeddingOptimizer: it sees the task's space, proposes Points, and lifts its own z with `embed(number).lift(z)`. One
+that needs gradients is a GradientOptimizer, and runs on tasks that have some.
 
 **For a task** read `Task` and `Points`. It sets `space` and returns one loss per candidate. Candidates come as Points
 because R^D may be too large to write down: `points.at(index)` reads the coordinates `index` of all n candidates, shape
@@ -28,7 +29,7 @@ gains a parameter.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, TypedDict
+from typing import Annotated, ClassVar, Literal, TypedDict
 
 import numpy as np
 from annotated_types import Gt
@@ -58,6 +59,8 @@ __all__ = [  # noqa: RUF022
     "Embedding",
     "RandomEmbedding",
     "IdentityEmbedding",
+    "GradientOptimizer",
+    "Sees",
     "EmbeddingOptimizer",
     "EmbeddingGiven",
     "Embed",
@@ -70,6 +73,11 @@ __all__ = [  # noqa: RUF022
     "Blocks",
     "Kept",
 ]
+
+
+Sees = Literal["losses", "outputs", "features", "gradients", "weights"]
+"""What a method sees of a model: a service may sell the losses of a prompt, or the outputs for every text, or features
+of a text; gradients and weights only its owner has."""
 
 
 class Plugged:
@@ -105,6 +113,8 @@ class Optimizer(Plugged, ABC):
             super().__init__(space, **given)
     """
 
+    sees: ClassVar[Sees] = "losses"
+    """What it is told of its points."""
     evaluations: ClassVar[int | None] = None
     """The most it ever asks for: the budget of its runs is cut to that."""
     variants: ClassVar[Mapping[str, Sequence[str]]] = {}
@@ -121,6 +131,25 @@ class Optimizer(Plugged, ABC):
     @abstractmethod
     def tell(self, x: Array, losses: Array) -> None:
         """Learn the losses, shape (n,), of exactly the points last asked; a failure is +inf. x stays as it is."""
+
+
+class GradientOptimizer(Optimizer):
+    """Proposes points of R^d and learns from their losses and the gradients of these.
+
+    A point with its gradient is one evaluation of the budget, though a task may take three times as long for it. It
+    runs on tasks that have gradients only (see `Task.gradients`), and not inside an EmbeddingOptimizer. Type checkers
+    want `# type: ignore[override]` behind its `tell`, which takes one array more than an Optimizer's.
+    """
+
+    sees: ClassVar[Sees] = "gradients"
+
+    @abstractmethod
+    def tell(self, x: Array, losses: Array, gradients: Array) -> None:  # type: ignore[override]
+        """Learn the losses, shape (n,), of exactly the points last asked, and their gradients in x, shape (n, d).
+
+        Gradients are pulled back through the run's embedding and are multiples of float32's steps. Where an evaluation
+        failed, or its gradient is not finite, the loss is +inf and the gradient 0. All arrays stay as they are.
+        """
 
 
 Rngs = Callable[[str], np.random.Generator]
@@ -169,6 +198,18 @@ class Task(Plugged, ABC):
     @abstractmethod
     def evaluate(self, points: Points) -> Array:
         """Return the losses, shape (n,); nan where a point could not be evaluated."""
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether it has gradients; a task that has some but under some of its parameters says so."""
+        return type(self).gradients is not Task.gradients
+
+    def gradients(self, points: Points) -> tuple[Array, Array]:
+        """Return the losses, shape (n,), and their gradients in x, shape (n, D); nan as in `evaluate`.
+
+        A text task has them where its model is in this process.
+        """
+        raise InputError(f"{type(self).__name__} has no gradients; text tasks have, whose model is in this process")
 
     def measure(self, point: Points, split: str) -> tuple[dict[str, float], Cost]:
         """Score a single candidate on a split of `splits`; return the metrics and what it cost."""
@@ -241,6 +282,8 @@ class EmbeddingGiven(Given):
 class EmbeddingOptimizer(Plugged, ABC):
     """An optimizer that draws its own embeddings; `space` is the task's, `dim` the dimension to search in."""
 
+    sees: ClassVar[Sees] = "losses"
+    """What it is told of its points."""
     evaluations: ClassVar[int | None] = None
     """The most it ever asks for: the budget of its runs is cut to that."""
 

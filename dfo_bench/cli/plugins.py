@@ -73,6 +73,8 @@ def _show(kind: "Kind[Any]", name: str, as_json: bool) -> None:
         print(json.dumps({key: dict(zip(columns, row, strict=True)) for key, row in found.items()}, indent=1))
         return
     print(prose(cls, found))
+    if sees := getattr(cls, "sees", ""):
+        print(f"\nIt sees {sees}.\n")
     table = table_of("parameter", *columns) if found else table_of("no parameters")
     for key, row in found.items():
         table.add_row(key, *row)

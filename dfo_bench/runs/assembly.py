@@ -15,6 +15,7 @@ from dfo_bench.core import (
     Optimizer,
     Points,
     Projection,
+    Sees,
     Space,
     Task,
 )
@@ -23,6 +24,7 @@ from dfo_bench.plugins.component import Component
 from dfo_bench.plugins.plugin import AnyOptimizer, Plugin, resolve
 from dfo_bench.plugins.registry import OPTIMIZERS, PROJECTIONS, TASKS
 from dfo_bench.runs.defaults import DIM
+from dfo_bench.runs.oracle import Oracle, oracle
 from dfo_bench.runs.spec import RunSpec, streams
 
 
@@ -40,9 +42,9 @@ class InOneEmbedding(EmbeddingOptimizer):
         self._x = self._optimizer.ask()
         return self._embedding.lift(self._x)
 
-    def tell(self, losses: Array) -> None:
-        """Tell the optimizer its own points."""
-        self._optimizer.tell(self._x, losses)
+    def tell(self, losses: Array, *told: Array) -> None:
+        """Tell the optimizer of its own points: losses, and what else it sees."""
+        self._optimizer.tell(self._x, losses, *told)
 
 
 class Checked(Optimizer):
@@ -61,9 +63,9 @@ class Checked(Optimizer):
             raise RunError(f"{self.component}: ask returned nan or inf")
         return x
 
-    def tell(self, x: Array, losses: Array) -> None:
-        """Pass the losses on."""
-        self.inner.tell(x, losses)
+    def tell(self, x: Array, losses: Array, *told: Array) -> None:
+        """Pass the losses on, and what else it sees."""
+        self.inner.tell(x, losses, *told)
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,16 @@ class Assembly:
         return self.plugins.optimizer.cls.evaluations == 1
 
     @property
+    def sees(self) -> Sees:
+        """What the optimizer is told of its points."""
+        return self.plugins.optimizer.cls.sees
+
+    @cached_property
+    def oracle(self) -> Oracle:
+        """What evaluates the points and tells the optimizer as much as it sees."""
+        return oracle(self.sees, self.task, self.dim)
+
+    @property
     def cost(self) -> Cost:
         """What one evaluation costs: the task's own, and z as four bytes a dimension where anything goes up at all."""
         cost = self.task.cost
@@ -126,6 +138,11 @@ class Assembly:
             inner = known.get(component) or resolve(OPTIMIZERS, component)
             if not issubclass(inner.cls, Optimizer):
                 raise InputError(f"{component.name} draws its own embeddings and cannot stand inside another")
+            if inner.cls.sees != self.sees:
+                raise InputError(
+                    f"{component.name} sees {inner.cls.sees} and cannot stand inside {plugin.name}, which is told "
+                    f"{self.sees}; run it by itself: -o {component.name}"
+                )
             built = inner.construct(space, budget=budget, rng=rng)
             assert isinstance(built, Optimizer)
             events.extend(built.events)
@@ -176,6 +193,11 @@ def assemble(spec: RunSpec, task: Task | None = None) -> Assembly:
     projection = plugins.projection.construct()
     if task is None:
         task = plugins.task.construct(rngs=streams(spec.seed))
+    if plugins.optimizer.cls.sees == "gradients" and not task.differentiable:
+        raise InputError(
+            f"optimizer {spec.optimizer} sees gradients, and task {spec.task} has none; take a text task whose model "
+            "is in this process, or an optimizer that sees losses"
+        )
     components = {kind: plugin.component for kind, plugin in vars(plugins).items()}
     dim = _dim(spec, task, projection, plugins.optimizer)
     budget = spendable(plugins.optimizer, spec.budget)

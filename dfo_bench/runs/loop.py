@@ -27,6 +27,7 @@ def header(assembly: Assembly) -> Header:
         assembly.task.metric,
         assembly.cost,
         assembly.baseline,
+        assembly.sees,
     )
 
 
@@ -52,7 +53,7 @@ def attempt(assembly: Assembly, journal: Journal, progress: Progress, discarded:
     raised. `discarded` is how many evaluations were paid for by attempts that could not be gone on with.
     """
     spec = assembly.spec
-    meter = Meter(assembly.task, spec.budget, journal, progress)
+    meter = Meter(assembly.oracle, spec.budget, journal, progress)
     measurer = Measurer(assembly.task, journal, spec.selection)
     status: Status = "finished"
     error = ""
@@ -67,7 +68,7 @@ def attempt(assembly: Assembly, journal: Journal, progress: Progress, discarded:
                 measurer.dev(meter)
                 meter.rest()
             if losses is not None:
-                optimizer.tell(losses)
+                optimizer.tell(losses, *meter.told)
         if meter.incumbent is None:
             raise RunError(f"no evaluation succeeded: {(meter.errors or ['every loss is nan or infinite'])[0]}")
         measurer.test(meter)

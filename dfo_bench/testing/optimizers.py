@@ -97,7 +97,7 @@ def _torch_settings() -> tuple[Any, ...]:
 
 
 def leaves_what_it_is_told(plugin: AnyOptimizer) -> Problem:
-    """Tell changes neither the points nor the losses."""
+    """Tell changes neither the points nor the losses, nor their gradients."""
     assembly = small_run(plugin)
     plain = issubclass(plugin.cls, Optimizer)
     optimizer: Any = assembly.optimizer()
@@ -108,11 +108,12 @@ def leaves_what_it_is_told(plugin: AnyOptimizer) -> Problem:
     while spent < assembly.spec.budget:
         asked = optimizer.ask()
         x: Array = asked if plain else asked.dense()
-        losses = evaluated(assembly.task, Dense(x))
-        spent += len(losses)
-        kept = x.copy(), losses.copy()
-        optimizer.tell(*([x, losses] if plain else [losses]))
-        if not (np.array_equal(x if plain else asked.dense(), kept[0]) and np.array_equal(losses, kept[1])):
+        told = evaluated(assembly.oracle, Dense(x))
+        spent += len(x)
+        kept = [one.copy() for one in (x, *told)]
+        optimizer.tell(*([x, *told] if plain else told))
+        now = (x if plain else asked.dense(), *told)
+        if not all(np.array_equal(one, before) for one, before in zip(now, kept, strict=True)):
             return "what was told has changed afterwards"
     return ""
 
