@@ -1,7 +1,7 @@
-"""The contracts: what a plugin author imports. Start one with `dfo-bench new optimizer|task|projection NAME`.
+"""The contracts: what a plugin author imports. Start one with `dfo-bench new optimizer|task|projection|reference NAME`.
 
-A plugin is one module with one public class, a subclass of Task, Optimizer, EmbeddingOptimizer or Projection. Its
-parameters are the keyword parameters of its constructor, annotated and with defaults; what each means is said in the
+A plugin is one module with one public class, a subclass of Task, Optimizer, EmbeddingOptimizer, Projection or
+Reference. Its parameters are the keyword parameters of its constructor, annotated and with defaults; what each means is said in the
 docstring of the class, or of the constructor, in a line of its own, as in `sigma: the first step, in scales.` Lower
 losses are better everywhere, and randomness is always an argument.
 
@@ -22,14 +22,17 @@ usually an Anchor: a name, and a function from an index array to coordinates.
 **For a projection** read `Projection` and `Embedding`. It draws an Embedding, most often a RandomEmbedding: a function
 from uniform numbers to entries of A of variance 1/d.
 
+**For a reference** read `Reference`, `LabelledTexts` and `Classifier`. It searches no prompt: it learns from the train
+texts once, and predicts.
+
 **What changes no result.** `added` and `unkeyed`, on any plugin class, keep the keys of old runs valid when a class
 gains a parameter.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, TypedDict
+from dataclasses import replace
+from typing import Annotated, ClassVar, TypedDict
 
 import numpy as np
 from annotated_types import Gt
@@ -39,6 +42,7 @@ from dfo_bench.embedding import Embedding, IdentityEmbedding, Lifted, RandomEmbe
 from dfo_bench.errors import InputError, UnknownNameError
 from dfo_bench.plugins.component import Component, Value
 from dfo_bench.points import Anchor, Array, Dense, Index, Points, Space
+from dfo_bench.texts import Classifier, Cost, LabelledTexts, Rows, Sees, Sizes, Tunable
 
 # In the order in which a reader meets them: an optimizer's, a task's, a projection's, and those of few.
 __all__ = [  # noqa: RUF022
@@ -60,7 +64,6 @@ __all__ = [  # noqa: RUF022
     "RandomEmbedding",
     "IdentityEmbedding",
     "GradientOptimizer",
-    "Sees",
     "EmbeddingOptimizer",
     "EmbeddingGiven",
     "Embed",
@@ -72,12 +75,15 @@ __all__ = [  # noqa: RUF022
     "Blend",
     "Blocks",
     "Kept",
+    "Reference",
+    "LabelledTexts",
+    "Classifier",
+    "Rows",
+    "Sees",
+    "Sizes",
+    "Tunable",
+    "FitProgress",
 ]
-
-
-Sees = Literal["losses", "outputs", "features", "gradients", "weights"]
-"""What a method sees of a model: a service may sell the losses of a prompt, or the outputs for every text, or features
-of a text; gradients and weights only its owner has."""
 
 
 class Plugged:
@@ -156,21 +162,6 @@ Rngs = Callable[[str], np.random.Generator]
 """One independent stream per purpose: rngs("split"), rngs("start"), the same for every run of a seed."""
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What one evaluation costs where the task is a service.
-
-    `bytes_up_z` is what goes up if the service knows the embedding, without z itself, which the run adds as four
-    bytes per dimension; `bytes_up_prompt` is what goes up if every call carries the whole prompt.
-    """
-
-    examples: int = 0
-    tokens: int = 0
-    bytes_up_z: int = 0
-    bytes_up_prompt: int = 0
-    bytes_down: int = 0
-
-
 class Task(Plugged, ABC):
     """A black-box function to minimise.
 
@@ -189,6 +180,11 @@ class Task(Plugged, ABC):
     """The metric of `measure`, higher is better, by which dev selects; ties go to the lower "loss"."""
     contents: Mapping[str, str] = {}
     """For each parameter that names files: the digest of what they hold, which stands for the path in a key."""
+    bare: ClassVar[Mapping[str, Value]] = {}
+    """The parameters that concern the prompt alone, each with its value where there is no prompt.
+
+    Only a task that has some can be given to a reference, whose runs have these values whatever was asked for.
+    """
 
     @property
     def events(self) -> Sequence[str]:
@@ -214,6 +210,10 @@ class Task(Plugged, ABC):
     def measure(self, point: Points, split: str) -> tuple[dict[str, float], Cost]:
         """Score a single candidate on a split of `splits`; return the metrics and what it cost."""
         raise NotImplementedError(f"{type(self).__name__} has no split {split!r}")
+
+    def texts(self) -> LabelledTexts:
+        """Return what a reference is given of it."""
+        raise NotImplementedError(f"{type(self).__name__} has no texts")
 
 
 # Pydantic's PositiveFloat, whose module takes a tenth of a second to import.
@@ -300,3 +300,53 @@ class EmbeddingOptimizer(Plugged, ABC):
     @abstractmethod
     def tell(self, losses: Array) -> None:
         """Learn the losses, shape (n,), of exactly the points last asked; a failure is +inf."""
+
+
+FitProgress = Callable[[float], None]
+"""progress(share): tells whoever watches a reference which share of its fit is done."""
+
+
+class Reference(Plugged, ABC):
+    """Learns from the train texts once, and predicts; its fit counts as one evaluation.
+
+    A subclass says what it `sees`, and adds keyword parameters with defaults::
+
+        def __init__(self, *, rng: np.random.Generator, kind: Literal["bias", "affine"] = "bias") -> None:
+            super().__init__(rng=rng)
+    """
+
+    sees: ClassVar[Sees]
+    """What it learns from."""
+    evaluations: ClassVar[int] = 1
+    """The budget of its runs."""
+    cheap: ClassVar[bool] = False
+    """Whether it takes seconds: a sweep of text tasks runs it unless told not to."""
+    words: ClassVar[bool] = False
+    """Whether it needs label words, which head=embedding has not."""
+    fitted: ClassVar[bool] = True
+    """Whether it learns at all: the outputs of one that does not are shown with a bias per class, too."""
+
+    def __init__(self, *, rng: np.random.Generator) -> None:
+        """`rng` is the only source of randomness."""
+        self.rng = rng
+
+    def view(self, texts: LabelledTexts) -> LabelledTexts:
+        """Return the texts as it puts them to the model; raise InputError where that cannot be."""
+        return texts
+
+    @abstractmethod
+    def fit(self, texts: LabelledTexts, progress: FitProgress) -> Classifier:
+        """Learn from the split "train" and select on "dev"; `texts` is what `view` returned."""
+
+    @classmethod
+    def bytes_down(cls, sizes: Sizes) -> int:
+        """Return what a service sends for the whole train set, in fp32: the rule of the Black-Box Tuning paper."""
+        numbers = {"losses": sizes.classes, "outputs": sizes.classes, "features": sizes.width}
+        return 4 * sizes.texts * numbers.get(cls.sees, 0)
+
+    def cost(self, texts: LabelledTexts) -> Cost:
+        """Return what the train set costs; nothing goes to or fro where the weights are at hand."""
+        cost = texts.cost("train")
+        if self.sees in ("gradients", "weights"):
+            return Cost(cost.examples, cost.tokens)
+        return replace(cost, bytes_down=self.bytes_down(texts.sizes))

@@ -18,6 +18,7 @@ from dfo_bench.lm.heads import EmbeddingHead, WordsHead
 from dfo_bench.lm.initial import read_initial
 from dfo_bench.lm.modes import Mode
 from dfo_bench.lm.templates import Encoded, Template, label_tokens
+from dfo_bench.lm.texts import Texts
 
 HeadName = Literal["embedding", "masked", "causal", "seq2seq"]
 ModeName = Literal["add", "cat", "inputs_embeds", "deep"]
@@ -50,6 +51,13 @@ class TextTask(Task):
     """The text between the prompt and the example, for mode=add and mode=deep."""
     unkeyed: ClassVar[Mapping[str, Value]] = {"backend": "torch"}
     added: ClassVar[Mapping[str, Value]] = {"calibrate": "none", "initial": None}
+    bare: ClassVar[Mapping[str, Value]] = {
+        "prompt_tokens": 0,
+        "mode": "add",
+        "demonstrations": 0,
+        "calibrate": "none",
+        "initial": None,
+    }
     metric = "accuracy"
     positive: str | None = None
     """The label of which metric=f1 is the F1."""
@@ -122,6 +130,7 @@ class TextTask(Task):
             spaced = head == "causal" if leading_space is None else leading_space
             reader = WordsHead(loaded, label_tokens(loaded, words, leading_space=spaced))
         self._engine = Engine(loaded, reader, self._mode, backend)
+        self._model, self._head, self._words = loaded, reader, words
         self._loss, self._calibrate = loss, calibrate
         self.tolerance = 1e-5 if precision == "float32" else 0.05
         self._encoded: dict[str, list[Encoded]] = {}
@@ -247,6 +256,21 @@ class TextTask(Task):
             scores = self._scores(calibrated, split)
             found |= {f"{prefix}{name}": float(value[0]) for name, value in scores.items()}
         return found, self._cost(split)
+
+    def texts(self) -> Texts:
+        """Return what a reference is given of it; it must be bare."""
+        return Texts(
+            labels=self.labels,
+            metric=self.metric,
+            splits=self._rows,
+            model=self._model,
+            head=self._head,
+            template=self._template,
+            engine=self._engine,
+            none=self.prompts(self.space.start),
+            show=lambda count: self._filled(self._model, self.head, self._words, count),
+            score=self._scores,
+        )
 
     def truncated(self, split: str) -> int:
         """Return the number of texts of a split that are cut to what the model takes."""

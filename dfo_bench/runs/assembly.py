@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -15,15 +15,18 @@ from dfo_bench.core import (
     Optimizer,
     Points,
     Projection,
+    Reference,
     Sees,
     Space,
     Task,
 )
 from dfo_bench.errors import InputError, RunError
 from dfo_bench.plugins.component import Component
-from dfo_bench.plugins.plugin import AnyOptimizer, Plugin, resolve
+from dfo_bench.plugins.plugin import Method, Plugin, resolve, resolve_method
 from dfo_bench.plugins.registry import OPTIMIZERS, PROJECTIONS, TASKS
+from dfo_bench.runs.columns import REFERENCE
 from dfo_bench.runs.defaults import DIM
+from dfo_bench.runs.fitted import Fitted, Once, settle
 from dfo_bench.runs.oracle import Oracle, oracle
 from dfo_bench.runs.spec import RunSpec, streams
 
@@ -72,7 +75,7 @@ class Checked(Optimizer):
 class Plugins:
     """The plugins of a run, resolved."""
 
-    optimizer: AnyOptimizer
+    optimizer: Method
     task: Plugin[Task]
     projection: Plugin[Projection]
 
@@ -85,6 +88,7 @@ class Assembly:
     """Complete: the components are those of the plugins, and no dimension is left open."""
     plugins: Plugins
     task: Task
+    """That of a reference is `Fitted`."""
     projection: Projection
 
     @cached_property
@@ -156,11 +160,12 @@ class Assembly:
             embed=self.embed,
             make=make,
         )
-        outer = (
-            InOneEmbedding(self.task.space, plugin.component, **given)
-            if issubclass(plugin.cls, Optimizer)
-            else plugin.construct(self.task.space, **given)
-        )
+        if issubclass(plugin.cls, Reference):
+            outer: Any = Once(self.task.space, **given)
+        elif issubclass(plugin.cls, Optimizer):
+            outer = InOneEmbedding(self.task.space, plugin.component, **given)
+        else:
+            outer = plugin.construct(self.task.space, **given)
         assert isinstance(outer, EmbeddingOptimizer)
         events.extend(outer.events)
         outer.events = events
@@ -177,7 +182,8 @@ class Assembly:
 
     def shown(self) -> dict[str, str]:
         """Return the components as people write them, defaults left out."""
-        return {kind: str(plugin.shown()) for kind, plugin in vars(self.plugins).items()}
+        shown = {kind: str(plugin.shown()) for kind, plugin in vars(self.plugins).items()}
+        return shown | {"projection": REFERENCE} if isinstance(self.task, Fitted) else shown
 
 
 def assemble(spec: RunSpec, task: Task | None = None) -> Assembly:
@@ -185,14 +191,17 @@ def assemble(spec: RunSpec, task: Task | None = None) -> Assembly:
 
     `task` is that of another assembly of the same task and seed: building one may mean loading a model.
     """
+    spec = settle(spec)
     plugins = Plugins(
-        optimizer=resolve(OPTIMIZERS, spec.optimizer),
+        optimizer=resolve_method(spec.optimizer),
         task=resolve(TASKS, spec.task),
         projection=resolve(PROJECTIONS, spec.projection),
     )
     projection = plugins.projection.construct()
     if task is None:
         task = plugins.task.construct(rngs=streams(spec.seed))
+    elif isinstance(task, Fitted):
+        task = task.inner
     if plugins.optimizer.cls.sees == "gradients" and not task.differentiable:
         raise InputError(
             f"optimizer {spec.optimizer} sees gradients, and task {spec.task} has none; take a text task whose model "
@@ -201,15 +210,24 @@ def assemble(spec: RunSpec, task: Task | None = None) -> Assembly:
     components = {kind: plugin.component for kind, plugin in vars(plugins).items()}
     dim = _dim(spec, task, projection, plugins.optimizer)
     budget = spendable(plugins.optimizer, spec.budget)
+    method = plugins.optimizer
+    if issubclass(method.cls, Reference):
+        task = Fitted(task, method.name, lambda: _reference(method, spec.seed))
     return Assembly(replace(spec, **components, dim=dim, budget=budget), plugins, task, projection)
 
 
-def spendable(optimizer: AnyOptimizer, budget: int) -> int:
+def _reference(plugin: Method, seed: int) -> Reference:
+    built = plugin.construct(rng=streams(seed)("reference"))
+    assert isinstance(built, Reference)
+    return built
+
+
+def spendable(optimizer: Method, budget: int) -> int:
     """Return the budget, or what the optimizer ever asks for where that is less."""
     return min(budget, optimizer.cls.evaluations or budget)
 
 
-def _dim(spec: RunSpec, task: Task, projection: Projection, optimizer: AnyOptimizer) -> int:
+def _dim(spec: RunSpec, task: Task, projection: Projection, optimizer: Method) -> int:
     """Return the dimension to search in."""
     whole = int(task.space.dim)
     if not whole and optimizer.cls.evaluations != 1:

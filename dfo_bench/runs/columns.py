@@ -8,6 +8,9 @@ from collections.abc import Iterable
 GROUP = ["task", "optimizer", "projection", "dim", "budget", "dev_every", "selection"]
 """What names a group of runs that differ only in their seed."""
 
+REFERENCE = "reference"
+"""What stands for the projection of a reference, which has none."""
+
 RUN = [*GROUP, "seed"]
 """What names a run, in the order in which `runs` is sorted."""
 

@@ -20,8 +20,11 @@ A task of which one point in ten can be evaluated is wronged by that in three ru
 a hundred, at the default budget, in three of 10,000.
 """
 
-Progress = Callable[[int, float, bool], None]
-"""Called after every batch with the evaluations, the best loss, and whether it was a replay."""
+Progress = Callable[[float, float, bool], None]
+"""Called after every batch with the evaluations, the best loss, and whether it was a replay.
+
+While a reference is fitted it is called with the share of that, its one evaluation.
+"""
 
 
 class Meter:

@@ -1,0 +1,110 @@
+"""Texts: a text task without a prompt, as references see it (`dfo_bench.core.LabelledTexts`)."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from dfo_bench.core import Array, Cost, Index, Rows, Sees, Sizes
+from dfo_bench.lm import data, features
+from dfo_bench.lm.calibration import calibrate
+from dfo_bench.lm.engine import Engine, Prompts
+from dfo_bench.lm.heads import Head
+from dfo_bench.lm.models import LanguageModel
+from dfo_bench.lm.templates import Encoded, Template
+from dfo_bench.lm.tuning import Tuned
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The texts of a task, its model, and the ways to ask it."""
+
+    labels: tuple[str, ...]
+    metric: str
+    splits: Mapping[str, Sequence[data.Row]]
+    model: LanguageModel
+    head: Head
+    template: Template
+    engine: Engine
+    none: Prompts
+    """One candidate without rows."""
+    show: Callable[[int], Template]
+    """show(count): the template with so many solved train examples per class before every text."""
+    score: Callable[[Array, str], Mapping[str, Array]]
+    """score(logits, split): the scores of logits of shape (1, n, classes)."""
+    offers: Collection[Sees] = ("losses", "outputs", "features", "weights")
+
+    @cached_property
+    def sizes(self) -> Sizes:
+        """The sizes of the train set; the longest text counts what stands around it, too."""
+        train = self._encode(self.rows("train"))
+        width = features.width(self.model, self.head, train[0])
+        return Sizes(len(train), len(self.labels), width, max(len(text.ids) for text in train))
+
+    def rows(self, split: str) -> Sequence[data.Row]:
+        """Return the examples of a split."""
+        return self.splits[split]
+
+    def classes(self, split: str) -> Index:
+        """Return the class index of each example, shape (n,)."""
+        return data.classes(self.rows(split), self.labels)
+
+    def logits(self, rows: Rows) -> Array:
+        """Return the label logits, shape (n, classes)."""
+        return self.engine.logits(self.none, self._encode(rows))[0]
+
+    def features(self, rows: Rows) -> Array:
+        """Return the hidden states that the head reads, shape (n, width)."""
+        return features.features(self.model, self.head, self._encode(rows))
+
+    def states(self, rows: Rows) -> list[Array]:
+        """Return all last hidden states of each text, shape (length, width)."""
+        return features.states(self.model, self._encode(rows))
+
+    def tunable(self) -> Tuned:
+        """Return a copy of the model that may be trained."""
+        return Tuned(self.model, self.head, self._encode)
+
+    def shown(self, count: int | None) -> "Texts":
+        """Return the same with `count` solved examples per class before every text.
+
+        None takes as many as leave room for the longest text of train, one at least. Raise InputError where the head
+        has no label words, or no room is left.
+        """
+        if count is not None:
+            return replace(self, template=self.show(count))
+        of_class = np.bincount(self.classes("train"), minlength=len(self.labels))
+        most = int(of_class.min())
+        template = self.show(1)
+        needed = max(len(text.ids) + text.cut for text in self._encode(self.rows("train"))) - self.template.bare
+        for more in range(2, most + 1):
+            longer = self.show(more)
+            if longer.room < needed:
+                break
+            template = longer
+        return replace(self, template=template)
+
+    def scores(self, logits: Array, split: str) -> dict[str, float]:
+        """Return the metrics and the loss, by name."""
+        return {name: float(value[0]) for name, value in self.score(logits[None], split).items()}
+
+    def calibrated(self, logits: Array, train: Array) -> Array:
+        """Return logits after a bias per class that is fitted on those of train."""
+        *_, found = calibrate("bias", train[None], self.classes("train"), logits[None])
+        return found[0]
+
+    def cost(self, split: str) -> Cost:
+        """Return what it costs to ask for the outputs of a split."""
+        texts = self._encode(self.rows(split))
+        up = sum(text.text_bytes for text in texts)
+        return Cost(
+            examples=len(texts),
+            tokens=sum(len(text.ids) for text in texts),
+            bytes_up_z=up,
+            bytes_up_prompt=up,
+            bytes_down=4 * len(self.labels) * len(texts),
+        )
+
+    def _encode(self, rows: Rows) -> list[Encoded]:
+        return [self.template.encode(row) for row in rows]
