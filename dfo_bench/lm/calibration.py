@@ -2,10 +2,12 @@
 
 `bias` adds one number per class (Contextual and Batch Calibration, arXiv 2102.09690 and 2309.17249, with the labels
 known), `scale` multiplies each class's logit by a number of its own, too (Supervised Calibration, arXiv 2505.23783),
-and `affine` multiplies by a matrix. All minimise the train cross-entropy plus RIDGE / 2 times the squared distance from the identity map: separable examples have no finite
-optimum without it. The objective is strictly convex, and Newton's method finds its one minimum.
+and `affine` multiplies by a matrix. All minimise the train cross-entropy plus RIDGE / 2 times the squared distance from
+the identity map: separable examples have no finite optimum without it. The objective is strictly convex, and Newton's
+method finds its one minimum.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -50,10 +52,8 @@ def fit(kind: Kind, logits: Array, classes: Classes) -> Array:
     """
     n, examples, k = logits.shape
     identity = np.vstack([np.eye(k), np.zeros(k)])
-    # With kind=bias only the last row of the map is free.
-    free = slice(k, None) if kind == "bias" else slice(None)
-    # Of these rows kind=scale frees the diagonal and the last.
-    mask = np.vstack([np.eye(k), np.ones(k)]) if kind == "scale" else np.ones_like(identity[free])
+    free = _free(kind, k)
+    mask = _mask(kind, k)
     maps = np.repeat(identity[None], n, axis=0)
     maps[~np.isfinite(logits).all(axis=(1, 2))] = np.nan
     wanted = np.eye(k)[classes]
@@ -76,6 +76,46 @@ def fit(kind: Kind, logits: Array, classes: Classes) -> Array:
         step = _newton_step(inputs, shares, gradient, np.flatnonzero(mask))
         maps[active, free] -= _damping(design, current, step, gradient, free, wanted, identity) * step
     return maps
+
+
+def pull_back(kind: Calibration, train: Array, classes: Classes, slopes: Callable[[Array], Array]) -> Array:
+    """Return the derivative, in the train logits, of a loss of the train logits after the map fitted on them.
+
+    All shapes are those of `train`, (n, examples, classes). `slopes` returns the loss's derivative in the logits after
+    the map. The map depends on the logits, too, by the vanishing gradient of its fit, which is differentiated
+    (implicit function theorem).
+    """
+    if kind == "none":
+        return slopes(train)
+    logits = train - train.mean(axis=2, keepdims=True)
+    maps = fit(kind, logits, classes)
+    k, examples = logits.shape[2], logits.shape[1]
+    features = _with_ones(logits)
+    after = features @ maps
+    outer, shares = slopes(after), softmax(after, axis=2)
+    inputs = features[:, :, _free(kind, k)]
+    weights = np.swapaxes(maps[:, :k], 1, 2)
+    # The adjoint: how the loss would fall if each entry of the fit's gradient rose.
+    adjoint = _newton_step(inputs, shares, np.swapaxes(inputs, 1, 2) @ outer, np.flatnonzero(_mask(kind, k)))
+    moved = inputs @ adjoint
+    curved = shares * (moved - (shares * moved).sum(axis=2, keepdims=True))
+    direct = outer - curved / examples
+    inner = direct @ weights
+    if kind == "affine":
+        inner -= (shares - np.eye(k)[classes]) @ np.swapaxes(adjoint[:, :k], 1, 2) / examples
+    return inner - inner.mean(axis=2, keepdims=True)
+
+
+def _free(kind: Kind, classes: int) -> slice:
+    """Return the rows of a map that are fitted: with kind=bias only the last."""
+    return slice(classes, None) if kind == "bias" else slice(None)
+
+
+def _mask(kind: Kind, classes: int) -> Array:
+    """Return 1 for what is fitted in these rows, else 0: with kind=scale the diagonal, and the last row."""
+    if kind == "scale":
+        return np.vstack([np.eye(classes), np.ones(classes)])
+    return np.ones((1 if kind == "bias" else classes + 1, classes))
 
 
 def _with_ones(logits: Array) -> Array:

@@ -43,7 +43,8 @@ class EmbeddingHead(Head):
         ids = [model.tokenizer(text)["input_ids"] for text in texts]
         for text, own in zip(texts, ids, strict=True):
             model.check(own, f"label text {text!r}")
-        with torch.inference_mode():
+        # Not inference_mode, whose tensors no gradient passes.
+        with torch.no_grad():
             rows = (torch.tensor([own], device=model.device) for own in ids)
             self._labels = torch.cat([self.embed({"input_ids": row}) for row in rows])
 

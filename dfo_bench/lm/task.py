@@ -2,7 +2,7 @@
 
 import os
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -11,17 +11,16 @@ import numpy.typing as npt
 
 from dfo_bench.core import Anchor, Array, Cost, InputError, Points, Rngs, Space, Task, Value
 from dfo_bench.lm import data, losses, models
-from dfo_bench.lm.calibration import Calibration
+from dfo_bench.lm.calibration import Calibration, pull_back
 from dfo_bench.lm.calibration import calibrate as calibrate_logits
 from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.heads import EmbeddingHead, WordsHead
 from dfo_bench.lm.initial import read_initial
-from dfo_bench.lm.modes import Mode
+from dfo_bench.lm.modes import Mode, ModeName
 from dfo_bench.lm.templates import Encoded, Template, label_tokens
 from dfo_bench.lm.texts import Texts
 
 HeadName = Literal["embedding", "masked", "causal", "seq2seq"]
-ModeName = Literal["add", "cat", "inputs_embeds", "deep"]
 LossName = Literal["ce", "hinge", "perf"]
 Precision = Literal["float32", "bfloat16"]
 Backend = Literal["torch", "openvino"]
@@ -227,12 +226,36 @@ class TextTask(Task):
 
     def evaluate(self, points: Points) -> Array:
         """Return the losses on the train set, shape (n,); nan where a logit is not finite."""
-        logits = self.logits(points, "train")
-        finite = np.isfinite(logits).all(axis=(1, 2))
-        values = np.full(len(points), np.nan)
-        (calibrated,) = calibrate_logits(self._calibrate, logits[finite], self._classes("train"))
-        values[finite] = self._scores(calibrated, "train")["loss"]
-        return values
+        return self._losses(self.logits(points, "train"))
+
+    def gradients(self, points: Points) -> tuple[Array, Array]:
+        """Return the losses as `evaluate` does, and their gradients in the points, shape (n, D).
+
+        With a calibration they are the gradients of the calibrated loss, whose map follows the logits. They are nan
+        where a logit is not finite. Computed by torch, whatever the backend. Raise InputError for loss=perf.
+        """
+        if self._loss == "perf":
+            raise InputError("loss=perf counts hits, which have no gradient; pass loss=ce or loss=hinge")
+        if not self.space.dim:
+            return self.evaluate(points), np.empty((len(points), 0))
+        classes = self._classes("train")
+
+        def slopes(logits: Array, texts: Sequence[int]) -> Array:
+            found = np.full(logits.shape, np.nan)
+            finite = np.isfinite(logits).all(axis=(1, 2))
+            some = classes[list(texts)]
+            found[finite] = pull_back(
+                self._calibrate, logits[finite], some, lambda after: losses.SLOPES[self._loss](after, some)
+            )
+            return found / len(classes)
+
+        whole = self._calibrate != "none"
+        logits, gradients = self._engine.gradients(self.prompts(points), self.inputs("train"), slopes, whole=whole)
+        if self._steps is not None:
+            gradients *= self._steps
+        values = self._losses(logits)
+        gradients[np.isnan(values)] = np.nan
+        return values, gradients.reshape(len(points), -1)
 
     def measure(self, point: Points, split: str) -> tuple[dict[str, float], Cost]:
         """Return the metrics and the loss of a single candidate on "dev" or "test", and the cost.
@@ -282,6 +305,14 @@ class TextTask(Task):
         counts = {split: (self.truncated(split), len(texts)) for split, texts in self._encoded.items()}
         limit = self._template.limit
         return [f"{cut} of {n} {split} texts are cut to {limit} tokens" for split, (cut, n) in counts.items() if cut]
+
+    def _losses(self, logits: Array) -> Array:
+        """Return the losses of train logits, shape (n,), after their calibration; nan where one is not finite."""
+        finite = np.isfinite(logits).all(axis=(1, 2))
+        values = np.full(len(logits), np.nan)
+        (calibrated,) = calibrate_logits(self._calibrate, logits[finite], self._classes("train"))
+        values[finite] = self._scores(calibrated, "train")["loss"]
+        return values
 
     def _scores(self, logits: Array, split: str) -> dict[str, Array]:
         classes = self._classes(split)

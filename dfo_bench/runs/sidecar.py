@@ -26,8 +26,8 @@ class Sidecar:
             size = evaluations * self._row
             if (found := os.fstat(self._fd).st_size) < size:
                 raise StoreError(
-                    f"{path} holds {found // self._row} of the {evaluations} evaluations of its journal; copy it again, "
-                    "or delete the run's folder to start anew"
+                    f"{path} holds {found // self._row} of the {evaluations} evaluations of its journal; copy it "
+                    "again, or delete the run's folder to start anew"
                 )
             os.ftruncate(self._fd, size)
         except BaseException:
