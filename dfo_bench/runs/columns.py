@@ -11,8 +11,11 @@ GROUP = ["task", "optimizer", "projection", "dim", "budget", "dev_every", "selec
 RUN = [*GROUP, "seed"]
 """What names a run, in the order in which `runs` is sorted."""
 
-STATE = ["status", "error", "best_loss", "evaluations", "optimum", "baseline"]
-"""How a run stands; `baseline` is whether its optimizer only ever evaluates one point, so that nothing is searched."""
+STATE = ["status", "error", "best_loss", "evaluations", "optimum", "baseline", "metric"]
+"""How a run stands; `baseline` is whether its optimizer only ever evaluates one point, so that nothing is searched.
+
+`metric` is the one by which dev selects, "" where there is none.
+"""
 
 CALLS = ["examples", "tokens", "bytes_up_z", "bytes_up_prompt", "bytes_down"]
 """What an evaluation costs where the task is a service, summed over the run; see `dfo_bench.core.Cost`."""
