@@ -64,8 +64,10 @@ def tables(
     if preset:
         opened, status = work_off(read_sweep(preset).replace(given))
     else:
-        if changed := given.model_dump(exclude_none=True).keys() - {"store"}:
-            raise InputError(f"{', '.join(sorted(changed))}: nothing is run without a preset; name one, such as tables")
+        for name, value in given.model_dump(exclude_none=True, exclude={"store"}).items():
+            raise InputError(
+                f"{name} {value!r} changes nothing without a preset to run; name one: {', '.join(presets())}"
+            )
         opened, status = Store(store or SweepRequest.store), 0
     made = tables(opened.runs(), paper=paper)
     if output:

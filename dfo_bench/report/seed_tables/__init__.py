@@ -8,7 +8,7 @@ import pandas as pd
 from dfo_bench.errors import InputError
 from dfo_bench.report.page.tables import Table
 from dfo_bench.report.seed_tables import accuracy, costs
-from dfo_bench.report.seed_tables.methods import name_methods
+from dfo_bench.report.seed_tables.methods import name_methods, ordered
 from dfo_bench.report.seed_tables.sheet import Sheet
 
 
@@ -68,7 +68,7 @@ def page_tables(runs: pd.DataFrame) -> list[Table]:
     if searches.all() or not searches.any():
         return []
     own = tables(runs)
-    columns = list(own.accuracy.columns[2:-1])
+    columns = ordered(named["column"])
     ours = [own.accuracy.table(), own.cost.table()]
     theirs = [
         Sheet(f"{sheet.caption}: the paper's own figures", sheet.columns, groups, "From arXiv 2201.03514.")

@@ -43,19 +43,21 @@ def accuracy_sheet(named: pd.DataFrame, *, paper: bool = False) -> Sheet:
     """Return the table; `paper` adds the paper's own figures, in groups of their own."""
     table = accuracy(named)
     columns, most = ordered(table["column"]), int(table["n"].max())
-    best = table[table["n"] == most].groupby("column")["mean"].max()
     means = table.pivot(index="method", columns="column", values="mean")[columns]
-    averages = means.mean(axis="columns", skipna=False)
+    whole = means.where(table.pivot(index="method", columns="column", values="n")[columns] == most)
+    best, best_average = whole.max(), whole.mean(axis="columns", skipna=False).max()
     groups: dict[str, list[list[Cell]]] = {group: [] for group in GROUPS}
     for method in table["method"].unique():
         rows = {row["column"]: row for row in table[table["method"] == method].to_dict("records")}
         (sees,), (group,) = ({row[name] for row in rows.values()} for name in ("sees", "group"))
-        cells = [_cell(rows[c], most, best.get(c)) if c in rows else Cell(MISSING) for c in columns]
-        groups[group].append([Cell(method), Cell(sees), *cells, _average(means.loc[method], averages.max())])
+        cells = [_cell(rows[c], most, best[c]) if c in rows else Cell(MISSING) for c in columns]
+        cells += [_average(means.loc[method], best_average)] if len(columns) > 1 else []
+        groups[group].append([Cell(method), Cell(sees), *cells])
     groups = {group: members for group, members in groups.items() if members}
     if paper:
         groups |= paper_groups(columns)
-    return Sheet("Score on test, in %", ["method", "sees", *columns, "average"], groups, _note(named, most))
+    heads = ["method", "sees", *columns, *(["average"] if len(columns) > 1 else [])]
+    return Sheet("Score on test, in %", heads, groups, _note(named, most))
 
 
 def paper_groups(columns: list[str]) -> dict[str, list[list[Cell]]]:
@@ -63,7 +65,8 @@ def paper_groups(columns: list[str]) -> dict[str, list[list[Cell]]]:
     groups: dict[str, list[list[Cell]]] = {}
     for method in METHODS:
         scores = [method.score(task_of(column)) for column in columns]
-        cells = [Cell(percent(share, 2), share) for share in [*scores, float(np.mean(scores))]]
+        scores += [float(np.mean(scores))] if len(columns) > 1 else []
+        cells = [Cell(percent(share, 2), share) for share in scores]
         group = f"{group_of(method.sees)}, the paper's figures on {MODEL}"
         groups.setdefault(group, []).append([Cell(method.name), Cell(method.sees), *cells])
     return groups
@@ -75,17 +78,18 @@ def missing(named: pd.DataFrame) -> list[str]:
     for method in sorted(named["method"].unique()):
         own = named[named["method"] == method]
         for column in ordered(named["column"]):
-            there = own[own["column"] == column].set_index("seed")
-            seeds = set(named.loc[named["column"] == column, "seed"]) - set(there.index[there["score"].notna()])
+            there = own[own["column"] == column]
+            status = dict(zip(there["seed"], there["status"], strict=True))
+            seeds = set(named.loc[named["column"] == column, "seed"]) - set(there.loc[there["score"].notna(), "seed"])
             if there.empty:
                 said.append(f"{method} on {column}")
             elif seeds:
-                words = [f"{s} ({there.at[s, 'status']})" if s in there.index else str(s) for s in sorted(seeds)]
+                words = [f"{seed} ({status[seed]})" if seed in status else str(seed) for seed in sorted(seeds)]
                 said.append(f"{method} on {column}, seed {', '.join(words)}")
     return said
 
 
-def _cell(row: dict[Hashable, Any], most: int, best: float | None) -> Cell:
+def _cell(row: dict[Hashable, Any], most: int, best: float) -> Cell:
     """Write mean and deviation, and the number of seeds where it is not that of most cells."""
     mean, sd, n = row["mean"], row["sd"], row["n"]
     spread = "" if math.isnan(sd) else f" ± {percent(sd)}"
@@ -115,8 +119,9 @@ def _note(named: pd.DataFrame, most: int) -> str:
         f"Accuracy{', F1 on ' + ', '.join(f1) if f1 else ''}, of the point that dev selects",
         f"; {same}" if same else "",
         f"; mean ± standard deviation over {most} seeds" if most > 1 else "; one seed",
-        ". An average is there where a method has every task; in bold the best means of all seeds.",
-        f' "{BIAS.strip()}": after a class bias, fitted on the train outputs of the same point, which costs no call.'
+        ". An average is there where a method has every task" if named["column"].nunique() > 1 else "",
+        "; in bold the best means of all seeds.",
+        " A row + bias is scored after a class bias, fitted on the train outputs of the same point: no further call."
         if named["biased"].notna().any()
         else "",
         f" Missing: {'; '.join(lacking)}." if lacking else "",

@@ -42,16 +42,21 @@ def name_methods(runs: pd.DataFrame) -> pd.DataFrame:
     text = runs[runs["metric"].isin(METRICS)].sort_values("status", key=lambda s: s != "finished", kind="stable")
     scored = {"score": _score(text, "test_"), "biased": _score(text, "test_calibrated_")}
     if text.empty or scored["score"].isna().all():
-        why = f"{len(text)} of {len(runs)} runs are of tasks that are scored by {' or '.join(METRICS)}"
-        raise InputError(f"no run has a score on test: {why}, and none of them has reached its end")
+        raise InputError(
+            f"no run has a score on test: {len(text)} of {len(runs)} runs are of tasks scored by "
+            f"{' or '.join(METRICS)}, and test is scored at the end of a run; see dfo-bench status"
+        )
     split = {task: _split(task) for task in text["task"].unique()}
     columns = _columns([outer for outer, _ in split.values()])
     named = text.assign(
         column=[columns[split[task][0]] for task in text["task"]],
-        sees=text.get("sees", "losses"),
         **scored,
     )
-    named = named.assign(method=_methods(named, [split[task][1] for task in named["task"]]))
+    variants = [split[task][1] for task in named["task"]]
+    # A calibrated loss is fitted on the train outputs.
+    fitted = pd.Series([variant.get("calibrate", "none") != "none" for variant in variants], named.index)
+    sees = named.get("sees", pd.Series("losses", named.index))
+    named = named.assign(sees=sees.mask(fitted, sees.replace("losses", "outputs")), method=_methods(named, variants))
     again = named["baseline"].astype(bool) & named.duplicated(["column", "method", "seed"])
     return named[~again]
 
