@@ -54,6 +54,12 @@ Seeds = Annotated[
         metavar="SEED",
     ),
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", help=f"Processes that run side by side, each on one core. [default: {SweepRequest.workers}]"
+    ),
+]
 StoreTo = Annotated[Path | None, typer.Option("--store", help=f"Folder of runs. [default: {SweepRequest.store}]")]
 StoreFrom = Annotated[Path, typer.Option("--store", help="Folder of runs.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

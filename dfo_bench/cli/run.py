@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dfo_bench.cli._command import examples
-from dfo_bench.cli._options import OPTIMIZER, PROJECTION, TASK, Budget, Dim, Seeds, StoreTo
+from dfo_bench.cli._options import OPTIMIZER, PROJECTION, TASK, Budget, Dim, Seeds, StoreTo, Workers
 from dfo_bench.cli._output import print_notes, print_table, table_of
 from dfo_bench.errors import InputError
 from dfo_bench.runs.defaults import DEV_EVERY, SELECTION, Selection
 from dfo_bench.sweeps.presets import names as presets
-from dfo_bench.sweeps.request import SweepRequest
 
 if TYPE_CHECKING:
     from dfo_bench.store.store import Store
@@ -100,12 +99,7 @@ def sweep(
             help="Leave out the references that take seconds, which run beside every task of texts otherwise.",
         ),
     ] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            "--workers", help=f"Processes that run side by side, each on one core. [default: {SweepRequest.workers}]"
-        ),
-    ] = None,
+    workers: Workers = None,
 ) -> int:
     """Run every task x projection x optimizer x seed, and references once for every task and seed.
 
@@ -132,6 +126,14 @@ def sweep(
 
 def _sweep(settings: "SweepSettings") -> int:
     """Run a sweep, print what came out, and return the exit status."""
+    store, status = work_off(settings)
+    _print_results(store)
+    print(f"compare them with: dfo-bench report --store {store.path}")
+    return status
+
+
+def work_off(settings: "SweepSettings") -> tuple["Store", int]:
+    """Run a sweep; return its store and the exit status, and say what of it is not there."""
     from dfo_bench.sweeps.progress import ProgressBars
     from dfo_bench.sweeps.sweep import run_sweep
 
@@ -141,7 +143,6 @@ def _sweep(settings: "SweepSettings") -> int:
     except KeyboardInterrupt:
         print_notes(["what has run is kept; the same command goes on from here"])
         raise
-    _print_results(store)
     failed, elsewhere = (
         [event for event in bars.ended if event.failed],
         [event for event in bars.ended if event.elsewhere],
@@ -150,8 +151,7 @@ def _sweep(settings: "SweepSettings") -> int:
         print_notes([f"{len(elsewhere)} of {len(bars.ended)} runs under way in another process"])
     if failed:
         print_notes([f"{len(failed)} of {len(bars.ended)} runs failed; the same command tries them again"])
-    print(f"compare them with: dfo-bench report --store {store.path}")
-    return 1 if failed else 0
+    return store, 1 if failed else 0
 
 
 def _print_results(store: "Store") -> None:
