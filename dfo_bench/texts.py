@@ -75,6 +75,11 @@ class LabelledTexts(Protocol):
         ...
 
     @property
+    def events(self) -> Sequence[str]:
+        """What a reader should know of what was read so far, such as texts that were cut."""
+        ...
+
+    @property
     def sizes(self) -> Sizes:
         """The sizes of its train set."""
         ...

@@ -31,7 +31,9 @@ def _names(ctx: typer.Context) -> list[str]:
 
 
 _KIND = typer.Argument(
-    help="Kind of plugin: optimizer, task or projection; also in the plural.", metavar="KIND", autocompletion=_kinds
+    help="Kind of plugin: optimizer, task, projection or reference; also in the plural.",
+    metavar="KIND",
+    autocompletion=_kinds,
 )
 
 

@@ -1,12 +1,12 @@
 """Texts: a text task without a prompt, as references see it (`dfo_bench.core.LabelledTexts`)."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
-from dfo_bench.core import Array, Cost, Index, Rows, Sees, Sizes
+from dfo_bench.core import Array, Cost, Index, InputError, Rows, Sees, Sizes
 from dfo_bench.lm import data, features
 from dfo_bench.lm.calibration import calibrate
 from dfo_bench.lm.engine import Engine, Prompts
@@ -34,6 +34,15 @@ class Texts:
     score: Callable[[Array, str], Mapping[str, Array]]
     """score(logits, split): the scores of logits of shape (1, n, classes)."""
     offers: Collection[Sees] = ("losses", "outputs", "features", "weights")
+    encoded: dict[str, list[Encoded]] = field(default_factory=dict)
+    """The splits that were read so far."""
+
+    @property
+    def events(self) -> list[str]:
+        """The number of texts that are cut, per split that was read."""
+        counts = {split: (sum(text.cut > 0 for text in some), len(some)) for split, some in self.encoded.items()}
+        limit = self.template.limit
+        return [f"{cut} of {n} {split} texts are cut to {limit} tokens" for split, (cut, n) in counts.items() if cut]
 
     @cached_property
     def sizes(self) -> Sizes:
@@ -73,17 +82,20 @@ class Texts:
         has no label words, or no room is left.
         """
         if count is not None:
-            return replace(self, template=self.show(count))
-        of_class = np.bincount(self.classes("train"), minlength=len(self.labels))
-        most = int(of_class.min())
-        template = self.show(1)
+            return replace(self, template=self.show(count), encoded={})
+        most = int(np.bincount(self.classes("train"), minlength=len(self.labels)).min())
         needed = max(len(text.ids) + text.cut for text in self._encode(self.rows("train"))) - self.template.bare
+        template = self.show(1)
         for more in range(2, most + 1):
-            longer = self.show(more)
+            try:
+                longer = self.show(more)
+            except InputError:
+                # No room for any text.
+                break
             if longer.room < needed:
                 break
             template = longer
-        return replace(self, template=template)
+        return replace(self, template=template, encoded={})
 
     def scores(self, logits: Array, split: str) -> dict[str, float]:
         """Return the metrics and the loss, by name."""
@@ -107,4 +119,10 @@ class Texts:
         )
 
     def _encode(self, rows: Rows) -> list[Encoded]:
-        return [self.template.encode(row) for row in rows]
+        split = next((name for name, own in self.splits.items() if own is rows), "")
+        if split in self.encoded:
+            return self.encoded[split]
+        found = [self.template.encode(row) for row in rows]
+        if split:
+            self.encoded[split] = found
+        return found

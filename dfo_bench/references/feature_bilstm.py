@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,7 +57,8 @@ class FeatureBilstm(Reference):
                     for batch in np.array_split(self.rng.permutation(len(train)), -(-len(train) // BATCH)):
                         logits = net([train[j] for j in batch])
                         adam.zero_grad()
-                        torch.nn.functional.cross_entropy(logits, classes[batch]).backward()
+                        loss: Any = torch.nn.functional.cross_entropy(logits, classes[batch])
+                        loss.backward()
                         adam.step()
                     progress((i + epoch / ROUNDS[-1]) / len(RATES))
                     if epoch in ROUNDS:

@@ -1,6 +1,7 @@
 """Model tuning: all weights of the model are trained, the bare template and its label words kept."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,7 +51,8 @@ class ModelTuning(Reference):
                     for batch in np.array_split(self.rng.permutation(len(train)), -(-len(train) // BATCH)):
                         logits = tuned.logits([train[j] for j in batch])
                         adam.zero_grad()
-                        torch.nn.functional.cross_entropy(logits, classes[batch].to(logits.device)).backward()
+                        loss: Any = torch.nn.functional.cross_entropy(logits, classes[batch].to(logits.device))
+                        loss.backward()
                         adam.step()
                     progress((i + epoch / self.epochs) / len(self.rates))
                 adam.zero_grad()

@@ -84,10 +84,10 @@ class Fitted(Task):
 
     @property
     def events(self) -> Sequence[str]:
-        """Those of the text task, and what dev has selected."""
+        """Those of the texts, and what dev has selected."""
         chosen = vars(self).get("classifier")
         values = ", ".join(f"{name}={value}" for name, value in chosen.chosen.items()) if chosen else ""
-        return [*self.inner.events, *([f"selected on dev: {values}"] if values else [])]
+        return [*self._texts.events, *([f"selected on dev: {values}"] if values else [])]
 
     def evaluate(self, points: Points) -> Array:
         """Return the loss on train, shape (n,): that of the fit, whatever the points."""
