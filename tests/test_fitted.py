@@ -76,8 +76,7 @@ def test_a_run_has_one_evaluation_and_the_scores_that_a_search_has(tmp_path: Pat
         summary = execute(planned(task, method), store.path)
         assert summary.status == "finished", summary.error
     runs = store.runs().set_index("optimizer")
-    assert runs.loc["knn", "evaluations"] == runs.loc["knn", "budget"] == 1
-    assert runs.loc["knn", "dim"] == 0
+    assert runs.loc["knn", ["evaluations", "budget", "dim"]].tolist() == [1, 1, 0]
     assert runs["baseline"].all()
     assert list(runs.loc[["manual", "knn"], "projection"]) == ["reference"] * 2
     for column in ("best_loss", "dev_accuracy", "dev_loss", "test_accuracy", "test_loss"):
@@ -164,7 +163,7 @@ def test_what_a_task_does_not_offer_is_said(tmp_path: Path, zoo: Zoo) -> None:
     assembly = assemble(planned(written(tmp_path, zoo.folder())))
     assert isinstance(assembly.task, Fitted)
     task = assembly.task.inner
-    task.texts = Outputs  # type: ignore[method-assign,assignment]
+    task.texts = Outputs  # type: ignore[method-assign]
     make = REFERENCES.load("feature_linear")
     with pytest.raises(InputError, match="feature_linear sees features, and the task offers only losses, outputs"):
         Fitted(task, "feature_linear", lambda: make(rng=streams(0)("reference")))
