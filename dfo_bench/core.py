@@ -160,6 +160,12 @@ class Task(Plugged, ABC):
     """The metric of `measure`, higher is better, by which dev selects; ties go to the lower "loss"."""
     contents: Mapping[str, str] = {}
     """For each parameter that names files: the digest of what they hold, which stands for the path in a key."""
+    backend: str = ""
+    """What computes it, where a parameter `backend` offers a choice."""
+
+    def fastest(self, evaluations: int) -> str:
+        """Return the value for a parameter `backend` left at auto, for a sweep of so many evaluations."""
+        return self.backend
 
     @property
     def events(self) -> Sequence[str]:

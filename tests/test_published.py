@@ -36,6 +36,7 @@ def digest(frame: pd.DataFrame) -> str:
 def test_published_frames_read_as_before(store: Store) -> None:
     runs, curves, measures = store.runs(), store.curves(), store.measures()
     assert not runs.pop("baseline").any()
+    assert (runs.pop("backend") == "").all()
     assert (digest(runs), digest(curves), digest(measures)) == DIGESTS[store.path.name]
 
 

@@ -1,6 +1,7 @@
 """The engine: label logits of many candidates on many texts, by a stock model with hooks, without padding."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -12,6 +13,7 @@ from dfo_bench.lm.graph import graph
 from dfo_bench.lm.heads import Head, WordsHead
 from dfo_bench.lm.models import LanguageModel
 from dfo_bench.lm.modes import Mode
+from dfo_bench.lm.packed import Packed
 from dfo_bench.lm.templates import Encoded
 from dfo_bench.points import Array
 
@@ -28,11 +30,12 @@ class Engine:
     """Evaluates candidates: puts their prompts into a model, and reads a head."""
 
     def __init__(self, model: LanguageModel, head: Head, mode: Mode, backend: str = "torch") -> None:
-        """`backend` is "torch", or "openvino" for an encoder on a CPU."""
+        """`backend` is one of `dfo_bench.lm.backends`; "auto" is torch."""
         self._model, self._head, self._mode = model, head, mode
         self.tokens = GPU_TOKENS if model.device.type == "cuda" else 0
         """The tokens per batch; 0 stands for ROWS rows."""
-        self._graph = None if backend == "torch" else graph(model, head, mode)
+        self._graph = graph(model, head, mode) if backend == "openvino" else None
+        self._products: AbstractContextManager[None] = Packed(model) if backend == "onednn" else nullcontext()
         # A decoder sees only what comes before, so what all texts begin with is computed once per candidate.
         self._causal = "causal" in model.family.heads and isinstance(head, WordsHead)
 
@@ -47,7 +50,9 @@ class Engine:
             try:
                 parts = -(-len(prompts) // rows)
                 bounds = [len(prompts) * i // parts for i in range(parts + 1)]
-                return np.concatenate([self._chunk(prompts[a:b], texts, rows // (b - a)) for a, b in pairwise(bounds)])
+                with self._products:
+                    chunks = [self._chunk(prompts[a:b], texts, rows // (b - a)) for a, b in pairwise(bounds)]
+                return np.concatenate(chunks)
             except torch.OutOfMemoryError:
                 if not self.tokens or rows == 1:
                     raise

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from dfo_bench.core import Anchor, Array, Cost, InputError, Points, Rngs, Space, Task, Value
 from dfo_bench.lm import data, losses, models
+from dfo_bench.lm.backends import Backend, fastest
 from dfo_bench.lm.calibration import Calibration
 from dfo_bench.lm.calibration import calibrate as calibrate_logits
 from dfo_bench.lm.engine import Engine
@@ -22,7 +23,6 @@ HeadName = Literal["embedding", "masked", "causal", "seq2seq"]
 ModeName = Literal["add", "cat", "inputs_embeds", "deep"]
 LossName = Literal["ce", "hinge", "perf"]
 Precision = Literal["float32", "bfloat16"]
-Backend = Literal["torch", "openvino"]
 
 
 class TextTask(Task):
@@ -66,7 +66,7 @@ class TextTask(Task):
         demonstrations: int = 0,
         leading_space: bool | None = None,
         precision: Precision = "float32",
-        backend: Backend = "torch",
+        backend: Backend = "auto",
         calibrate: Calibration = "none",
     ) -> None:
         """Load the model, draw the examples and cut the texts into tokens.
@@ -85,7 +85,9 @@ class TextTask(Task):
         demonstrations: how many solved examples per class stand before every text.
         leading_space: cuts label words into tokens as within a sentence; null does for head=causal only.
         precision: that of the model's weights and arithmetic.
-        backend: what computes; openvino is faster on a CPU, for encoders.
+        backend: what computes, the same to rounding: torch; on a CPU oneDNN's products through torch (onednn); for
+            encoders OpenVINO's graph, after pip install 'dfo-bench[openvino]'. auto is the fastest of them on the
+            machine that makes a sweep, measured once and kept in the store. Gradients are always torch's.
         calibrate: the map of the logits that is fitted on the train outputs of each prompt before anything is scored:
             one number per class (bias), a matrix, too (affine), or none. It costs no further call.
         """
@@ -117,7 +119,9 @@ class TextTask(Task):
         else:
             spaced = head == "causal" if leading_space is None else leading_space
             reader = WordsHead(loaded, label_tokens(loaded, words, leading_space=spaced))
-        self._engine = Engine(loaded, reader, self._mode, backend)
+        self._parts = loaded, reader, self._mode
+        self._engine = Engine(*self._parts, backend)
+        self.backend = "torch" if backend == "auto" else backend
         self._loss, self._calibrate = loss, calibrate
         self.tolerance = 1e-5 if precision == "float32" else 0.05
         self._encoded: dict[str, list[Encoded]] = {}
@@ -233,6 +237,10 @@ class TextTask(Task):
             scores = self._scores(calibrated, split)
             found |= {f"{prefix}{name}": float(value[0]) for name, value in scores.items()}
         return found, self._cost(split)
+
+    def fastest(self, evaluations: int) -> str:
+        """Return the backend that a sweep of so many evaluations is to use on this machine."""
+        return fastest(*self._parts, self.inputs("train"), evaluations)
 
     def truncated(self, split: str) -> int:
         """Return the number of texts of a split that are cut to what the model takes."""
