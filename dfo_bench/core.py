@@ -185,6 +185,12 @@ class Task(Plugged, ABC):
 
     Only a task that has some can be given to a reference, whose runs have these values whatever was asked for.
     """
+    backend: str = ""
+    """What computes it, where a parameter `backend` offers a choice."""
+
+    def fastest(self, evaluations: int) -> str:
+        """Return the value for a parameter `backend` left at auto, for a sweep of so many evaluations."""
+        return self.backend
 
     @property
     def events(self) -> Sequence[str]:

@@ -39,6 +39,7 @@ def test_published_frames_read_as_before(store: Store) -> None:
     assert not runs.pop("baseline").any()
     assert (runs.pop("sees") == "losses").all()
     assert set(runs.pop("metric")) == {"accuracy"}
+    assert (runs.pop("backend") == "").all()
     assert (digest(runs), digest(curves), digest(measures)) == DIGESTS[store.path.name]
 
 

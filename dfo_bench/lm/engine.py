@@ -1,6 +1,7 @@
 """The engine: label logits of many candidates on many texts, by a stock model with hooks, without padding."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -12,6 +13,7 @@ from dfo_bench.lm.graph import graph
 from dfo_bench.lm.heads import Head, WordsHead
 from dfo_bench.lm.models import LanguageModel
 from dfo_bench.lm.modes import Mode
+from dfo_bench.lm.packed import Packed
 from dfo_bench.lm.templates import Encoded
 from dfo_bench.points import Array
 
@@ -31,11 +33,12 @@ class Engine:
     """Evaluates candidates: puts their prompts into a model, and reads a head."""
 
     def __init__(self, model: LanguageModel, head: Head, mode: Mode, backend: str = "torch") -> None:
-        """`backend` is "torch", or "openvino" for an encoder on a CPU."""
+        """`backend` is one of `dfo_bench.lm.backends`; "auto" is torch."""
         self._model, self._head, self._mode = model, head, mode
         self.tokens = GPU_TOKENS if model.device.type == "cuda" else 0
         """The tokens per batch; 0 stands for ROWS rows."""
-        self._graph = None if backend == "torch" else graph(model, head, mode)
+        self._graph = graph(model, head, mode) if backend == "openvino" else None
+        self._products: AbstractContextManager[None] = Packed(model) if backend == "onednn" else nullcontext()
         # A decoder sees only what comes before, so what all texts begin with is computed once per candidate.
         self._causal = "causal" in model.family.heads and isinstance(head, WordsHead)
 
@@ -84,11 +87,12 @@ class Engine:
     def _logits(self, candidates: Prompts, texts: Sequence[Encoded], size: int) -> Array:
         """Return the logits of a few candidates, `size` texts per batch."""
         prompts = torch.from_numpy(candidates).to(self._model.device, self._model.words.dtype)
-        start = self._prefix(prompts, texts) if self._causal else (0, None)
         out = np.empty((len(prompts), len(texts), self._head.classes))
-        for batch in batches(_kinds(texts), size):
-            logits = self._compute(prompts, [texts[i] for i in batch], *start)
-            out[:, batch] = logits.double().cpu().numpy()
+        with self._products:
+            start = self._prefix(prompts, texts) if self._causal else (0, None)
+            for batch in batches(_kinds(texts), size):
+                logits = self._compute(prompts, [texts[i] for i in batch], *start)
+                out[:, batch] = logits.double().cpu().numpy()
         return out
 
     def _gradients(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from dfo_bench.core import Anchor, Array, Cost, InputError, Points, Rngs, Space, Task, Value
 from dfo_bench.lm import data, losses, models
+from dfo_bench.lm.backends import Backend, fastest
 from dfo_bench.lm.calibration import Calibration, pull_back
 from dfo_bench.lm.calibration import calibrate as calibrate_logits
 from dfo_bench.lm.engine import Engine
@@ -23,7 +24,6 @@ from dfo_bench.lm.texts import Texts
 HeadName = Literal["embedding", "masked", "causal", "seq2seq"]
 LossName = Literal["ce", "hinge", "perf"]
 Precision = Literal["float32", "bfloat16"]
-Backend = Literal["torch", "openvino"]
 
 
 class TextTask(Task):
@@ -74,7 +74,7 @@ class TextTask(Task):
         demonstrations: int = 0,
         leading_space: bool | None = None,
         precision: Precision = "float32",
-        backend: Backend = "torch",
+        backend: Backend = "auto",
         calibrate: Calibration = "none",
         initial: str | None = None,
     ) -> None:
@@ -94,7 +94,9 @@ class TextTask(Task):
         demonstrations: how many solved examples per class stand before every text.
         leading_space: cuts label words into tokens as within a sentence; null does for head=causal only.
         precision: that of the model's weights and arithmetic.
-        backend: what computes; openvino is faster on a CPU, for encoders.
+        backend: what computes, the same to rounding: torch; on a CPU oneDNN's products through torch (onednn); for
+            encoders OpenVINO's graph, after pip install 'dfo-bench[openvino]'. auto is the fastest of them on the
+            machine that makes a sweep, measured once and kept in the store. Gradients are always torch's.
         calibrate: the map of the logits that is fitted on the train outputs of each prompt before anything is scored:
             one number per class (bias), a matrix, too (affine), or none. It costs no further call.
         initial: a file of `dfo-bench export prompts`, whose prompt is the start: of several that fit the model, mode
@@ -128,8 +130,9 @@ class TextTask(Task):
         else:
             spaced = head == "causal" if leading_space is None else leading_space
             reader = WordsHead(loaded, label_tokens(loaded, words, leading_space=spaced))
-        self._engine = Engine(loaded, reader, self._mode, backend)
         self._model, self._head, self._words = loaded, reader, words
+        self._engine = Engine(loaded, reader, self._mode, backend)
+        self.backend = "torch" if backend == "auto" else backend
         self._loss, self._calibrate = loss, calibrate
         self.tolerance = 1e-5 if precision == "float32" else 0.05
         self._encoded: dict[str, list[Encoded]] = {}
@@ -294,6 +297,10 @@ class TextTask(Task):
             show=lambda count: self._filled(self._model, self.head, self._words, count),
             score=self._scores,
         )
+
+    def fastest(self, evaluations: int) -> str:
+        """Return the backend that a sweep of so many evaluations is to use on this machine."""
+        return fastest(self._model, self._head, self._mode, self.inputs("train"), evaluations)
 
     def truncated(self, split: str) -> int:
         """Return the number of texts of a split that are cut to what the model takes."""

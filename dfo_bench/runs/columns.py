@@ -28,6 +28,9 @@ SECONDS = ["task_seconds", "optimizer_seconds", "measuring_seconds", "task_cpu_s
 
 MEMORY = ["peak_memory", "peak_device_memory"]
 
+MADE = ["backend"]
+"""What computed the task, of its parameter of that name: it changes no result beyond rounding, but the seconds."""
+
 TROUBLES = ["attempts", "repaid", "discarded"]
 
 SPLITS = ["dev", "test"]
@@ -36,7 +39,7 @@ CURVE = ["key", "evaluation", "loss", "best", "digest", "task_seconds", "optimiz
 
 MEASURE = ["key", "evaluation", "split", "metric", "value"]
 
-RUNS = ["key", *RUN, *STATE, *CALLS, *SECONDS, *MEMORY, *TROUBLES, *(f"measuring_{cost}" for cost in CALLS)]
+RUNS = ["key", *RUN, *STATE, *CALLS, *SECONDS, *MEMORY, *MADE, *TROUBLES, *(f"measuring_{cost}" for cost in CALLS)]
 """All columns of `runs` but the scores."""
 
 

@@ -73,9 +73,13 @@ class Fitted(Task):
         self._texts, self._plain = reference.view(texts), not reference.fitted
         self.space, self.optimum, self.tolerance = inner.space, None, inner.tolerance
         self.splits, self.metric, self.contents = inner.splits, inner.metric, inner.contents
-        self.cost = reference.cost(self._texts)
+        self.cost, self.backend = reference.cost(self._texts), inner.backend
         self.progress: FitProgress = lambda share: None
         """What is told of the fit; a run sets it."""
+
+    def fastest(self, evaluations: int) -> str:
+        """Return the backend for the outputs of the text task."""
+        return self.inner.fastest(evaluations)
 
     @cached_property
     def classifier(self) -> Classifier:

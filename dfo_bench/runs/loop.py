@@ -98,5 +98,5 @@ def attempt(assembly: Assembly, journal: Journal, progress: Progress, discarded:
         discarded=discarded,
         events=[*meter.events, *meter.errors, *assembly.task.events, *map(str, events)],
         interrupted=False,
-        provenance=provenance(),
+        provenance=provenance(assembly.task.backend),
     )

@@ -25,6 +25,7 @@ from dfo_bench.store.filenames import JOURNAL
 from dfo_bench.store.folder import read_summary
 from dfo_bench.store.plan import forget_plan, write_plan
 from dfo_bench.store.store import Store
+from dfo_bench.sweeps import backends
 from dfo_bench.sweeps.events import Listener
 from dfo_bench.sweeps.progress import ProgressBars
 from dfo_bench.sweeps.references import beside
@@ -151,12 +152,17 @@ def plan_runs(specs: Sequence[RunSpec], store: Path) -> list[PlannedRun]:
     made.
     """
     runs: dict[str, PlannedRun] = {}
+    tasks: dict[Component, Task] = {}
+    begun: dict[str, str] = {}
     kept: list[str] = []
     for assembly in _assemble_all(specs):
         if assembly.key in runs:
             continue
         runs[assembly.key] = PlannedRun(assembly.key, assembly.spec, assembly.shown())
+        tasks.setdefault(assembly.spec.task, assembly.task)
         stored = _read_header(store / assembly.key)
+        if stored:
+            begun[assembly.key] = stored.spec.backend or backends.FORMER
         difference = mismatch(assembly, stored) if stored else ""
         if difference and not isinstance(stored, Summary):
             raise InputError(f"{difference}: put back what it was, delete the run's folder, or name another store")
@@ -168,7 +174,7 @@ def plan_runs(specs: Sequence[RunSpec], store: Path) -> list[PlannedRun]:
             count(len(kept), "finished run"),
             kept[0],
         )
-    return list(runs.values())
+    return backends.settle(list(runs.values()), tasks, begun, store)
 
 
 def _assemble_all(specs: Sequence[RunSpec]) -> Iterator[Assembly]:

@@ -59,6 +59,7 @@ def provenance(summaries: Sequence[dict[str, Any]]) -> dict[str, str]:
         facts = dict(summary["provenance"])
         versions = facts.pop("versions", {})
         flat = {"git revision": facts.get("git"), "processor": facts.get("cpu"), "platform": facts.get("platform")}
+        flat["backend"] = facts.get("backend")
         flat |= versions | {name: digest for name, digest in summary["digests"].items() if ":" in name}
         for name, value in flat.items():
             if value:
