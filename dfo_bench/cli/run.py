@@ -52,6 +52,7 @@ def run(
         dim=dim,
         budget=budget,
         seeds=seeds,
+        references=False,
         store=store,
     )
     return _sweep(settings)
@@ -91,9 +92,16 @@ def sweep(
             f"is the rule of the Black-Box Tuning paper. [default: {SELECTION}]",
         ),
     ] = None,
+    no_references: Annotated[
+        bool,
+        typer.Option(
+            "--no-references",
+            help="Leave out the references that take seconds, which run beside every task of texts otherwise.",
+        ),
+    ] = False,
     workers: Workers = None,
 ) -> int:
-    """Run every task x projection x optimizer x seed.
+    """Run every task x projection x optimizer x seed, and references once for every task and seed.
 
     Options take the place of what the file says. A sweep may be interrupted at any time: the same command goes on where
     it stopped, and skips what has finished.
@@ -109,6 +117,7 @@ def sweep(
         seeds=seeds,
         dev_every=dev_every,
         selection=selection,
+        references=False if no_references else None,
         store=store,
         workers=workers,
     )

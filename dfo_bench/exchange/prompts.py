@@ -84,7 +84,8 @@ def collect_prompts(store: Store) -> tuple[list[Prompt], list[str]]:
 def _find_finished(store: Store) -> list[tuple[RunSpec, Summary]]:
     summaries = [summary for key in store if (summary := store.summary(key))]
     chosen = [summary for summary in summaries if summary.status == "finished" and summary.selected]
-    return [(summary.spec, summary) for summary in chosen]
+    # Nothing is computed: what computed the runs need not be here.
+    return [(summary.spec.on("torch") if summary.spec.backend else summary.spec, summary) for summary in chosen]
 
 
 def _is_of_text(spec: RunSpec) -> bool:

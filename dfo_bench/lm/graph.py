@@ -11,6 +11,9 @@ from dfo_bench.lm.heads import Head
 from dfo_bench.lm.models import LanguageModel, quiet
 from dfo_bench.lm.modes import Mode
 
+MODES = ("add", "cat", "inputs_embeds")
+"""The modes in which a prompt is part of the rows, all that the graph is given."""
+
 
 class _Traced(torch.nn.Module):
     """The module that is traced: from rows and the place to read, to logits."""
@@ -24,23 +27,30 @@ class _Traced(torch.nn.Module):
             return self._head.logits({"inputs_embeds": embeds}, at)
 
 
+def computes(model: LanguageModel, mode: Mode) -> bool:
+    """Return whether there is a graph of a model, OpenVINO installed."""
+    plain = model.device.type == "cpu" and model.words.dtype == torch.float32
+    return plain and "masked" in model.family.heads and mode.name in MODES
+
+
 def graph(model: LanguageModel, head: Head, mode: Mode) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """Return a function from rows, shape (n, length, size), and the places to read, shape (n,), to logits (n, classes).
 
     It computes in fp32 on one thread. Raise InputError where OpenVINO is missing, or not offered for the model.
     """
-    if "masked" not in model.family.heads or mode.name == "deep":
+    if not computes(model, mode):
         raise InputError(
-            "backend=openvino is offered for head=embedding and head=masked of encoders, and not for mode=deep"
+            "backend=openvino is offered in fp32 on a CPU, for head=embedding and head=masked of encoders, with "
+            f"mode={', '.join(MODES)}; pass backend=auto"
         )
-    if model.device.type != "cpu" or model.words.dtype != torch.float32:
-        raise InputError("backend=openvino computes in fp32 on a CPU; leave it out")
     try:
         from openvino import Core
         from openvino.frontend import FrontEndManager
         from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
     except ImportError as error:
-        raise InputError("backend=openvino needs OpenVINO; pip install 'dfo-bench[openvino]'") from error
+        raise InputError(
+            "backend=openvino needs OpenVINO; pip install 'dfo-bench[openvino]', or pass backend=torch"
+        ) from error
     size = model.words.size(1)
     example = torch.zeros(2, 16, size), torch.tensor([3, 4])
     with torch.inference_mode(), quiet(), warnings.catch_warnings():

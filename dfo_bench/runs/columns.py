@@ -8,13 +8,17 @@ from collections.abc import Iterable
 GROUP = ["task", "optimizer", "projection", "dim", "budget", "dev_every", "selection"]
 """What names a group of runs that differ only in their seed."""
 
+REFERENCE = "reference"
+"""What stands for the projection of a reference, which has none."""
+
 RUN = [*GROUP, "seed"]
 """What names a run, in the order in which `runs` is sorted."""
 
-STATE = ["status", "error", "best_loss", "evaluations", "optimum", "baseline", "metric"]
+STATE = ["status", "error", "best_loss", "evaluations", "optimum", "baseline", "sees", "metric"]
 """How a run stands; `baseline` is whether its optimizer only ever evaluates one point, so that nothing is searched.
 
-`metric` is the one by which dev selects, "" where there is none.
+`sees` is what its method is told: losses, outputs, features, gradients or weights. `metric` is the one by which dev
+selects, "" where there is none.
 """
 
 CALLS = ["examples", "tokens", "bytes_up_z", "bytes_up_prompt", "bytes_down"]
@@ -24,6 +28,9 @@ SECONDS = ["task_seconds", "optimizer_seconds", "measuring_seconds", "task_cpu_s
 
 MEMORY = ["peak_memory", "peak_device_memory"]
 
+MADE = ["backend"]
+"""What computed the task, of its parameter of that name: it changes no result beyond rounding, but the seconds."""
+
 TROUBLES = ["attempts", "repaid", "discarded"]
 
 SPLITS = ["dev", "test"]
@@ -32,7 +39,7 @@ CURVE = ["key", "evaluation", "loss", "best", "digest", "task_seconds", "optimiz
 
 MEASURE = ["key", "evaluation", "split", "metric", "value"]
 
-RUNS = ["key", *RUN, *STATE, *CALLS, *SECONDS, *MEMORY, *TROUBLES, *(f"measuring_{cost}" for cost in CALLS)]
+RUNS = ["key", *RUN, *STATE, *CALLS, *SECONDS, *MEMORY, *MADE, *TROUBLES, *(f"measuring_{cost}" for cost in CALLS)]
 """All columns of `runs` but the scores."""
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import dfo_bench
 
-_REPORTED = ("numpy", "scipy", "torch", "transformers", "cma", "optuna", "nevergrad")
+_REPORTED = ("numpy", "scipy", "torch", "transformers", "openvino", "cma", "optuna", "nevergrad")
 
 
 def peak_memory() -> int:
@@ -48,10 +48,12 @@ class Provenance:
     """The revision of a checkout, with "+" where it had uncommitted changes; None of an installed package."""
     ended: str
     """The time in UTC, in ISO 8601."""
+    backend: str = ""
+    """What computed the task, where there is a choice."""
 
 
-def provenance() -> Provenance:
-    """Return what this process runs on."""
+def provenance(backend: str = "") -> Provenance:
+    """Return what this process runs on, its task computed by `backend`."""
     root = Path(dfo_bench.__file__).resolve().parent.parent
     versions = {"python": platform.python_version(), "dfo-bench": dfo_bench.__version__}
     versions |= {name: version(name) for name in _REPORTED if name in sys.modules}
@@ -62,6 +64,7 @@ def provenance() -> Provenance:
         os.cpu_count(),
         _git(root) if (root / "setup.cfg").is_file() else None,
         datetime.now(UTC).isoformat(timespec="seconds"),
+        backend,
     )
 
 

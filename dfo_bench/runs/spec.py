@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import numpy as np
@@ -54,6 +54,15 @@ class RunSpec:
         """Read what `to_json` made."""
         kinds = {name: component(plain[name]) for name in ("task", "optimizer", "projection")}
         return cls(**{**plain, **kinds})
+
+    @property
+    def backend(self) -> str:
+        """The value of its task's parameter `backend`, "" where it has none."""
+        return str(self.task.params.get("backend", ""))
+
+    def on(self, backend: str) -> "RunSpec":
+        """Return the same run with another value of that parameter, which changes no key."""
+        return replace(self, task=Component(self.task.name, {**self.task.params, "backend": backend}))
 
     def key(self) -> str:
         """Return the 16-digit digest that names a run; its components are as `Plugin.keyed` returns them."""

@@ -139,5 +139,5 @@ def in_progress(header: Header, log: Log, status: Status = "unfinished", error: 
         discarded=0,
         events=[],
         interrupted=True,
-        provenance=provenance(),
+        provenance=provenance(header.spec.backend),
     )

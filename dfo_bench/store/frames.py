@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dfo_bench.runs import columns, header, measure, summary
+from dfo_bench.runs import columns, header, machine, measure, summary
 from dfo_bench.runs import curve as curves
 from dfo_bench.runs.header import PlannedRun
 from dfo_bench.runs.measure import worth
@@ -41,7 +41,10 @@ MEASURES = pa.schema(
 
 CURVES = curves.curve([]).schema.insert(0, pa.field("key", pa.string()))
 
-_SOURCES = [Path(__file__), *(Path(str(module.__file__)) for module in (columns, curves, header, measure, summary))]
+_SOURCES = [
+    Path(__file__),
+    *(Path(str(module.__file__)) for module in (columns, curves, header, machine, measure, summary)),
+]
 
 VERSION = hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).hexdigest()
 """Names the code that makes these tables: a cache that other code has made is made again."""
@@ -103,6 +106,7 @@ def row(summary: Summary) -> dict[str, Any]:
         spent = [m.cost for m in summary.measurements]
         found |= {f"measuring_{name}": sum(getattr(cost, name) for cost in spent) for name in columns.CALLS}
     found |= {name: _number(getattr(summary, name)) for name in columns.MEMORY}
+    found["backend"] = summary.provenance.backend if summary.provenance else ""
     return found | {name: getattr(summary, name) for name in columns.TROUBLES}
 
 
