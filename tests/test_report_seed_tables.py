@@ -101,6 +101,14 @@ def test_a_method_is_named_by_what_its_optimizer_has_several_of_on_one_task() ->
     assert named["cma · normal · calibrate=bias"][0] == "outputs"
 
 
+def test_a_calibrated_search_is_another_method_also_where_it_is_alone() -> None:
+    runs = pd.DataFrame([*scored(SST2, "cma", 0.8), *scored("mrpc:calibrate=bias,model=m", "cma", 0.9)])
+    assert rows(tables(runs).accuracy, "gradient-free") == {
+        "cma": ["losses", "80.0", "—", "— (1 of 2 tasks)"],
+        "cma · calibrate=bias": ["outputs", "—", "90.0", "— (1 of 2 tasks)"],
+    }
+
+
 def test_tasks_of_other_models_and_shots_are_columns_of_their_own() -> None:
     runs = pd.DataFrame([*scored(SST2, "cma", 0.8), *scored("sst2:model=other,prompt_tokens=10,shots=4", "cma", 0.7)])
     assert tables(runs).accuracy.columns[2:-1] == ["sst2:model=m", "sst2:model=other,shots=4"]
@@ -207,7 +215,12 @@ def test_the_page_has_both_where_other_methods_stand_beside_searches() -> None:
     assert heading not in page_of(adam).text
     text = page_of([*searches, *adam]).text
     assert heading in text
-    assert "Score on test, in %: the paper's own figures" in text
+    theirs = "Score on test, in %: the paper's own figures"
+    assert theirs in text
+    tickets = [run | {"task": "helpdesk"} for run in (*searches, *adam)]
+    text = page_of(tickets).text
+    assert heading in text
+    assert theirs not in text
 
 
 @pytest.fixture(scope="module")

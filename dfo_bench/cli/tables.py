@@ -48,7 +48,7 @@ def tables(
         Path | None, typer.Option("--output", help="File to write: .md, .tex or .csv. [default: the terminal]")
     ] = None,
 ) -> int:
-    """Write two tables: accuracy by method and task, and what each method costs.
+    """Write two tables: accuracy, and what each method costs.
 
     They are those of Black-Box Tuning's paper, with what each method sees beside its name. With a preset, what the
     store lacks of it is run first, and the options take the place of what it says; without one nothing is run.

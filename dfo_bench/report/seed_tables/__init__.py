@@ -8,7 +8,8 @@ import pandas as pd
 from dfo_bench.errors import InputError
 from dfo_bench.report.page.tables import Table
 from dfo_bench.report.seed_tables import accuracy, costs
-from dfo_bench.report.seed_tables.methods import name_methods, ordered
+from dfo_bench.report.seed_tables.methods import name_methods, ordered, task_of
+from dfo_bench.report.seed_tables.published import TASKS
 from dfo_bench.report.seed_tables.sheet import Sheet
 
 
@@ -67,14 +68,12 @@ def page_tables(runs: pd.DataFrame) -> list[Table]:
     searches = (scored["sees"] == "losses") & ~scored["baseline"].astype(bool)
     if searches.all() or not searches.any():
         return []
-    own = tables(runs)
-    columns = ordered(named["column"])
-    ours = [own.accuracy.table(), own.cost.table()]
-    theirs = [
-        Sheet(f"{sheet.caption}: the paper's own figures", sheet.columns, groups, "From arXiv 2201.03514.")
-        for sheet, groups in (
-            (own.accuracy, accuracy.paper_groups(columns)),
-            (own.cost, costs.paper_groups(columns)),
-        )
-    ]
-    return [*ours, *(sheet.table(folded=True) for sheet in theirs if sheet.groups)]
+    own, columns = tables(runs), ordered(named["column"])
+    shown = [own.accuracy.table(), own.cost.table()]
+    if any(task_of(column) in TASKS for column in columns):
+        paper = (own.accuracy, accuracy.paper_groups(columns)), (own.cost, costs.paper_groups(columns))
+        for sheet, groups in paper:
+            if groups:
+                caption = f"{sheet.caption}: the paper's own figures"
+                shown.append(Sheet(caption, sheet.columns, groups, "From arXiv 2201.03514.").table(folded=True))
+    return shown

@@ -115,12 +115,15 @@ def _columns(tasks: list[Component]) -> dict[Component, str]:
 
 
 def _methods(runs: pd.DataFrame, variants: list[Mapping[str, Value]]) -> list[str]:
-    """Name the method of each run: its optimizer, and what the optimizer has several of on one task."""
+    """Name the method of each run: its optimizer, its calibration, and what it has several of on one task."""
     settings = {name: f"{name}=" + runs[name].astype(str) for name in SETTINGS}
     parts = pd.DataFrame({"projection": runs["projection"], **settings}).mask(runs["baseline"].astype(bool), "")
     for name in sorted({name for variant in variants for name in variant}):
         parts[name] = [_written({name: variant[name]}) if name in variant else "" for variant in variants]
     several = parts.groupby([runs["column"], runs["optimizer"]]).transform("nunique") > 1
+    if "calibrate" in parts:
+        # Always said: it changes what the method sees.
+        several["calibrate"] = True
     shown = parts.where(several.groupby(runs["optimizer"]).transform("any"), "")
     named = zip(runs["optimizer"], *(shown[name] for name in shown), strict=True)
     return [" · ".join(filter(None, name)) for name in named]
