@@ -46,7 +46,7 @@ def sweep() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
             "key": key, "task": f"task{task}", "optimizer": f"optimizer{optimizer}", "projection": "normal",
             "dim": 500, "budget": CALLS, "seed": seed, "dev_every": DEV_EVERY, "selection": "incumbent",
             "status": "finished", "error": "", "best_loss": best[-1], "evaluations": CALLS, "optimum": np.nan,
-            "baseline": False,
+            "baseline": False, "sees": "losses",
             "attempts": 1, "repaid": 0, "discarded": 0, "peak_memory": 1e9, "bytes_down": 1024 * CALLS,
         }  # fmt: skip
         row |= {name: cost * CALLS for name, cost in each.items()}

@@ -71,6 +71,7 @@ def make(path: Path, runs: int) -> None:
             metric="accuracy",
             cost=Cost(examples=32, tokens=938, bytes_up_z=3089, bytes_up_prompt=17649, bytes_down=256),
             baseline=False,
+            sees="losses",
             status="finished",
             error="",
             best_loss=table["best"][-1].as_py(),

@@ -9,18 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dfo_bench.report.seed_tables import tables
     from dfo_bench.store.store import Store
     from dfo_bench.sweeps.sweep import sweep
 
 __version__ = "0.1.0"
-__all__ = ["Store", "__version__", "sweep"]
+__all__ = ["Store", "__version__", "sweep", "tables"]
 
 # In a checkout the plugin folders stand beside this package; setup.cfg maps them into it when it is installed.
 _checkout = Path(__file__).resolve().parent.parent
 if (_checkout / "setup.cfg").is_file():
     __path__.append(str(_checkout))
 
-_HOMES = {"Store": "dfo_bench.store.store", "sweep": "dfo_bench.sweeps.sweep"}
+_HOMES = {
+    "Store": "dfo_bench.store.store",
+    "sweep": "dfo_bench.sweeps.sweep",
+    "tables": "dfo_bench.report.seed_tables",
+}
 
 
 def __getattr__(name: str) -> Any:

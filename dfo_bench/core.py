@@ -1,7 +1,7 @@
-"""The contracts: what a plugin author imports. Start one with `dfo-bench new optimizer|task|projection NAME`.
+"""The contracts: what a plugin author imports. Start one with `dfo-bench new optimizer|task|projection|reference NAME`.
 
-A plugin is one module with one public class, a subclass of Task, Optimizer, EmbeddingOptimizer or Projection. Its
-parameters are the keyword parameters of its constructor, annotated and with defaults; what each means is said in the
+A plugin is one module with one public class, a subclass of Task, Optimizer, EmbeddingOptimizer, Projection or
+Reference. Its parameters are the keyword parameters of its constructor, annotated and with defaults; what each means is said in the
 docstring of the class, or of the constructor, in a line of its own, as in `sigma: the first step, in scales.` Lower
 losses are better everywhere, and randomness is always an argument.
 
@@ -11,7 +11,8 @@ begin at; `space.scale` is the size of a typical step, and steps are best writte
 serves every task. A space has bounds, `space.lower` and `space.upper`, under the projections `identity` and `hashing`
 on a task that has some, and inside `rembo` and `sre`; elsewhere both are None, and the lift clips what leaves the
 task's domain. `space.clip(x)` does nothing where there are none. An optimizer that draws its own embeddings is an
-EmbeddingOptimizer: it sees the task's space, proposes Points, and lifts its own z with `embed(number).lift(z)`.
+EmbeddingOptimizer: it sees the task's space, proposes Points, and lifts its own z with `embed(number).lift(z)`. One
+that needs gradients is a GradientOptimizer, and runs on tasks that have some.
 
 **For a task** read `Task` and `Points`. It sets `space` and returns one loss per candidate. Candidates come as Points
 because R^D may be too large to write down: `points.at(index)` reads the coordinates `index` of all n candidates, shape
@@ -21,13 +22,16 @@ usually an Anchor: a name, and a function from an index array to coordinates.
 **For a projection** read `Projection` and `Embedding`. It draws an Embedding, most often a RandomEmbedding: a function
 from uniform numbers to entries of A of variance 1/d.
 
+**For a reference** read `Reference`, `LabelledTexts` and `Classifier`. It searches no prompt: it learns from the train
+texts once, and predicts.
+
 **What changes no result.** `added` and `unkeyed`, on any plugin class, keep the keys of old runs valid when a class
 gains a parameter.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Annotated, ClassVar, TypedDict
 
 import numpy as np
@@ -38,6 +42,7 @@ from dfo_bench.embedding import Embedding, IdentityEmbedding, Lifted, RandomEmbe
 from dfo_bench.errors import InputError, UnknownNameError
 from dfo_bench.plugins.component import Component, Value
 from dfo_bench.points import Anchor, Array, Dense, Index, Points, Space
+from dfo_bench.texts import Classifier, Cost, LabelledTexts, Rows, Sees, Sizes, Tunable
 
 # In the order in which a reader meets them: an optimizer's, a task's, a projection's, and those of few.
 __all__ = [  # noqa: RUF022
@@ -58,6 +63,7 @@ __all__ = [  # noqa: RUF022
     "Embedding",
     "RandomEmbedding",
     "IdentityEmbedding",
+    "GradientOptimizer",
     "EmbeddingOptimizer",
     "EmbeddingGiven",
     "Embed",
@@ -69,6 +75,14 @@ __all__ = [  # noqa: RUF022
     "Blend",
     "Blocks",
     "Kept",
+    "Reference",
+    "LabelledTexts",
+    "Classifier",
+    "Rows",
+    "Sees",
+    "Sizes",
+    "Tunable",
+    "FitProgress",
 ]
 
 
@@ -105,6 +119,8 @@ class Optimizer(Plugged, ABC):
             super().__init__(space, **given)
     """
 
+    sees: ClassVar[Sees] = "losses"
+    """What it is told of its points."""
     evaluations: ClassVar[int | None] = None
     """The most it ever asks for: the budget of its runs is cut to that."""
     variants: ClassVar[Mapping[str, Sequence[str]]] = {}
@@ -123,23 +139,27 @@ class Optimizer(Plugged, ABC):
         """Learn the losses, shape (n,), of exactly the points last asked; a failure is +inf. x stays as it is."""
 
 
-Rngs = Callable[[str], np.random.Generator]
-"""One independent stream per purpose: rngs("split"), rngs("start"), the same for every run of a seed."""
+class GradientOptimizer(Optimizer):
+    """Proposes points of R^d and learns from their losses and the gradients of these.
 
-
-@dataclass(frozen=True)
-class Cost:
-    """What one evaluation costs where the task is a service.
-
-    `bytes_up_z` is what goes up if the service knows the embedding, without z itself, which the run adds as four
-    bytes per dimension; `bytes_up_prompt` is what goes up if every call carries the whole prompt.
+    A point with its gradient is one evaluation of the budget, though a task may take three times as long for it. It
+    runs on tasks that have gradients only (see `Task.gradients`), and not inside an EmbeddingOptimizer. Type checkers
+    want `# type: ignore[override]` behind its `tell`, which takes one array more than an Optimizer's.
     """
 
-    examples: int = 0
-    tokens: int = 0
-    bytes_up_z: int = 0
-    bytes_up_prompt: int = 0
-    bytes_down: int = 0
+    sees: ClassVar[Sees] = "gradients"
+
+    @abstractmethod
+    def tell(self, x: Array, losses: Array, gradients: Array) -> None:  # type: ignore[override]
+        """Learn the losses, shape (n,), of exactly the points last asked, and their gradients in x, shape (n, d).
+
+        Gradients are pulled back through the run's embedding and are multiples of float32's steps. Where an evaluation
+        failed, or its gradient is not finite, the loss is +inf and the gradient 0. All arrays stay as they are.
+        """
+
+
+Rngs = Callable[[str], np.random.Generator]
+"""One independent stream per purpose: rngs("split"), rngs("start"), the same for every run of a seed."""
 
 
 class Task(Plugged, ABC):
@@ -160,6 +180,11 @@ class Task(Plugged, ABC):
     """The metric of `measure`, higher is better, by which dev selects; ties go to the lower "loss"."""
     contents: Mapping[str, str] = {}
     """For each parameter that names files: the digest of what they hold, which stands for the path in a key."""
+    bare: ClassVar[Mapping[str, Value]] = {}
+    """The parameters that concern the prompt alone, each with its value where there is no prompt.
+
+    Only a task that has some can be given to a reference, whose runs have these values whatever was asked for.
+    """
     backend: str = ""
     """What computes it, where a parameter `backend` offers a choice."""
 
@@ -176,9 +201,25 @@ class Task(Plugged, ABC):
     def evaluate(self, points: Points) -> Array:
         """Return the losses, shape (n,); nan where a point could not be evaluated."""
 
+    @property
+    def differentiable(self) -> bool:
+        """Whether it has gradients; a task that has some but under some of its parameters says so."""
+        return type(self).gradients is not Task.gradients
+
+    def gradients(self, points: Points) -> tuple[Array, Array]:
+        """Return the losses, shape (n,), and their gradients in x, shape (n, D); nan as in `evaluate`.
+
+        A text task has them where its model is in this process.
+        """
+        raise InputError(f"{type(self).__name__} has no gradients; text tasks have, whose model is in this process")
+
     def measure(self, point: Points, split: str) -> tuple[dict[str, float], Cost]:
         """Score a single candidate on a split of `splits`; return the metrics and what it cost."""
         raise NotImplementedError(f"{type(self).__name__} has no split {split!r}")
+
+    def texts(self) -> LabelledTexts:
+        """Return what a reference is given of it."""
+        raise NotImplementedError(f"{type(self).__name__} has no texts")
 
 
 # Pydantic's PositiveFloat, whose module takes a tenth of a second to import.
@@ -247,6 +288,8 @@ class EmbeddingGiven(Given):
 class EmbeddingOptimizer(Plugged, ABC):
     """An optimizer that draws its own embeddings; `space` is the task's, `dim` the dimension to search in."""
 
+    sees: ClassVar[Sees] = "losses"
+    """What it is told of its points."""
     evaluations: ClassVar[int | None] = None
     """The most it ever asks for: the budget of its runs is cut to that."""
 
@@ -263,3 +306,53 @@ class EmbeddingOptimizer(Plugged, ABC):
     @abstractmethod
     def tell(self, losses: Array) -> None:
         """Learn the losses, shape (n,), of exactly the points last asked; a failure is +inf."""
+
+
+FitProgress = Callable[[float], None]
+"""progress(share): tells whoever watches a reference which share of its fit is done."""
+
+
+class Reference(Plugged, ABC):
+    """Learns from the train texts once, and predicts; its fit counts as one evaluation.
+
+    A subclass says what it `sees`, and adds keyword parameters with defaults::
+
+        def __init__(self, *, rng: np.random.Generator, kind: Literal["bias", "affine"] = "bias") -> None:
+            super().__init__(rng=rng)
+    """
+
+    sees: ClassVar[Sees]
+    """What it learns from."""
+    evaluations: ClassVar[int] = 1
+    """The budget of its runs."""
+    cheap: ClassVar[bool] = False
+    """Whether it takes seconds: a sweep of text tasks runs it unless told not to."""
+    words: ClassVar[bool] = False
+    """Whether it needs label words, which head=embedding has not."""
+    fitted: ClassVar[bool] = True
+    """Whether it learns at all: the outputs of one that does not are shown with a bias per class, too."""
+
+    def __init__(self, *, rng: np.random.Generator) -> None:
+        """`rng` is the only source of randomness."""
+        self.rng = rng
+
+    def view(self, texts: LabelledTexts) -> LabelledTexts:
+        """Return the texts as it puts them to the model; raise InputError where that cannot be."""
+        return texts
+
+    @abstractmethod
+    def fit(self, texts: LabelledTexts, progress: FitProgress) -> Classifier:
+        """Learn from the split "train" and select on "dev"; `texts` is what `view` returned."""
+
+    @classmethod
+    def bytes_down(cls, sizes: Sizes) -> int:
+        """Return what a service sends for the whole train set, in fp32: the rule of the Black-Box Tuning paper."""
+        numbers = {"losses": sizes.classes, "outputs": sizes.classes, "features": sizes.width}
+        return 4 * sizes.texts * numbers.get(cls.sees, 0)
+
+    def cost(self, texts: LabelledTexts) -> Cost:
+        """Return what the train set costs; nothing goes to or fro where the weights are at hand."""
+        cost = texts.cost("train")
+        if self.sees in ("gradients", "weights"):
+            return Cost(cost.examples, cost.tokens)
+        return replace(cost, bytes_down=self.bytes_down(texts.sizes))

@@ -47,13 +47,29 @@ class Embedding(ABC):
             step = max(1, _BLOCK // self.dim)
             blocks = [z @ self.rows(index[i : i + step]).T for i in range(0, len(index), step)]
             return self.factor * np.concatenate(blocks, axis=1)
-        # A task reads the same coordinates every time, so the last block of rows is the next one, too.
-        if self._kept is None or not np.array_equal(self._kept[0], index):
-            self._kept = index.copy(), np.ascontiguousarray(self.factor * self.rows(index).T)
-        kept = self._kept[1]
+        kept = self._scaled(index)
         # Row by row, so that a candidate's coordinates are the same to the bit in any batch. A large product is left
         # to BLAS, which is many times faster and rounds by the shape: models have a tolerance for that.
         return np.matmul(z[:, None, :], kept)[:, 0] if kept.size <= _EXACT else z @ kept
+
+    def pull_back(self, gradients: Array, index: Index) -> Array:
+        """Return factor * A^T g, shape (n, dim), of gradients g in the coordinates `index`, shape (n, len(index)).
+
+        It is the transpose of `image`: the gradient in z of what has the gradient g in x = factor * A z.
+        """
+        if len(index) * self.dim > DENSE_LIMIT:
+            step = max(1, _BLOCK // self.dim)
+            pulled = np.zeros((len(gradients), self.dim))
+            for i in range(0, len(index), step):
+                pulled += gradients[:, i : i + step] @ self.rows(index[i : i + step])
+            return self.factor * pulled
+        return gradients @ self._scaled(index).T
+
+    def _scaled(self, index: Index) -> Array:
+        """Return the rows `index` of factor * A, transposed; kept, as a task reads the same rows every time."""
+        if self._kept is None or not np.array_equal(self._kept[0], index):
+            self._kept = index.copy(), np.ascontiguousarray(self.factor * self.rows(index).T)
+        return self._kept[1]
 
 
 class Lifted(Points):
@@ -81,6 +97,15 @@ class Lifted(Points):
         space = self.embedding.space
         base = space.start if self.base is None else self.base
         return space.clip(base.at(index) + self.embedding.image(self.z, index))
+
+    def pull_back(self, gradients: Array) -> Array:
+        """Return the gradients in z, shape (n, d), of what has these in x, shape (n, D): 0 where the lift clips."""
+        index, space = np.arange(self.dim), self.embedding.space
+        if space.lower is not None or space.upper is not None:
+            base = space.start if self.base is None else self.base
+            x = base.at(index) + self.embedding.image(self.z, index)
+            gradients = np.where(x == space.clip(x), gradients, 0.0)
+        return self.embedding.pull_back(gradients, index)
 
     def recipe(self) -> tuple[Array, dict[str, Any]]:
         """Return z (behind the numbers of a base of n candidates) and the embedding's number."""
@@ -147,6 +172,12 @@ class IdentityEmbedding(Embedding):
     def image(self, z: Array, index: Index) -> Array:
         """Return the coordinates `index` of factor * z, shape (len(z), len(index)), without forming the matrix."""
         return self.factor * z[:, index]
+
+    def pull_back(self, gradients: Array, index: Index) -> Array:
+        """Return factor * g in the coordinates `index` and 0 in the others, shape (n, D)."""
+        pulled = np.zeros((len(gradients), self.dim))
+        pulled[:, index] = self.factor * gradients
+        return pulled
 
     @cached_property
     def search_space(self) -> Space:

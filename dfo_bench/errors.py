@@ -62,15 +62,22 @@ class BusyError(DfoBenchError):
     """Another process holds this run's journal."""
 
 
+_REMEDY = "free space and run again"
+
+
 @contextmanager
-def writing(path: Path, remedy: str = "free space and run again") -> Iterator[None]:
+def writing(path: Path, remedy: str = _REMEDY) -> Iterator[None]:
     """Turn the OSError of a file that cannot be written into a StoreError with the path and the remedy."""
     try:
         yield
     except OSError as error:
-        # Arrow's errors have no strerror.
-        reason = error.strerror or error
-        raise StoreError(f"{error.filename or path} cannot be written: {reason}; {remedy}") from error
+        raise unwritable(path, error, remedy) from error
+
+
+def unwritable(path: Path, error: OSError, remedy: str = _REMEDY) -> StoreError:
+    """Return the error of a file that cannot be written, with the path and the remedy."""
+    # Arrow's errors have no strerror.
+    return StoreError(f"{error.filename or path} cannot be written: {error.strerror or error}; {remedy}")
 
 
 def say(error: BaseException) -> str:

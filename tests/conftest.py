@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from dfo_bench.store.store import Store
     from tests.tiny_lm import Zoo
 
 # Before any library that reads them is imported.
@@ -34,6 +35,14 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> "Zoo":
     from tests.tiny_lm import Zoo
 
     return Zoo(tmp_path_factory.mktemp("zoo"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> "Store":
+    """Return a new store."""
+    from dfo_bench.store.store import Store
+
+    return Store.create(tmp_path / "store")
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ MODULES = {
 }
 
 LAYERS = [
-    {"errors", "threads", "points", "embedding", "composed", "core", "plugins"},
-    {"projections", "lm", "runs"},
+    {"errors", "threads", "points", "embedding", "composed", "texts", "core", "plugins"},
+    {"projections", "references", "lm", "runs"},
     {"store"},
     {"sweeps"},
     {"report"},
@@ -25,7 +25,7 @@ LAYERS = [
 ]
 """Each room imports from its own layer and from those before it."""
 
-FOUNDATIONS = ["errors", "threads", "plugins.component", "points", "embedding", "composed", "core"]
+FOUNDATIONS = ["errors", "threads", "plugins.component", "points", "embedding", "composed", "texts", "core"]
 """The modules that plugins rest on, each importing only those before it."""
 
 

@@ -5,7 +5,8 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from dfo_bench.lm.calibration import PRECISION, RIDGE, Calibration, calibrate, fit
+from dfo_bench.lm import calibration, losses
+from dfo_bench.lm.calibration import PRECISION, RIDGE, Calibration, calibrate, fit, pull_back
 
 KINDS: list[Calibration] = ["bias", "affine"]
 
@@ -98,3 +99,25 @@ def test_without_calibration_logits_are_what_they_were() -> None:
     train, test = calibrate("none", logits, classes, logits[:, :3])
     assert train is logits
     assert np.array_equal(test, logits[:, :3])
+
+
+@pytest.mark.parametrize("loss", ["ce", "hinge"])
+@pytest.mark.parametrize("kind", ["none", *KINDS])
+@pytest.mark.parametrize("k", [2, 4])
+def test_a_loss_is_differentiated_through_the_fit(
+    kind: Calibration, k: int, loss: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A fit that ends at the usual precision is too rough for differences.
+    monkeypatch.setattr(calibration, "PRECISION", 1e-14)
+    monkeypatch.setattr(calibration, "_MOST_STEPS", 30)
+    logits, classes = _logits(3, 6, k)
+    logits = logits + np.random.default_rng(1).standard_normal((3, len(classes), 1))
+    way = np.random.default_rng(2).standard_normal(logits.shape)
+
+    def moved(step: float) -> Any:
+        (after,) = calibrate(kind, logits + step * way, classes)
+        return losses.LOSSES[loss](after, classes)
+
+    slopes = pull_back(kind, logits, classes, lambda after: losses.SLOPES[loss](after, classes) / len(classes))
+    differences = (moved(1e-5) - moved(-1e-5)) / 2e-5
+    np.testing.assert_allclose((slopes * way).sum(axis=(1, 2)), differences, rtol=1e-6)

@@ -16,10 +16,10 @@ from dfo_bench.lm.engine import ROWS, Engine, Prompts, batches
 from dfo_bench.lm.families import FAMILIES
 from dfo_bench.lm.heads import EmbeddingHead, WordsHead
 from dfo_bench.lm.models import LanguageModel
-from dfo_bench.lm.modes import MODES, Mode
+from dfo_bench.lm.modes import Mode, ModeName
 from dfo_bench.lm.templates import Encoded
 from tests import plain_lm
-from tests.tiny_lm import TINY, Zoo, hooks
+from tests.tiny_lm import MODES, TINY, Zoo, hooks
 
 TOKENS = 3
 LABELS = (301, 512, 77)
@@ -37,18 +37,18 @@ CASES = [
 ONE_OF_A_KIND = [("bert", "embedding"), ("bert", "masked"), ("gpt2", "causal"), ("bart", "seq2seq")]
 
 
-def made(loaded: LanguageModel, head: str, mode: str, tokens: int = TOKENS) -> Engine:
+def made(loaded: LanguageModel, head: str, mode: ModeName, tokens: int = TOKENS) -> Engine:
     way = Mode(loaded, mode, tokens)
     if head == "embedding":
         return Engine(loaded, EmbeddingHead(loaded, LABEL_TEXTS, way.before), way)
     return Engine(loaded, WordsHead(loaded, LABELS), way)
 
 
-def candidates(loaded: LanguageModel, mode: str, n: int, tokens: int = TOKENS) -> Prompts:
+def candidates(loaded: LanguageModel, mode: ModeName, n: int, tokens: int = TOKENS) -> Prompts:
     return np.random.default_rng(0).standard_normal((n, *Mode(loaded, mode, tokens).shape)).astype(np.float32)
 
 
-def texts(name: str, head: str, mode: str, *, shared: int = 0, tokens: int = TOKENS) -> list[Encoded]:
+def texts(name: str, head: str, mode: ModeName, *, shared: int = 0, tokens: int = TOKENS) -> list[Encoded]:
     """Return texts of several lengths, with masks at several places, whose first `shared` tokens are the same."""
     rng, made = np.random.default_rng(1), []
     slots = range(1000, 1000 + tokens if mode in ("add", "deep") else 1000)
@@ -66,7 +66,7 @@ def texts(name: str, head: str, mode: str, *, shared: int = 0, tokens: int = TOK
     return made
 
 
-def plainly(name: str, loaded: LanguageModel, head: str, mode: str, x: Prompts, some: Sequence[Encoded]) -> Array:
+def plainly(name: str, loaded: LanguageModel, head: str, mode: ModeName, x: Prompts, some: Sequence[Encoded]) -> Array:
     """Return logits, shape (n, texts, labels)."""
     labels: plain_lm.Labels = LABELS
     if head == "embedding":
@@ -93,7 +93,9 @@ def watching(module: Any, seen: list[torch.Size], act: Callable[[torch.Tensor], 
 
 
 @pytest.mark.parametrize(("name", "head", "mode"), CASES)
-def test_logits_are_those_of_one_candidate_and_one_text_at_a_time(zoo: Zoo, name: str, head: str, mode: str) -> None:
+def test_logits_are_those_of_one_candidate_and_one_text_at_a_time(
+    zoo: Zoo, name: str, head: str, mode: ModeName
+) -> None:
     loaded = zoo.load(name, head)
     engine, x = made(loaded, head, mode), candidates(loaded, mode, ROWS + 3)
     for shared, n in ((0, 7), (4, ROWS + 3)):
@@ -141,7 +143,7 @@ def stock(loaded: LanguageModel, head: str, text: Encoded) -> list[float]:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(("name", "head"), ONE_OF_A_KIND)
 def test_any_batching_gives_the_same_logits_and_the_same_batch_the_same_bits(
-    zoo: Zoo, name: str, head: str, mode: str
+    zoo: Zoo, name: str, head: str, mode: ModeName
 ) -> None:
     loaded = zoo.load(name, head)
     x, some = candidates(loaded, mode, 2 * ROWS + 3), texts(name, head, mode, shared=2)[1:]
@@ -158,7 +160,7 @@ def test_any_batching_gives_the_same_logits_and_the_same_batch_the_same_bits(
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(("name", "head"), ONE_OF_A_KIND)
 def test_neither_a_call_nor_a_failure_leaves_a_hook_or_a_changed_weight(
-    zoo: Zoo, name: str, head: str, mode: str
+    zoo: Zoo, name: str, head: str, mode: ModeName
 ) -> None:
     loaded = zoo.load(name, head)
     hooked = hooks(loaded)
@@ -231,7 +233,7 @@ def test_no_more_rows_are_held_at_once_than_a_cpu_takes(zoo: Zoo, n: int) -> Non
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_causal_model_computes_what_all_texts_begin_with_once_a_candidate(zoo: Zoo, mode: str) -> None:
+def test_a_causal_model_computes_what_all_texts_begin_with_once_a_candidate(zoo: Zoo, mode: ModeName) -> None:
     loaded, seen = zoo.load("gpt2", "causal"), list[torch.Size]()
     some = texts("gpt2", "causal", mode, shared=4)
     with watching(loaded.blocks[0], seen):
@@ -242,7 +244,7 @@ def test_a_causal_model_computes_what_all_texts_begin_with_once_a_candidate(zoo:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", ["gpt2", "llama"])
-def test_a_causal_text_may_be_nothing_but_the_prompt_or_one_token(zoo: Zoo, name: str, mode: str) -> None:
+def test_a_causal_text_may_be_nothing_but_the_prompt_or_one_token(zoo: Zoo, name: str, mode: ModeName) -> None:
     loaded = zoo.load(name, "causal")
     engine, x = made(loaded, "causal", mode), candidates(loaded, mode, 2)
     start = (START,) * TINY[name].first + tuple(range(1000, 1000 + Mode(loaded, mode, TOKENS).slots))
@@ -288,7 +290,7 @@ def test_batches_hold_one_kind_the_largest_first() -> None:
 
 
 @pytest.mark.parametrize("mode", ["add", "cat"])
-def test_the_recorded_numbers_of_the_original_program_are_met(shared: Path, mode: str) -> None:
+def test_the_recorded_numbers_of_the_original_program_are_met(shared: Path, mode: ModeName) -> None:
     loaded = models.load(str(shared / "parity" / "model"), "masked")
     record = np.load(shared / "parity" / f"{mode}.npz")
     some = [

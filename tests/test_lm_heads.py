@@ -8,11 +8,11 @@ from dfo_bench.core import InputError
 from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.families import FAMILIES
 from dfo_bench.lm.heads import EmbeddingHead, WordsHead
-from dfo_bench.lm.modes import MODES, Mode
+from dfo_bench.lm.modes import Mode, ModeName
 from dfo_bench.lm.sentence import Sentence
 from dfo_bench.lm.templates import Encoded
 from tests import plain_lm
-from tests.tiny_lm import TINY, Zoo
+from tests.tiny_lm import MODES, TINY, Zoo
 
 TOKENS = 3
 LABEL_TEXTS = ("great film", "it was bad", "awful")
@@ -22,7 +22,7 @@ LABEL_TEXTS = ("great film", "it was bad", "awful")
 @pytest.mark.parametrize("pooling", ["mean", "cls", "last"])
 @pytest.mark.parametrize("name", ["bert", "qwen3"])
 def test_a_text_is_pooled_as_its_model_says_and_a_prompt_is_never_taken_for_its_cls_token(
-    zoo: Zoo, name: str, pooling: str, mode: str
+    zoo: Zoo, name: str, pooling: str, mode: ModeName
 ) -> None:
     loaded = replace(zoo.load(name, "embedding"), sentence=Sentence(pooling))
     first = TINY[name].first

@@ -98,3 +98,13 @@ def test_the_recorded_losses_of_the_original_program_are_met(shared: Path, mode:
     logits, classes = record["logits2"].astype(float), np.array([index[label] for label in record["labels"].tolist()])
     values = losses.loss(name, logits, classes, losses.accuracy(logits, classes))
     np.testing.assert_allclose(values, record[f"loss_{name}"], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["ce", "hinge"])
+def test_slopes_are_the_differences_of_the_losses(name: str) -> None:
+    rng, classes = np.random.default_rng(0), np.array([0, 2, 1, 2])
+    logits, way = rng.standard_normal((3, 4, 3)), rng.standard_normal((3, 4, 3))
+    loss, step = losses.LOSSES[name], 1e-6
+    differences = (loss(logits + step * way, classes) - loss(logits - step * way, classes)) / (2 * step)
+    slopes = losses.SLOPES[name](logits, classes)
+    np.testing.assert_allclose((slopes * way).sum(axis=(1, 2)) / len(classes), differences, rtol=1e-6)

@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from dfo_bench.lm.families import FAMILIES
-from dfo_bench.lm.modes import MODES, Mode
+from dfo_bench.lm.modes import Mode, ModeName
 from tests import plain_lm
-from tests.tiny_lm import TINY, Zoo, hooks
+from tests.tiny_lm import MODES, TINY, Zoo, hooks
 
 TOKENS = 3
 MULTIPLYING = ("bart", "gemma", "gemma2", "gemma3_text")
@@ -33,14 +33,14 @@ def head_of(name: str) -> str:
     ],
 )
 def test_a_prompt_has_the_size_of_what_it_meets_and_stands_before_the_text_or_in_its_slots(
-    zoo: Zoo, name: str, mode: str, shape: tuple[int, ...], before: int, slots: int
+    zoo: Zoo, name: str, mode: ModeName, shape: tuple[int, ...], before: int, slots: int
 ) -> None:
     made = Mode(zoo.load(name, head_of(name)), mode, TOKENS)
     assert (made.shape, made.before, made.slots) == (shape, before, slots)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_no_prompt_takes_no_room_and_has_no_coordinates(zoo: Zoo, mode: str) -> None:
+def test_no_prompt_takes_no_room_and_has_no_coordinates(zoo: Zoo, mode: ModeName) -> None:
     made = Mode(zoo.load("bert", "masked"), mode, 0)
     assert (made.before, made.slots, int(np.prod(made.shape))) == (0, 0, 0)
 

@@ -10,13 +10,12 @@ from dfo_bench.core import Array, Cost, Dense, InputError, Points, Task
 from dfo_bench.lm import TextTask, data, models
 from dfo_bench.lm.calibration import Calibration, calibrate
 from dfo_bench.lm.losses import ce
-from dfo_bench.lm.modes import MODES
 from dfo_bench.plugins.component import Component, parse
 from dfo_bench.plugins.plugin import resolve
 from dfo_bench.plugins.registry import TASKS
 from dfo_bench.runs.spec import streams
 from tests import plain_lm
-from tests.tiny_lm import Zoo, build, reviews, write
+from tests.tiny_lm import MODES, Zoo, build, reviews, write
 
 TOKENS, SIZE = 3, 16
 DIM = TOKENS * SIZE

@@ -13,6 +13,7 @@ from dfo_bench.runs.defaults import Selection
 from dfo_bench.runs.journal import Journal, Log
 from dfo_bench.runs.measure import Measurer
 from dfo_bench.runs.meter import Meter
+from dfo_bench.runs.oracle import Oracle
 from tests import toys
 
 
@@ -41,7 +42,7 @@ def accuracy(x: float) -> float:
 def play(path: Path, batches: list[list[float]], selection: Selection) -> tuple[Scored, Measurer]:
     """Evaluate the batches, score dev after each and test at the end, and close the journal."""
     task, journal = Scored(), Journal(path, toys.header())
-    meter = Meter(task, sum(map(len, batches)), journal, lambda *_: None)
+    meter = Meter(Oracle(task), sum(map(len, batches)), journal, lambda *_: None)
     measurer = Measurer(task, journal, selection)
     for batch in batches:
         meter.evaluate(Dense(np.array(batch)[:, None]))
@@ -110,7 +111,7 @@ def test_a_metric_that_would_hide_a_column_is_refused_by_its_name(tmp_path: Path
 
     with Journal(tmp_path / "journal.jsonl", toys.header()) as journal:
         task = Every()
-        meter = Meter(task, 1, journal, lambda *_: None)
+        meter = Meter(Oracle(task), 1, journal, lambda *_: None)
         meter.evaluate(Dense(np.zeros((1, 1))))
         with pytest.raises(RunError, match="metric 'every', whose column dev_every is taken; rename it"):
             Measurer(task, journal, "incumbent").dev(meter)

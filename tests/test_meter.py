@@ -11,6 +11,7 @@ from dfo_bench.core import Anchor, Array, Dense, Points, Space, Task
 from dfo_bench.errors import ReplayError, RunError
 from dfo_bench.runs.journal import Journal, Log
 from dfo_bench.runs.meter import Meter
+from dfo_bench.runs.oracle import Oracle
 from tests import toys
 
 Losses = Callable[[Array], Array]
@@ -31,7 +32,7 @@ class Answering(Task):
 
 
 def _meter(path: Path, answer: Losses = np.abs, budget: int = 10) -> Meter:
-    return Meter(Answering(answer), budget, Journal(path, toys.header()), lambda spent, best, replayed: None)
+    return Meter(Oracle(Answering(answer)), budget, Journal(path, toys.header()), lambda spent, best, replayed: None)
 
 
 def _points(*values: float) -> Points:
@@ -128,7 +129,7 @@ def test_a_run_without_a_finite_loss_goes_on_where_its_journal_does_and_has_as_m
     """A journal of another rule may hold more; and whoever tries again has mended something."""
 
     def spend(journal: Journal, calls: int) -> int:
-        meter = Meter(Answering(lambda x: np.full(len(x), np.nan)), 1000, journal, lambda *_: None)
+        meter = Meter(Oracle(Answering(lambda x: np.full(len(x), np.nan))), 1000, journal, lambda *_: None)
         with suppress(RunError):
             for _ in range(calls):
                 meter.evaluate(_points(*range(10)))
@@ -165,20 +166,20 @@ def test_a_batch_is_in_the_journal_before_anybody_is_told(path: Path) -> None:
 def test_a_replay_asks_the_task_for_nothing_and_other_points_are_refused(path: Path) -> None:
     journal = Journal(path, toys.header())
     journal.begin_attempt()
-    first = Meter(Answering(np.abs), 9, journal, lambda *_: None)
+    first = Meter(Oracle(Answering(np.abs)), 9, journal, lambda *_: None)
     first.evaluate(_points(3, 2))
     journal.close()
     task = Answering(np.abs)
     journal = Journal(path, toys.header())
     journal.begin_attempt()
-    again = Meter(task, 9, journal, lambda *_: None)
+    again = Meter(Oracle(task), 9, journal, lambda *_: None)
     np.testing.assert_array_equal(again.evaluate(_points(3, 2)), [3, 2])
     assert task.seen == []
     again.evaluate(_points(1))
     assert task.seen == [1.0]
     assert [batch.repaid for batch in again.batches] == [0, 1]
     again._journal.close()
-    other = Meter(task, 9, Journal(path, toys.header()), lambda *_: None)
+    other = Meter(Oracle(task), 9, Journal(path, toys.header()), lambda *_: None)
     with pytest.raises(ReplayError, match="evaluation 1"):
         other.evaluate(_points(3, 2.5))
 

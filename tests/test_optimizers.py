@@ -38,7 +38,8 @@ QUICK: dict[str, dict[str, Any]] = {
     "rembo": {"inner": Component("bo", {"points": 10}), "k": 2},
     "turbo": {"points": 40, "batch": 20},
 }
-PLAIN = [name for name in OPTIMIZERS.names() if issubclass(OPTIMIZERS.load(name), Optimizer)]
+CLASSES = {name: OPTIMIZERS.load(name) for name in OPTIMIZERS.names()}
+PLAIN = [name for name, cls in CLASSES.items() if issubclass(cls, Optimizer) and cls.sees == "losses"]
 SPACES = {
     "free": Space(3, None, None, Dense(np.array([[1.0, -2.0, 0.5]])), 0.5),
     "box": Space(3, -1.0, 3.0, Dense(np.array([[0.0, 3.0, 1.0]])), 1.0),

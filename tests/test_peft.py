@@ -29,16 +29,6 @@ AUTO: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
-    return Zoo(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.create(tmp_path / "store")
-
-
 @pytest.mark.parametrize(
     ("model", "head"),
     [

@@ -13,8 +13,8 @@ import pytest
 from dfo_bench.core import Optimizer
 from dfo_bench.errors import InputError, UnknownNameError
 from dfo_bench.plugins.component import Component, Value, parse
-from dfo_bench.plugins.plugin import Plugin, resolve
-from dfo_bench.plugins.registry import KINDS, OPTIMIZERS, TASKS, Kind
+from dfo_bench.plugins.plugin import Plugin, resolve, resolve_method
+from dfo_bench.plugins.registry import OPTIMIZERS, PROJECTIONS, TASKS, Kind
 from dfo_bench.runs.assembly import assemble
 from dfo_bench.runs.spec import RunSpec
 from tests.toys import planned
@@ -80,13 +80,16 @@ def test_the_key_of_every_published_run_is_what_it_was() -> None:
     for path in PUBLISHED:
         summary = json.loads(path.read_text())
         spec = RunSpec.from_json(summary["spec"])
-        contents: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}
+        contents: dict[str, dict[str, str]] = {"task": {}, "optimizer": {}, "projection": {}}
         for kind, _, name in (word.partition(":") for word in summary["digests"]):
             if name:
                 contents[kind][name] = summary["digests"][f"{kind}:{name}"]
-        keyed: dict[str, Any] = {
-            name: resolve(kind, getattr(spec, name)).keyed(contents[name]) for name, kind in KINDS.items()
+        plugins: dict[str, Any] = {
+            "task": resolve(TASKS, spec.task),
+            "optimizer": resolve_method(spec.optimizer),
+            "projection": resolve(PROJECTIONS, spec.projection),
         }
+        keyed: dict[str, Any] = {name: plugin.keyed(contents[name]) for name, plugin in plugins.items()}
         assert replace(spec, **keyed).key() == summary["key"]
 
 

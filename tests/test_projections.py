@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from dfo_bench.core import Anchor, Array, Blend, Dense, Embedding, InputError, Space
+from dfo_bench.core import Anchor, Array, Blend, Dense, Embedding, InputError, Lifted, Space
 from dfo_bench.plugins.component import Component, parse
 from dfo_bench.plugins.plugin import resolve
 from dfo_bench.plugins.registry import PROJECTIONS
@@ -141,6 +141,49 @@ def test_the_lift_is_clip_of_start_plus_factor_times_a_z(name: str) -> None:
     embedding, z = draw(name, space(30, -1.0, 1.0, start=0.4)), normal(5, 3)
     by_hand = np.clip(0.4 + 2.0 * z @ embedding.rows(np.arange(30)).T, -1, 1)
     assert np.allclose(embedding.lift(z).dense(), by_hand)
+
+
+@pytest.mark.parametrize("bound", [None, 4.0])
+@pytest.mark.parametrize("name", PROJECTIONS.names())
+def test_gradients_are_pulled_back_as_differences_say_and_are_0_where_the_lift_clips(
+    name: str, bound: float | None, found: str
+) -> None:
+    within = replace(prompt_space(), lower=None if bound is None else -bound, upper=bound)
+    params: dict[str, Any] = {"prompts": found} if name == "pretrained" else {}
+    embedding = draw(name, within, 600 if name == "identity" else 4, **params)
+    target, z = normal(600), normal(3, embedding.dim)
+
+    def loss(z: Array) -> Array:
+        return ((embedding.lift(z).dense() - target) ** 2).sum(axis=1) / 2
+
+    lifted = embedding.lift(z)
+    assert isinstance(lifted, Lifted)
+    assert (np.abs(lifted.dense()) == bound).any() == (bound is not None)
+    steps = 1e-5 * np.eye(embedding.dim)
+    differences = np.stack([(loss(z + step) - loss(z - step)) / 2e-5 for step in steps], axis=1)
+    np.testing.assert_allclose(lifted.pull_back(lifted.dense() - target), differences, rtol=1e-5, atol=1e-4)
+
+
+def test_gradients_are_pulled_back_to_points_around_another_base() -> None:
+    embedding = draw("normal", space(30, -2.0, 2.0))
+    z, base = normal(2, 3), Dense(1.5 * normal(2, 30))
+    lifted = embedding.lift(z, base)
+    assert isinstance(lifted, Lifted)
+    inside = np.abs(base.dense() + embedding.image(z, np.arange(30))) <= 2
+    assert inside.any()
+    assert not inside.all()
+    expected = (inside * 3.0) @ (2.0 * embedding.rows(np.arange(30)))
+    np.testing.assert_allclose(lifted.pull_back(np.full((2, 30), 3.0)), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["normal", "hashing"])
+def test_a_matrix_too_large_to_keep_is_pulled_back_in_blocks(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    embedding, gradients = draw(name, space(100), 7), normal(2, 100)
+    whole = embedding.pull_back(gradients, np.arange(100))
+    monkeypatch.setattr("dfo_bench.embedding.DENSE_LIMIT", 699)
+    monkeypatch.setattr("dfo_bench.embedding._BLOCK", 30)
+    np.testing.assert_allclose(embedding.pull_back(gradients, np.arange(100)), whole, rtol=1e-12)
+    np.testing.assert_allclose(whole, 2.0 * gradients @ embedding.rows(np.arange(100)), rtol=1e-12)
 
 
 def test_the_lift_adds_to_another_base_of_one_or_of_every_candidate() -> None:

@@ -23,16 +23,6 @@ from tests.text_runs import planned, run, task_of
 from tests.tiny_lm import Zoo, reviews, write
 
 
-@pytest.fixture(scope="module")
-def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
-    return Zoo(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.create(tmp_path / "store")
-
-
 @pytest.mark.parametrize(
     ("mode", "optimizer", "shape"),
     [

@@ -15,7 +15,8 @@ from dfo_bench.store.verify import verify
 
 ROOT = Path(__file__).parent.parent
 
-# Of the frames as commit b072d62 read them: its `runs` had no column `baseline`, and all else is the same to the bit.
+# Of the frames as commit b072d62 read them: its `runs` had no columns `baseline`, `sees` and `metric`, and all else is
+# the same to the bit.
 DIGESTS = {
     "reference": ("d5221e40089cbfbd", "6e2e541a5a6a2f79", "a2bb6798109089e9"),
     "reference-masked": ("f2f813aacdec7fc3", "c944a5147f4ba335", "5887d6bde3d85431"),
@@ -36,6 +37,8 @@ def digest(frame: pd.DataFrame) -> str:
 def test_published_frames_read_as_before(store: Store) -> None:
     runs, curves, measures = store.runs(), store.curves(), store.measures()
     assert not runs.pop("baseline").any()
+    assert (runs.pop("sees") == "losses").all()
+    assert set(runs.pop("metric")) == {"accuracy"}
     assert (runs.pop("backend") == "").all()
     assert (digest(runs), digest(curves), digest(measures)) == DIGESTS[store.path.name]
 

@@ -195,7 +195,7 @@ def test_two_sweeps_into_one_store_show_what_the_search_added(in_tmp: Path, zoo:
     write(in_tmp / "train.jsonl", reviews(6))
     words = '{"negative":"bad","positive":"good"}'
     task = f"text:train=train.jsonl,words={words},head=masked,shots=3,model={zoo.folder()}"
-    to = ["-s", "0-1", "--store", "demo"]
+    to = ["-s", "0-1", "--no-references", "--store", "demo"]
     bare = ["-t", f"{task},prompt_tokens=0", "-t", f"{task},prompt_tokens=0,demonstrations=1", "-o", "start"]
     search = ["-t", f"{task},prompt_tokens=3", "-o", "random", "-d", "4", "-b", "6"]
     runner = CliRunner()

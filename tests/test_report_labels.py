@@ -32,3 +32,8 @@ def test_only_a_baseline_is_dashed() -> None:
         {"optimizer": "random", "budget": 1},
     )
     assert [look.dash == "dash" for look in looks(runs).values()] == [False] * 8 + [True]
+
+
+def test_a_reference_is_named_without_the_projection_that_it_has_not() -> None:
+    runs = runs_of({}, {"optimizer": "knn", "projection": "reference", "dim": 0, "baseline": True})
+    assert [look.label for look in looks(runs).values()] == ["cma · normal", "knn"]

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfo_bench.errors import BusyError, InputError
+from dfo_bench.errors import BusyError, InputError, StoreError
 from dfo_bench.plugins.component import parse
 from dfo_bench.runs.assembly import assemble
 from dfo_bench.runs.journal import Journal, Log
 from dfo_bench.runs.spec import RunSpec
 from dfo_bench.runs.summary import Kept
-from dfo_bench.store.filenames import CURVE, JOURNAL, SUMMARY
+from dfo_bench.store.filenames import CURVE, JOURNAL, SUMMARY, TOLD
 from dfo_bench.store.store import Store
 from dfo_bench.sweeps.execute import execute
 from tests import toys
@@ -166,6 +166,88 @@ def _journal_of(spec: RunSpec, tmp_path: Path) -> bytes:
 
     execute(spec, scratch.path, keep)
     return kept[0]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adam:learning_rate=0.3"])
+def test_a_run_on_gradients_killed_at_any_write_resumes_to_the_same_bits(
+    store: Store, tmp_path: Path, optimizer: str
+) -> None:
+    """A batch's gradients are written, then its line: a kill falls between two writes, or in the middle of one."""
+    spec = _spec("toy:fail=gradient", optimizer, budget=9, dev_every=4)
+    whole = execute(spec, store.path)
+    lines, told = _files_of(spec, tmp_path)
+    row = 4 * 3
+    assert len(told) == 9 * row
+    for written in range(len(lines) + 1):
+        kept = sum(line.startswith(b'{"begin"') for line in lines[:written])
+        for extra in {0, min(row, 5), row} if kept < 9 else {0}:
+            other = Store.create(tmp_path / f"other{written}-{extra}")
+            folder = other.path / whole.key
+            folder.mkdir()
+            (folder / JOURNAL).write_bytes(b"".join(lines[:written]) + (lines[written][:7] if extra == 5 else b""))
+            (folder / TOLD).write_bytes(told[: kept * row + extra])
+            resumed = execute(spec, other.path)
+            pd.testing.assert_frame_equal(_curve(other, whole.key), _curve(store, whole.key), check_exact=True)
+            assert [m.metrics for m in resumed.measurements] == [m.metrics for m in whole.measurements]
+            assert (resumed.selected, resumed.incumbent) == (whole.selected, whole.incumbent)
+            assert sorted(path.name for path in folder.iterdir()) == [CURVE, SUMMARY]
+
+
+def test_a_gradient_that_is_not_finite_is_a_failed_evaluation(store: Store) -> None:
+    summary = execute(_spec("toy:fail=gradient", "adam", budget=20), store.path)
+    losses = store.curves()["loss"]
+    assert summary.status == "finished"
+    assert 0 < np.isnan(losses).sum() < 20
+    assert summary.best_loss == losses.min()
+
+
+def test_gradients_of_another_shape_fail_the_run(store: Store) -> None:
+    summary = execute(_spec("toy:fail=narrow", "adam"), store.path)
+    assert summary.status == "failed"
+    assert "gradients of shape (1, 11) for 1 points of dimension 12" in summary.error
+
+
+def test_a_run_on_gradients_says_what_it_sees(store: Store) -> None:
+    execute(_spec("toy", "adam", budget=5), store.path)
+    execute(_spec("toy", "random", budget=20), store.path)
+    assert store.runs().set_index("optimizer")["sees"].to_dict() == {"adam": "gradients", "random": "losses"}
+
+
+def test_a_journal_that_lost_what_was_told_is_refused_in_words(store: Store, tmp_path: Path) -> None:
+    spec = _spec("toy", "adam", budget=9)
+    lines, told = _files_of(spec, tmp_path)
+    folder = store.path / json.loads(lines[0])["header"]["key"]
+    folder.mkdir()
+    (folder / JOURNAL).write_bytes(b"".join(lines))
+    (folder / TOLD).write_bytes(told[:-1])
+    with pytest.raises(StoreError, match=r"journal\.f32 holds 8 of the 9 evaluations of its journal; copy it again"):
+        execute(spec, store.path)
+
+
+def test_what_was_told_goes_when_its_journal_is_set_aside(store: Store, tmp_path: Path) -> None:
+    spec = _spec("toy", "adam", budget=9)
+    lines, told = _files_of(spec, tmp_path)
+    key = json.loads(lines[0])["header"]["key"]
+    (store.path / key).mkdir()
+    # Of other gradients the second point is another than the journal's.
+    (store.path / key / TOLD).write_bytes(bytes(reversed(told)))
+    (store.path / key / JOURNAL).write_bytes(b"".join(lines))
+    summary = execute(spec, store.path)
+    assert (summary.status, summary.discarded) == ("finished", 9)
+    names = sorted(path.name for path in (store.path / key).iterdir())
+    assert names == [CURVE, "journal.1.jsonl", SUMMARY]
+
+
+def _files_of(spec: RunSpec, tmp_path: Path) -> tuple[list[bytes], bytes]:
+    """Return the lines of the journal that a run has just before it ends, and the bytes beside it."""
+    scratch = Store.create(tmp_path / "scratch")
+    kept: list[bytes] = []
+
+    def keep(spent: int, best: float, replayed: bool) -> None:
+        kept[:] = [next(scratch.path.glob(f"*/{name}")).read_bytes() for name in (JOURNAL, TOLD)]
+
+    execute(spec, scratch.path, keep)
+    return kept[0].splitlines(keepends=True), kept[1]
 
 
 def test_no_journalled_evaluation_is_paid_again(store: Store, tmp_path: Path) -> None:
@@ -373,12 +455,12 @@ def test_a_process_does_not_count_the_memory_of_the_one_that_started_it() -> Non
 def test_a_summary_of_the_first_release_is_read(store: Store) -> None:
     path = store.path / execute(_spec(), store.path).key / SUMMARY
     plain = json.loads(path.read_text())
-    for later in ("peak_memory", "peak_device_memory", "baseline"):
+    for later in ("peak_memory", "peak_device_memory", "baseline", "sees"):
         del plain[later]
     del plain["spec"]["selection"]
     path.write_text(json.dumps(plain))
     run = store.runs().iloc[0]
-    assert (run["selection"], run["baseline"]) == ("incumbent", False)
+    assert (run["selection"], run["baseline"], run["sees"]) == ("incumbent", False, "losses")
     assert run[["peak_memory", "peak_device_memory"]].isna().all()
 
 

@@ -116,6 +116,49 @@ def test_the_kit_finds_what_breaks_the_contract_and_nothing_else(
         assert re.fullmatch(r"crooked:size=1: AssertionError in crooked_plugin.py:\d+: assert self.size > 1", problem)
 
 
+GRADIENTS = """
+from dfo_bench.core import Array, GradientOptimizer
+
+
+class Downhill(GradientOptimizer):
+    def __init__(self, space, *, how: str = "", **given):
+        super().__init__(space, **given)
+        self.how, self.x = how, space.start.dense()
+
+    def ask(self) -> Array:
+        return self.x
+
+    def tell(self, x: Array, losses: Array, gradients: Array) -> None:
+        if self.how == "inf":
+            assert (losses < float("inf")).all()
+        if self.how == "huge":
+            assert (gradients**2 < 1e9).all()
+        self.x = self.space.clip(x - 0.1 * gradients)
+        if self.how == "writes":
+            gradients *= 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "broken"),
+    [
+        ("", []),
+        ("writes", [optimizers.leaves_what_it_is_told]),
+        ("inf", [optimizers.survives_failures]),
+        ("huge", [optimizers.survives_plateaus, optimizers.survives_huge_losses]),
+    ],
+)
+def test_an_optimizer_that_sees_gradients_is_checked_with_some(
+    crooked: Path, how: str, broken: list[Callable[..., str]]
+) -> None:
+    (crooked / "downhill.py").write_text(GRADIENTS)
+    found = [
+        name for name, problem in findings("optimizer", parse(f'{crooked / "downhill.py"}:how="{how}"')) if problem
+    ]
+    assert found == [title(check) for check in broken]
+    assert dict(reports(parse(str(crooked / "downhill.py"))))["Random search, d = 10"] == "better"
+
+
 def test_a_plugin_that_exits_breaks_its_contract_and_does_not_end_the_check(crooked: Path) -> None:
     done = check("optimizer", "crooked:how=exits", cwd=crooked)
     assert done.returncode == 1

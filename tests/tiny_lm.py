@@ -5,7 +5,7 @@ import string
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from tokenizers import AddedToken
@@ -32,9 +32,12 @@ from transformers import (
 
 from dfo_bench.lm import models
 from dfo_bench.lm.models import LanguageModel
+from dfo_bench.lm.modes import ModeName
 
 # As a run does it; OpenMP threads stall on a busy machine.
 torch.set_num_threads(1)
+
+MODES: tuple[ModeName, ...] = get_args(ModeName)
 
 SIZE = 1030
 """How many ids a model knows: enough for 30 prompt slots from 1000 on."""

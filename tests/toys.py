@@ -20,7 +20,7 @@ from dfo_bench.core import Anchor, Array, Cost, InputError, Points, Rngs, Space,
 
 
 class Toy(Task):
-    """A shifted sphere with a dev and a test split, that fails, counts its calls, or is slow when told to."""
+    """A shifted sphere with a dev and a test split, and gradients; fails, counts its calls, or is slow when told to."""
 
     metric, splits = "closeness", ("dev", "test")
 
@@ -54,6 +54,13 @@ class Toy(Task):
         if self.fail == "die":
             os._exit(9)
         return losses
+
+    def gradients(self, points: Points) -> tuple[Array, Array]:
+        losses, gradients = self.evaluate(points), 2 * (points.dense() - self.shift)
+        if self.fail == "gradient":
+            # Of every third point, as good as drawn at random.
+            gradients[(1e6 * losses).astype(int) % 3 == 0, 0] = 1e39
+        return losses, gradients[:, :-1] if self.fail == "narrow" else gradients
 
     def measure(self, point: Points, split: str) -> tuple[dict[str, float], Cost]:
         if self.log:
@@ -138,4 +145,4 @@ def header(**fields: Any) -> Header:
     spec = RunSpec(Component("toy"), Component("random"), Component("normal"), dim=3, budget=60)
     shown = {"task": "toy", "optimizer": "random", "projection": "normal"}
     given = {"key": spec.key(), "spec": spec, "shown": shown, "digests": {}, "optimum": None, "metric": "closeness"}
-    return Header(**{**given, "cost": Cost(), "baseline": False, **fields})
+    return Header(**{**given, "cost": Cost(), "baseline": False, "sees": "losses", **fields})

@@ -15,7 +15,7 @@ def _component(kind: str, example: str, default: str = "") -> Any:
     letter = kind[0]
 
     def names() -> list[str]:
-        return plugin_names(kind)
+        return plugin_names(kind) + (plugin_names("reference") if kind == "optimizer" else [])
 
     return typer.Option(
         f"-{letter}",
@@ -37,7 +37,7 @@ def plugin_names(kind: str) -> list[str]:
 
 
 TASK = _component("task", "helpdesk or sphere:dim=1000")
-OPTIMIZER = _component("optimizer", "cma or 'rembo:inner=(cma)'")
+OPTIMIZER = _component("optimizer", "cma or 'rembo:inner=(cma)', or reference, e.g. feature_linear")
 PROJECTION = _component("projection", "normal:alpha=2", f" [default: {' '.join(map(str, SweepRequest.projections))}]")
 Dim = Annotated[
     int | None,
@@ -52,6 +52,12 @@ Seeds = Annotated[
         help="Seed; a sweep takes a range such as 0-9, and several. "
         f"[default: {' '.join(map(str, SweepRequest.seeds))}]",
         metavar="SEED",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", help=f"Processes that run side by side, each on one core. [default: {SweepRequest.workers}]"
     ),
 ]
 StoreTo = Annotated[Path | None, typer.Option("--store", help=f"Folder of runs. [default: {SweepRequest.store}]")]

@@ -31,7 +31,9 @@ def _names(ctx: typer.Context) -> list[str]:
 
 
 _KIND = typer.Argument(
-    help="Kind of plugin: optimizer, task or projection; also in the plural.", metavar="KIND", autocompletion=_kinds
+    help="Kind of plugin: optimizer, task, projection or reference; also in the plural.",
+    metavar="KIND",
+    autocompletion=_kinds,
 )
 
 
@@ -73,6 +75,8 @@ def _show(kind: "Kind[Any]", name: str, as_json: bool) -> None:
         print(json.dumps({key: dict(zip(columns, row, strict=True)) for key, row in found.items()}, indent=1))
         return
     print(prose(cls, found))
+    if sees := getattr(cls, "sees", ""):
+        print(f"\nIt sees {sees}.\n")
     table = table_of("parameter", *columns) if found else table_of("no parameters")
     for key, row in found.items():
         table.add_row(key, *row)

@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dfo_bench.cli._command import examples
-from dfo_bench.cli._options import OPTIMIZER, PROJECTION, TASK, Budget, Dim, Seeds, StoreTo
+from dfo_bench.cli._options import OPTIMIZER, PROJECTION, TASK, Budget, Dim, Seeds, StoreTo, Workers
 from dfo_bench.cli._output import print_notes, print_table, table_of
 from dfo_bench.errors import InputError
 from dfo_bench.runs.defaults import DEV_EVERY, SELECTION, Selection
 from dfo_bench.sweeps.presets import names as presets
-from dfo_bench.sweeps.request import SweepRequest
 
 if TYPE_CHECKING:
     from dfo_bench.store.store import Store
@@ -53,6 +52,7 @@ def run(
         dim=dim,
         budget=budget,
         seeds=seeds,
+        references=False,
         store=store,
     )
     return _sweep(settings)
@@ -92,14 +92,16 @@ def sweep(
             f"is the rule of the Black-Box Tuning paper. [default: {SELECTION}]",
         ),
     ] = None,
-    workers: Annotated[
-        int | None,
+    no_references: Annotated[
+        bool,
         typer.Option(
-            "--workers", help=f"Processes that run side by side, each on one core. [default: {SweepRequest.workers}]"
+            "--no-references",
+            help="Leave out the references that take seconds, which run beside every task of texts otherwise.",
         ),
-    ] = None,
+    ] = False,
+    workers: Workers = None,
 ) -> int:
-    """Run every task x projection x optimizer x seed.
+    """Run every task x projection x optimizer x seed, and references once for every task and seed.
 
     Options take the place of what the file says. A sweep may be interrupted at any time: the same command goes on where
     it stopped, and skips what has finished.
@@ -115,6 +117,7 @@ def sweep(
         seeds=seeds,
         dev_every=dev_every,
         selection=selection,
+        references=False if no_references else None,
         store=store,
         workers=workers,
     )
@@ -123,6 +126,14 @@ def sweep(
 
 def _sweep(settings: "SweepSettings") -> int:
     """Run a sweep, print what came out, and return the exit status."""
+    store, status = work_off(settings)
+    _print_results(store)
+    print(f"compare them with: dfo-bench report --store {store.path}")
+    return status
+
+
+def work_off(settings: "SweepSettings") -> tuple["Store", int]:
+    """Run a sweep; return its store and the exit status, and say what of it is not there."""
     from dfo_bench.sweeps.progress import ProgressBars
     from dfo_bench.sweeps.sweep import run_sweep
 
@@ -132,7 +143,6 @@ def _sweep(settings: "SweepSettings") -> int:
     except KeyboardInterrupt:
         print_notes(["what has run is kept; the same command goes on from here"])
         raise
-    _print_results(store)
     failed, elsewhere = (
         [event for event in bars.ended if event.failed],
         [event for event in bars.ended if event.elsewhere],
@@ -141,8 +151,7 @@ def _sweep(settings: "SweepSettings") -> int:
         print_notes([f"{len(elsewhere)} of {len(bars.ended)} runs under way in another process"])
     if failed:
         print_notes([f"{len(failed)} of {len(bars.ended)} runs failed; the same command tries them again"])
-    print(f"compare them with: dfo-bench report --store {store.path}")
-    return 1 if failed else 0
+    return store, 1 if failed else 0
 
 
 def _print_results(store: "Store") -> None:

@@ -87,6 +87,7 @@ class ImportedRun:
             metric="loss",
             cost=None,
             baseline=False,
+            sees="losses",
             status="finished",
             error="",
             best_loss=float(best),

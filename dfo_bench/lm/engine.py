@@ -1,6 +1,6 @@
 """The engine: label logits of many candidates on many texts, by a stock model with hooks, without padding."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import groupby, pairwise
 from typing import Any
@@ -18,6 +18,9 @@ from dfo_bench.lm.templates import Encoded
 from dfo_bench.points import Array
 
 Prompts = np.ndarray[Any, np.dtype[np.float32]]
+
+Slopes = Callable[[Array, Sequence[int]], Array]
+"""slopes(logits, indices): the derivative of a loss in the logits, both (n, len(indices), classes)."""
 
 ROWS = 20
 """The rows, texts x candidates, per batch on a CPU: 5 to 30 are equally fast, more are slower."""
@@ -44,42 +47,97 @@ class Engine:
 
         `prompts` has shape (n, prompt tokens, size), with mode=deep (n, blocks, prompt tokens, size).
         """
+        (logits,) = self._in_chunks(prompts, texts, lambda some, size: (self._logits(some, texts, size),))
+        return logits
+
+    def gradients(
+        self, prompts: Prompts, texts: Sequence[Encoded], slopes: Slopes, *, whole: bool
+    ) -> tuple[Array, Array]:
+        """Return the logits as `logits` does, and the gradient of a loss of them in the prompts, of the prompts' shape.
+
+        `slopes(logits, indices)` returns the loss's derivative in the logits of the texts `indices` under some
+        candidates. `whole`: it needs those of all texts at once, which costs a forward pass more.
+        """
+        logits, gradients = self._in_chunks(
+            prompts, texts, lambda some, size: self._gradients(some, texts, size, slopes, whole)
+        )
+        return logits, gradients
+
+    def _in_chunks(
+        self,
+        prompts: Prompts,
+        texts: Sequence[Encoded],
+        compute: Callable[[Prompts, int], tuple[Array, ...]],
+    ) -> tuple[Array, ...]:
+        """Call `compute` with a few candidates at a time and the number of texts per batch; put together its arrays."""
         longest = max(len(text.ids) for text in texts) + self._mode.before
         while True:
             rows = max(1, self.tokens // longest) if self.tokens else ROWS
             try:
                 parts = -(-len(prompts) // rows)
                 bounds = [len(prompts) * i // parts for i in range(parts + 1)]
-                with self._products:
-                    chunks = [self._chunk(prompts[a:b], texts, rows // (b - a)) for a, b in pairwise(bounds)]
-                return np.concatenate(chunks)
+                chunks = [compute(prompts[a:b], rows // (b - a)) for a, b in pairwise(bounds)]
+                return tuple(np.concatenate(arrays) for arrays in zip(*chunks, strict=True))
             except torch.OutOfMemoryError:
                 if not self.tokens or rows == 1:
                     raise
                 self.tokens //= 2
 
     @torch.inference_mode()
-    def _chunk(self, candidates: Prompts, texts: Sequence[Encoded], size: int) -> Array:
+    def _logits(self, candidates: Prompts, texts: Sequence[Encoded], size: int) -> Array:
         """Return the logits of a few candidates, `size` texts per batch."""
-        n = len(candidates)
         prompts = torch.from_numpy(candidates).to(self._model.device, self._model.words.dtype)
-        shared, cache = self._prefix(prompts, texts) if self._causal else (0, None)
-        out = np.empty((n, len(texts), self._head.classes))
-        for batch in batches([(len(text.ids), len(text.decoder)) for text in texts], size):
-            some = [texts[i] for i in batch]
-            rows = self._mode.rows(self._tensor([text.ids for text in some]))
-            inputs: dict[str, Any] = {}
-            if cache is None:
-                rows, deltas = self._mode.put(rows, prompts), prompts
-            else:
-                rows, deltas = rows[:, shared:].repeat(n, 1, 1), None
-                inputs = {"past_key_values": _repeated(cache, len(batch)), "use_cache": True}
-            if some[0].decoder:
-                inputs["decoder_input_ids"] = self._tensor([text.decoder for text in some]).repeat(n, 1)
-            at = self._tensor([self._read_at(text, rows.size(1)) for text in some]).repeat(n)
-            logits = self._compute(rows, at, deltas, inputs)
-            out[:, batch] = logits.double().cpu().numpy().reshape(n, len(batch), -1)
+        out = np.empty((len(prompts), len(texts), self._head.classes))
+        with self._products:
+            start = self._prefix(prompts, texts) if self._causal else (0, None)
+            for batch in batches(_kinds(texts), size):
+                logits = self._compute(prompts, [texts[i] for i in batch], *start)
+                out[:, batch] = logits.double().cpu().numpy()
         return out
+
+    def _gradients(
+        self, candidates: Prompts, texts: Sequence[Encoded], size: int, slopes: Slopes, whole: bool
+    ) -> tuple[Array, Array]:
+        """Return the logits and gradients of a few candidates, `size` texts per batch; always with torch."""
+        leaf = torch.from_numpy(candidates).to(self._model.device).requires_grad_()
+        if whole:
+            out = self._logits(candidates, texts, size)
+            outer = slopes(out, range(len(texts)))
+        else:
+            out = np.empty((len(candidates), len(texts), self._head.classes))
+            outer = np.empty_like(out)
+        for batch in batches(_kinds(texts), size):
+            with torch.enable_grad():
+                # Each batch adds to the gradient in the type of the prompts, not of the model.
+                prompts = leaf.to(self._model.words.dtype)
+                logits = self._compute(prompts, [texts[i] for i in batch])
+            if not whole:
+                out[:, batch] = logits.detach().double().cpu().numpy()
+                outer[:, batch] = slopes(out[:, batch], batch)
+            torch.autograd.backward(logits, torch.from_numpy(outer[:, batch]).to(logits))
+        assert leaf.grad is not None
+        return out, leaf.grad.double().cpu().numpy()
+
+    def _compute(
+        self, prompts: torch.Tensor, texts: Sequence[Encoded], shared: int = 0, cache: Any = None
+    ) -> torch.Tensor:
+        """Return the logits of a batch of texts of one kind, shape (n, texts, classes).
+
+        `cache` holds the keys and values of the prompts and of the texts' first `shared` ids, where there is one.
+        """
+        n = len(prompts)
+        rows = self._mode.rows(self._tensor([text.ids for text in texts]))
+        inputs: dict[str, Any] = {}
+        deltas: torch.Tensor | None = None
+        if cache is None:
+            rows, deltas = self._mode.put(rows, prompts), prompts
+        else:
+            rows = rows[:, shared:].repeat(n, 1, 1)
+            inputs = {"past_key_values": _repeated(cache, len(texts)), "use_cache": True}
+        if texts[0].decoder:
+            inputs["decoder_input_ids"] = self._tensor([text.decoder for text in texts]).repeat(n, 1)
+        at = self._tensor([self._read_at(text, rows.size(1)) for text in texts]).repeat(n)
+        return self._run(rows, at, deltas, inputs).view(n, len(texts), -1)
 
     def _tensor(self, numbers: Sequence[Any]) -> torch.Tensor:
         return torch.tensor(numbers, device=self._model.device)
@@ -90,11 +148,12 @@ class Engine:
             return len(text.decoder) - 1
         return length - 1 if text.mask is None else text.mask + self._mode.before
 
-    def _compute(
+    def _run(
         self, rows: torch.Tensor, at: torch.Tensor, deltas: torch.Tensor | None, inputs: dict[str, Any]
     ) -> torch.Tensor:
         """Run the model once, itself or as the graph that a backend has made of it; return logits (rows, classes)."""
-        if self._graph is not None:
+        # Of a graph there is no gradient.
+        if self._graph is not None and not rows.requires_grad:
             return self._graph(rows, at)
         with self._mode.entering(rows, deltas) as embeds:
             return self._head.logits({"inputs_embeds": embeds, **inputs}, at)
@@ -115,6 +174,11 @@ class Engine:
             # Without a configuration it keeps all keys, also those a window has passed: masks see to the windows.
             output = self._model.base(inputs_embeds=embeds, past_key_values=DynamicCache(), use_cache=True)
         return shared, output.past_key_values
+
+
+def _kinds(texts: Sequence[Encoded]) -> list[tuple[int, ...]]:
+    """Return what the texts of a batch must agree in."""
+    return [(len(text.ids), len(text.decoder)) for text in texts]
 
 
 def _repeated(cache: Any, times: int) -> DynamicCache:

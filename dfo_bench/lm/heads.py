@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import ExitStack
+from copy import copy
 from typing import Any
 
 import torch
@@ -26,6 +27,10 @@ class Head(ABC):
         `at` is the place of the answer in each row, a prompt's rows included.
         """
 
+    @abstractmethod
+    def on(self, model: LanguageModel) -> "Head":
+        """Return the same head on a copy of its model, through whose weights gradients may flow."""
+
 
 class EmbeddingHead(Head):
     """The cosine of a text's embedding with each label text's, which a service for embeddings allows."""
@@ -38,15 +43,24 @@ class EmbeddingHead(Head):
         ids = [model.tokenizer(text)["input_ids"] for text in texts]
         for text, own in zip(texts, ids, strict=True):
             model.check(own, f"label text {text!r}")
-        with torch.inference_mode():
+        # Not inference_mode, whose tensors no gradient passes.
+        with torch.no_grad():
             rows = (torch.tensor([own], device=model.device) for own in ids)
-            self._labels = torch.cat([self._embed({"input_ids": row}) for row in rows])
+            self._labels = torch.cat([self.embed({"input_ids": row}) for row in rows])
 
     def logits(self, inputs: dict[str, Any], at: torch.Tensor) -> torch.Tensor:
         """Return TEMPERATURE x cosine, shape (rows, classes); `at` is not needed."""
-        return TEMPERATURE * self._embed(inputs, self._before) @ self._labels.T
+        return TEMPERATURE * self.embed(inputs, self._before) @ self._labels.T
 
-    def _embed(self, inputs: dict[str, Any], before: int = 0) -> torch.Tensor:
+    def on(self, model: LanguageModel) -> "EmbeddingHead":
+        """Return the head on a copy of its model; the label texts keep their embeddings."""
+        head = copy(self)
+        # What was computed in inference mode can be part of no graph.
+        head._model, head._labels = model, self._labels.clone()
+        return head
+
+    def embed(self, inputs: dict[str, Any], before: int = 0) -> torch.Tensor:
+        """Return the embeddings of texts, of length 1, shape (rows, width)."""
         hidden = self._model.model(**inputs).last_hidden_state
         # A prompt that stands before [CLS] does not take its place.
         sentence = self._model.sentence
@@ -73,6 +87,10 @@ class WordsHead(Head):
             if hasattr(model.model, "final_logits_bias"):
                 self._narrow["final_logits_bias"] = model.model.final_logits_bias[:, self._tokens]
         self._tail = model.blocks[-1].get_submodule(model.family.tail) if model.family.tail else None
+
+    def on(self, model: LanguageModel) -> "WordsHead":
+        """Return the head on a copy of its model."""
+        return WordsHead(model, self._tokens.tolist())
 
     def logits(self, inputs: dict[str, Any], at: torch.Tensor) -> torch.Tensor:
         """Return the label words' logits, shape (rows, classes); only the place that is read is computed to the end."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
 
 from dfo_bench.points import Array
 
@@ -50,6 +50,22 @@ def hinge(logits: Array, classes: Classes) -> Array:
     return mean
 
 
+def ce_slopes(logits: Array, classes: Classes) -> Array:
+    """Return the derivative of each example's cross-entropy in its logits, shape of the logits."""
+    slopes: Array = softmax(logits, axis=2)
+    slopes[:, np.arange(len(classes)), classes] -= 1.0
+    return slopes
+
+
+def hinge_slopes(logits: Array, classes: Classes) -> Array:
+    """Return the derivative of each example's hinge loss in its logits, shape of the logits; 0 at a kink."""
+    own = np.arange(len(classes)), classes
+    within = (logits - logits[:, own[0], own[1], None] + MARGIN > 0).astype(float)
+    within[:, own[0], own[1]] = 0.0
+    within[:, own[0], own[1]] = -within.sum(axis=2)
+    return within
+
+
 LOSSES: dict[str, Callable[[Array, Classes], Array]] = {"ce": ce, "hinge": hinge}
 """The losses that are functions of the logits alone."""
 
@@ -57,3 +73,7 @@ LOSSES: dict[str, Callable[[Array, Classes], Array]] = {"ce": ce, "hinge": hinge
 def loss(name: str, logits: Array, classes: Classes, metric: Array) -> Array:
     """Return the loss called `name`, shape (n,): one of LOSSES, or "perf", minus the task's `metric`, shape (n,)."""
     return -metric if name == "perf" else LOSSES[name](logits, classes)
+
+
+SLOPES: dict[str, Callable[[Array, Classes], Array]] = {"ce": ce_slopes, "hinge": hinge_slopes}
+"""The derivatives of LOSSES: per example, where the loss is their mean."""

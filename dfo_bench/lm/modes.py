@@ -6,15 +6,15 @@ A text's rows are what `LanguageModel` would compute for it without a prompt: at
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from dfo_bench.errors import InputError
 from dfo_bench.lm.models import LanguageModel
 
-MODES = ("add", "cat", "inputs_embeds", "deep")
-"""The names of modes: Black-Box Tuning's two, PEFT's prompt tuning, and BBTv2's deltas before every block."""
+ModeName = Literal["add", "cat", "inputs_embeds", "deep"]
+"""The modes: Black-Box Tuning's two, PEFT's prompt tuning, and BBTv2's deltas before every block."""
 
 
 class _ReachedError(Exception):
@@ -27,7 +27,7 @@ class _ReachedError(Exception):
 class Mode:
     """One way to put prompts of `tokens` rows into a model."""
 
-    def __init__(self, model: LanguageModel, name: str, tokens: int) -> None:
+    def __init__(self, model: LanguageModel, name: ModeName, tokens: int) -> None:
         self._model, self.name, self.tokens = model, name, tokens
         self._entry: Any = None if name == "inputs_embeds" else model.entry
         self._at_block = self._entry is not None and self._entry in model.blocks

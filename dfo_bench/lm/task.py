@@ -2,7 +2,7 @@
 
 import os
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -12,15 +12,16 @@ import numpy.typing as npt
 from dfo_bench.core import Anchor, Array, Cost, InputError, Points, Rngs, Space, Task, Value
 from dfo_bench.lm import data, losses, models
 from dfo_bench.lm.backends import Backend, fastest
-from dfo_bench.lm.calibration import Calibration
+from dfo_bench.lm.calibration import Calibration, pull_back
 from dfo_bench.lm.calibration import calibrate as calibrate_logits
 from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.heads import EmbeddingHead, WordsHead
-from dfo_bench.lm.modes import Mode
+from dfo_bench.lm.initial import read_initial
+from dfo_bench.lm.modes import Mode, ModeName
 from dfo_bench.lm.templates import Encoded, Template, label_tokens
+from dfo_bench.lm.texts import Texts
 
 HeadName = Literal["embedding", "masked", "causal", "seq2seq"]
-ModeName = Literal["add", "cat", "inputs_embeds", "deep"]
 LossName = Literal["ce", "hinge", "perf"]
 Precision = Literal["float32", "bfloat16"]
 
@@ -48,7 +49,14 @@ class TextTask(Task):
     lead: str = " . "
     """The text between the prompt and the example, for mode=add and mode=deep."""
     unkeyed: ClassVar[Mapping[str, Value]] = {"backend": "torch"}
-    added: ClassVar[Mapping[str, Value]] = {"calibrate": "none"}
+    added: ClassVar[Mapping[str, Value]] = {"calibrate": "none", "initial": None}
+    bare: ClassVar[Mapping[str, Value]] = {
+        "prompt_tokens": 0,
+        "mode": "add",
+        "demonstrations": 0,
+        "calibrate": "none",
+        "initial": None,
+    }
     metric = "accuracy"
     positive: str | None = None
     """The label of which metric=f1 is the F1."""
@@ -68,6 +76,7 @@ class TextTask(Task):
         precision: Precision = "float32",
         backend: Backend = "auto",
         calibrate: Calibration = "none",
+        initial: str | None = None,
     ) -> None:
         """Load the model, draw the examples and cut the texts into tokens.
 
@@ -90,6 +99,8 @@ class TextTask(Task):
             machine that makes a sweep, measured once and kept in the store. Gradients are always torch's.
         calibrate: the map of the logits that is fitted on the train outputs of each prompt before anything is scored:
             one number per class (bias), a matrix, too (affine), or none. It costs no further call.
+        initial: a file of `dfo-bench export prompts`, whose prompt is the start: of several that fit the model, mode
+            and prompt_tokens, the best on dev.
         """
         for name, value, least in (
             ("shots", shots, 1),
@@ -119,8 +130,8 @@ class TextTask(Task):
         else:
             spaced = head == "causal" if leading_space is None else leading_space
             reader = WordsHead(loaded, label_tokens(loaded, words, leading_space=spaced))
-        self._parts = loaded, reader, self._mode
-        self._engine = Engine(*self._parts, backend)
+        self._model, self._head, self._words = loaded, reader, words
+        self._engine = Engine(loaded, reader, self._mode, backend)
         self.backend = "torch" if backend == "auto" else backend
         self._loss, self._calibrate = loss, calibrate
         self.tolerance = 1e-5 if precision == "float32" else 0.05
@@ -136,7 +147,9 @@ class TextTask(Task):
         dim = int(np.prod(self._mode.shape))
         # With mode=deep coordinates mean nothing to another seed: the scales of the blocks are measured on its texts.
         meaning = "" if mode == "deep" else f"model {loaded.digest[:16]}, mode={mode}, prompt_tokens={prompt_tokens}"
-        self.space = Space(dim, None, None, Anchor.origin(dim), self._mode.scale, self._blocks(), meaning)
+        blocks = self._blocks()
+        start = Anchor.origin(dim) if initial is None else self._start(initial, loaded.digest)
+        self.space = Space(dim, None, None, start, self._mode.scale, blocks, meaning)
         self.cost = self._cost("train")
 
     def _filled(self, model: models.LanguageModel, head: str, words: tuple[str, ...], demonstrations: int) -> Template:
@@ -164,6 +177,14 @@ class TextTask(Task):
                     "tokens in all; pass fewer"
                 )
         return template
+
+    def _start(self, initial: str, model_digest: str) -> Anchor:
+        """Return the point of the prompt in a file."""
+        fits = {"model_digest": model_digest, "mode": self.mode, "prompt_tokens": self.prompt_tokens}
+        prompt, digest = read_initial(initial, **fits)
+        self.contents = {**self.contents, "initial": digest}
+        coordinates = (prompt if self._steps is None else prompt / self._steps).astype(float).ravel()
+        return Anchor(len(coordinates), f"initial prompt {digest[:16]}", lambda index: coordinates[index])
 
     def _blocks(self) -> int:
         """Return the number of blocks of a candidate; measure the scale of each."""
@@ -208,12 +229,36 @@ class TextTask(Task):
 
     def evaluate(self, points: Points) -> Array:
         """Return the losses on the train set, shape (n,); nan where a logit is not finite."""
-        logits = self.logits(points, "train")
-        finite = np.isfinite(logits).all(axis=(1, 2))
-        values = np.full(len(points), np.nan)
-        (calibrated,) = calibrate_logits(self._calibrate, logits[finite], self._classes("train"))
-        values[finite] = self._scores(calibrated, "train")["loss"]
-        return values
+        return self._losses(self.logits(points, "train"))
+
+    def gradients(self, points: Points) -> tuple[Array, Array]:
+        """Return the losses as `evaluate` does, and their gradients in the points, shape (n, D).
+
+        With a calibration they are the gradients of the calibrated loss, whose map follows the logits. They are nan
+        where a logit is not finite. Computed by torch, whatever the backend. Raise InputError for loss=perf.
+        """
+        if self._loss == "perf":
+            raise InputError("loss=perf counts hits, which have no gradient; pass loss=ce or loss=hinge")
+        if not self.space.dim:
+            return self.evaluate(points), np.empty((len(points), 0))
+        classes = self._classes("train")
+
+        def slopes(logits: Array, texts: Sequence[int]) -> Array:
+            found = np.full(logits.shape, np.nan)
+            finite = np.isfinite(logits).all(axis=(1, 2))
+            some = classes[list(texts)]
+            found[finite] = pull_back(
+                self._calibrate, logits[finite], some, lambda after: losses.SLOPES[self._loss](after, some)
+            )
+            return found / len(classes)
+
+        whole = self._calibrate != "none"
+        logits, gradients = self._engine.gradients(self.prompts(points), self.inputs("train"), slopes, whole=whole)
+        if self._steps is not None:
+            gradients *= self._steps
+        values = self._losses(logits)
+        gradients[np.isnan(values)] = np.nan
+        return values, gradients.reshape(len(points), -1)
 
     def measure(self, point: Points, split: str) -> tuple[dict[str, float], Cost]:
         """Return the metrics and the loss of a single candidate on "dev" or "test", and the cost.
@@ -238,9 +283,24 @@ class TextTask(Task):
             found |= {f"{prefix}{name}": float(value[0]) for name, value in scores.items()}
         return found, self._cost(split)
 
+    def texts(self) -> Texts:
+        """Return what a reference is given of it; it must be bare."""
+        return Texts(
+            labels=self.labels,
+            metric=self.metric,
+            splits=self._rows,
+            model=self._model,
+            head=self._head,
+            template=self._template,
+            engine=self._engine,
+            none=self.prompts(self.space.start),
+            show=lambda count: self._filled(self._model, self.head, self._words, count),
+            score=self._scores,
+        )
+
     def fastest(self, evaluations: int) -> str:
         """Return the backend that a sweep of so many evaluations is to use on this machine."""
-        return fastest(*self._parts, self.inputs("train"), evaluations)
+        return fastest(self._model, self._head, self._mode, self.inputs("train"), evaluations)
 
     def truncated(self, split: str) -> int:
         """Return the number of texts of a split that are cut to what the model takes."""
@@ -252,6 +312,14 @@ class TextTask(Task):
         counts = {split: (self.truncated(split), len(texts)) for split, texts in self._encoded.items()}
         limit = self._template.limit
         return [f"{cut} of {n} {split} texts are cut to {limit} tokens" for split, (cut, n) in counts.items() if cut]
+
+    def _losses(self, logits: Array) -> Array:
+        """Return the losses of train logits, shape (n,), after their calibration; nan where one is not finite."""
+        finite = np.isfinite(logits).all(axis=(1, 2))
+        values = np.full(len(logits), np.nan)
+        (calibrated,) = calibrate_logits(self._calibrate, logits[finite], self._classes("train"))
+        values[finite] = self._scores(calibrated, "train")["loss"]
+        return values
 
     def _scores(self, logits: Array, split: str) -> dict[str, Array]:
         classes = self._classes(split)

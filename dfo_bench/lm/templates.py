@@ -64,7 +64,8 @@ class Template:
             )
         self._shown = ""
         bare = "".join(self._mask if part == MASK else part for part in self._parts if not part.startswith("{text"))
-        self._bare = len(self._tokenizer(lead + bare)["input_ids"])
+        self.bare = len(self._tokenizer(lead + bare)["input_ids"])
+        """The number of tokens around a text."""
 
     def demonstrate(self, rows: Sequence[tuple[Row, str]]) -> None:
         """Put solved examples, each with its label word, before every text, as in in-context learning."""
@@ -75,7 +76,7 @@ class Template:
     def room(self) -> int:
         """The number of tokens of text that fit."""
         shown = len(self._tokenizer(self._shown, add_special_tokens=False, verbose=False)["input_ids"])
-        return self.limit - len(self._prefix) - self._bare - shown
+        return self.limit - len(self._prefix) - self.bare - shown
 
     def encode(self, row: Row) -> Encoded:
         """Return a row as ids; a text that is too long loses its end, and in a pair the longer one does.

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic
 
-from dfo_bench.core import EmbeddingOptimizer, Optimizer
+from dfo_bench.core import EmbeddingOptimizer, Optimizer, Reference
 from dfo_bench.errors import InputError, UnknownNameError, cause
 from dfo_bench.plugins.component import Component, Value
 from dfo_bench.plugins.digest import source_digest
 from dfo_bench.plugins.parameters import Parameter
-from dfo_bench.plugins.registry import OPTIMIZERS, Kind, P
+from dfo_bench.plugins.registry import OPTIMIZERS, Kind, P, method_kind
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +69,9 @@ class Plugin(Generic[P]):
 
 AnyOptimizer = Plugin[Optimizer | EmbeddingOptimizer]
 
+Method = AnyOptimizer | Plugin[Reference]
+"""What stands for the optimizer of a run."""
+
 
 def _inherited(cls: type, attribute: str) -> dict[str, Value]:
     """Return the union of a mapping that a class and its bases declare; the class's own word counts."""
@@ -98,6 +101,11 @@ def resolve(kind: Kind[P], component: Component) -> Plugin[P]:
             read[name] = _read(parameter, component.params[name], what)
     complete = Component(component.name, {name: _value(value) for name, value in read.items()})
     return Plugin(kind, cls, complete, defaults, {n: value for n, value in read.items() if isinstance(value, Plugin)})
+
+
+def resolve_method(component: Component) -> Method:
+    """Do what `resolve` does with what -o names, an optimizer or a reference."""
+    return resolve(method_kind(component.name), component)
 
 
 def _read(parameter: Parameter, value: Any, what: str) -> "Value | AnyOptimizer":

@@ -8,14 +8,15 @@ import importlib.metadata
 import importlib.util
 import pkgutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import PathFinder
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Generic, TypeVar, cast
 
-from dfo_bench.core import EmbeddingOptimizer, Optimizer, Projection, Task
+from dfo_bench.core import EmbeddingOptimizer, Optimizer, Projection, Reference, Task
 from dfo_bench.errors import InputError, PluginError, UnknownNameError, say
 from dfo_bench.plugins.component import Component
 from dfo_bench.plugins.files import import_file
@@ -91,8 +92,7 @@ class Kind(Generic[P]):
         taken = known.get(component.stem)
         if not component.is_file:
             if taken is None:
-                file = Path(f"{name}.py")
-                raise UnknownNameError(self.name, name, [*known, *([f"./{file}"] if file.is_file() else [])])
+                raise self.unknown(name, known)
             return taken
         path, installed = Path(name), taken.file() if taken else None
         if taken and not (installed and path.exists() and path.samefile(installed)):
@@ -102,21 +102,24 @@ class Kind(Generic[P]):
             )
         return taken or path
 
+    def unknown(self, name: str, known: Iterable[str]) -> UnknownNameError:
+        """Return the error for a name that no plugin has; `known` are those that may have been meant."""
+        file = Path(f"{name}.py")
+        return UnknownNameError(self.name, name, [*known, *([f"./{file}"] if file.is_file() else [])])
+
+    def holds(self, module: ModuleType) -> list[type]:
+        """Return the public classes of this kind that a module defines."""
+        own = {c: None for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__}
+        return [c for c in own if issubclass(c, tuple(self.given)) and not c.__name__.startswith("_")]
+
     def load(self, name: str) -> type[P]:
         """Import a plugin, by its name or the path of its file, and return its class; raise PluginError for others."""
         source = self.source(name)
         what = f"{self.name} {name}" if isinstance(source, Path) else f"{self.name} {name} ({source.where})"
-        try:
-            module = import_file(source) if isinstance(source, Path) else importlib.import_module(source.module)
-        except InputError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise PluginError(f"{what} does not import: {say(error)}") from error
-        bases = tuple(self.given)
-        own = {c: None for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__}
-        found = [c for c in own if issubclass(c, bases) and not c.__name__.startswith("_")]
+        module = import_plugin(source, what)
+        found = self.holds(module)
         if len(found) != 1:
-            wanted = " or ".join(base.__name__ for base in bases)
+            wanted = " or ".join(base.__name__ for base in self.given)
             have = ", ".join(c.__name__ for c in found) or "none"
             raise PluginError(f"{what} must define one public subclass of {wanted}; it has {len(found)} ({have})")
         if missing := sorted(getattr(found[0], "__abstractmethods__", ())):
@@ -150,7 +153,33 @@ OPTIMIZERS: Kind[Optimizer | EmbeddingOptimizer] = Kind(
 TASKS: Kind[Task] = Kind("task", {Task: frozenset({"rngs"})})
 PROJECTIONS: Kind[Projection] = Kind("projection", {Projection: frozenset()})
 
-KINDS: Mapping[str, Kind[Any]] = {kind.name: kind for kind in (OPTIMIZERS, TASKS, PROJECTIONS)}
+REFERENCES: Kind[Reference] = Kind("reference", {Reference: frozenset({"rng"})})
+
+KINDS: Mapping[str, Kind[Any]] = {kind.name: kind for kind in (OPTIMIZERS, TASKS, PROJECTIONS, REFERENCES)}
+
+
+def method_kind(name: str) -> Kind[Any]:
+    """Return the kind of what -o names: an optimizer or a reference, by its name or the path of its file."""
+    stem = Component(name).stem
+    found = {kind: source for kind in (OPTIMIZERS, REFERENCES) if (source := kind.sources().get(stem))}
+    if len(found) > 1:
+        both = " and ".join(f"the {kind.name} {source.where}" for kind, source in found.items())
+        raise PluginError(f"two methods are named {stem!r}: {both}; uninstall one")
+    if found:
+        return next(iter(found))
+    if not Component(name).is_file:
+        raise OPTIMIZERS.unknown(name, [*OPTIMIZERS.names(), *REFERENCES.names()])
+    return REFERENCES if REFERENCES.holds(import_plugin(Path(name), f"optimizer {name}")) else OPTIMIZERS
+
+
+def import_plugin(source: Source | Path, what: str) -> ModuleType:
+    """Import a plugin's module or file; raise PluginError where it does not import. `what` names it there."""
+    try:
+        return import_file(source) if isinstance(source, Path) else importlib.import_module(source.module)
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"{what} does not import: {say(error)}") from error
 
 
 def kind_of(word: str) -> Kind[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from dfo_bench import core
 from dfo_bench.errors import InputError
-from dfo_bench.plugins.registry import OPTIMIZERS, PROJECTIONS, TASKS, Kind
+from dfo_bench.plugins.registry import OPTIMIZERS, PROJECTIONS, REFERENCES, TASKS, Kind
 
 _OPTIMIZER = '''"""One line: what it does, and the paper it comes from."""
 
@@ -79,7 +79,40 @@ class {cls}(Projection):
         return RandomEmbedding(space, dim, number, self.factor(space), seed, entries)
 '''
 
-_TEMPLATES: dict[Kind[Any], str] = {OPTIMIZERS: _OPTIMIZER, TASKS: _TASK, PROJECTIONS: _PROJECTION}
+_REFERENCE = '''"""One line: what it learns, and the paper it comes from."""
+
+import numpy as np
+
+from dfo_bench.core import Array, Classifier, FitProgress, LabelledTexts, Reference, Rows
+
+
+class {cls}(Reference):
+    """The nearest mean of a class's features; put your own in its place."""
+
+    sees = "features"
+
+    def fit(self, texts: LabelledTexts, progress: FitProgress) -> Classifier:
+        """Learn from train, select on dev; self.rng is the only source of randomness."""
+        train, classes = texts.features(texts.rows("train")), texts.classes("train")
+        return _Nearest(texts, np.array([train[classes == i].mean(axis=0) for i in range(len(texts.labels))]))
+
+
+class _Nearest(Classifier):
+    def __init__(self, texts: LabelledTexts, means: Array) -> None:
+        super().__init__()
+        self.texts, self.means = texts, means
+
+    def logits(self, rows: Rows) -> Array:
+        """Return logits of any texts, shape (n, classes)."""
+        return -((self.texts.features(rows)[:, None] - self.means) ** 2).sum(axis=2)
+'''
+
+_TEMPLATES: dict[Kind[Any], str] = {
+    OPTIMIZERS: _OPTIMIZER,
+    TASKS: _TASK,
+    PROJECTIONS: _PROJECTION,
+    REFERENCES: _REFERENCE,
+}
 
 _PYPROJECT = """[build-system]
 requires = ["setuptools"]
@@ -120,7 +153,8 @@ def write_plugin(kind: Kind[Any], name: str) -> tuple[Path, str]:
         raise InputError(f"{kind.name} {name!r} exists already ({there.where}); choose another name")
     plugin = _TEMPLATES[kind].format(cls=cls)
     if Path("setup.cfg").is_file() and Path("dfo_bench/core.py").is_file():
-        file = Path("dfo_bench/projections" if kind is PROJECTIONS else kind.plural, f"{name}.py")
+        own = Path() if kind in (OPTIMIZERS, TASKS) else Path("dfo_bench")
+        file = own / kind.plural / f"{name}.py"
         _write({file: plugin})
         return file, f"try it with: dfo-bench check {kind.name} {name}"
     words = {"name": name, "dashed": name.replace("_", "-"), "kind": kind.name}
@@ -134,12 +168,17 @@ def write_plugin(kind: Kind[Any], name: str) -> tuple[Path, str]:
     )
     return file, (
         f"try it with: dfo-bench check {kind.name} {file}\n"
-        f"use it as it is, by its path: dfo-bench run {_USE[kind].format(file)} -b 1000 --store results/{name}\n"
+        f"use it as it is, by its path: dfo-bench run {_USE[kind].format(file)} --store results/{name}\n"
         f"install it, to use it by its name and to run its test: pip install ./{name} && pytest {name}"
     )
 
 
-_USE = {OPTIMIZERS: "-t sphere -o {}", TASKS: "-t {} -o cma", PROJECTIONS: "-t sphere -o cma -p {}"}
+_USE = {
+    OPTIMIZERS: "-t sphere -o {} -b 1000",
+    TASKS: "-t {} -o cma -b 1000",
+    PROJECTIONS: "-t sphere -o cma -p {} -b 1000",
+    REFERENCES: "-t helpdesk -o {}",
+}
 
 
 def _write(files: Mapping[Path, str]) -> None:

@@ -52,6 +52,12 @@ class HashingEmbedding(Embedding):
         columns, signs = self._hash(index)
         return z[:, columns] * (self.factor * signs)
 
+    def pull_back(self, gradients: Array, index: Index) -> Array:
+        """Return factor * A^T g without forming the matrix: each z's share of the coordinates that follow it."""
+        columns, signs = self._hash(index)
+        shares = gradients * (self.factor * signs)
+        return np.stack([np.bincount(columns, share, self.dim) for share in shares])
+
     @cached_property
     def search_space(self) -> Space:
         """The task's bounds as [-1, 1]; without bounds as any embedding's."""

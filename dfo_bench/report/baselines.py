@@ -1,7 +1,6 @@
 """Baselines: runs of bare tasks, shown beside the searches that they are compared with.
 
-A task without dimensions is *bare*: it has nothing to search, and one evaluation says all, as of a manual prompt, or of
-solved examples in it. It is a baseline of every searched task that differs from it in its prompt alone.
+A task without dimensions is *bare*: it has nothing to search, and one evaluation says all, as of a reference. It is a baseline of every searched task that differs from it in its prompt alone.
 
 Runs of a seed share the data split, so baselines are in all that is said of one task: its curves, tables and verdicts.
 They are in nothing that is said over tasks (ranks, wins, Friedman's test, targets, scores on one scale): they ran in no
@@ -12,16 +11,18 @@ import pandas as pd
 
 from dfo_bench.errors import InputError
 from dfo_bench.plugins.component import Component, parse
+from dfo_bench.runs.columns import REFERENCE
 
-PROMPT = {"prompt_tokens", "mode", "template", "demonstrations"}
-"""The parameters of a task that say what its prompt is; by all others (model, data, loss...) losses are comparable."""
+PROMPT = {"prompt_tokens", "mode", "template", "demonstrations", "calibrate"}
+"""The parameters of a task that concern its prompt; by all others (model, data, loss...) losses are comparable."""
 
 
 def place_baselines(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the runs as the sections of tasks show them; `runs` may be empty.
 
     Runs of a bare task have the name of each searched task that they are a baseline of, once for each, and in place of
-    their projection what their prompt is, as in "prompt_tokens=0". Those without a searched task stay as they are.
+    their projection what their prompt is, as in "prompt_tokens=0"; references have REFERENCE there. Those without a
+    searched task stay as they are.
     """
     homes = _homes(runs)
     frames = [_elsewhere(runs, homes)]
@@ -29,7 +30,9 @@ def place_baselines(runs: pd.DataFrame) -> pd.DataFrame:
         # A point without dimensions is the same in every projection, whenever dev scores it: one run per seed says all.
         members = runs[runs["task"] == bare].sort_values("status", key=lambda s: s != "finished", kind="stable")
         same = {name: members[name].iloc[0] for name in ("dev_every", "selection")}
-        members = members.drop_duplicates(["optimizer", "seed"]).assign(projection=_split(bare)[1] or bare, **same)
+        members = members.drop_duplicates(["optimizer", "seed"]).assign(**same)
+        projection = members["projection"].where(members["projection"] == REFERENCE, _split(bare)[1] or bare)
+        members = members.assign(projection=projection)
         frames += [members.assign(task=task) for task in tasks]
     return pd.concat(frames, ignore_index=True)
 

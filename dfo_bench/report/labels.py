@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from dfo_bench.runs.columns import GROUP
+from dfo_bench.runs.columns import GROUP, REFERENCE
 
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 MARKERS = ["circle", "square", "triangle-up", "diamond", "x", "triangle-down", "cross", "star", "pentagon", "hexagon"]
@@ -63,8 +63,8 @@ def looks(runs: pd.DataFrame) -> Looks:
         optimizer, projection, *settings = group
         values = zip(SETTINGS, settings, strict=True)
         extra = [f"{_WORDS.get(column, column)}={value}" for column, value in values if several[column]]
-        variant = " · ".join([projection, *extra])
-        label = f"{optimizer} · {variant}"
+        variant = " · ".join([*([projection] if projection != REFERENCE else []), *extra])
+        label = " · ".join(filter(None, [optimizer, variant]))
         colour = _index(optimizers, label if baseline else optimizer)
         named[group] = Look(
             label=label,

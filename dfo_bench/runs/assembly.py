@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -15,14 +15,19 @@ from dfo_bench.core import (
     Optimizer,
     Points,
     Projection,
+    Reference,
+    Sees,
     Space,
     Task,
 )
 from dfo_bench.errors import InputError, RunError
 from dfo_bench.plugins.component import Component
-from dfo_bench.plugins.plugin import AnyOptimizer, Plugin, resolve
+from dfo_bench.plugins.plugin import Method, Plugin, resolve, resolve_method
 from dfo_bench.plugins.registry import OPTIMIZERS, PROJECTIONS, TASKS
+from dfo_bench.runs.columns import REFERENCE
 from dfo_bench.runs.defaults import DIM
+from dfo_bench.runs.fitted import Fitted, Once, settle
+from dfo_bench.runs.oracle import Oracle, oracle
 from dfo_bench.runs.spec import RunSpec, streams
 
 
@@ -40,9 +45,9 @@ class InOneEmbedding(EmbeddingOptimizer):
         self._x = self._optimizer.ask()
         return self._embedding.lift(self._x)
 
-    def tell(self, losses: Array) -> None:
-        """Tell the optimizer its own points."""
-        self._optimizer.tell(self._x, losses)
+    def tell(self, losses: Array, *told: Array) -> None:
+        """Tell the optimizer of its own points: losses, and what else it sees."""
+        self._optimizer.tell(self._x, losses, *told)
 
 
 class Checked(Optimizer):
@@ -61,16 +66,16 @@ class Checked(Optimizer):
             raise RunError(f"{self.component}: ask returned nan or inf")
         return x
 
-    def tell(self, x: Array, losses: Array) -> None:
-        """Pass the losses on."""
-        self.inner.tell(x, losses)
+    def tell(self, x: Array, losses: Array, *told: Array) -> None:
+        """Pass the losses on, and what else it sees."""
+        self.inner.tell(x, losses, *told)
 
 
 @dataclass(frozen=True)
 class Plugins:
     """The plugins of a run, resolved."""
 
-    optimizer: AnyOptimizer
+    optimizer: Method
     task: Plugin[Task]
     projection: Plugin[Projection]
 
@@ -83,6 +88,7 @@ class Assembly:
     """Complete: the components are those of the plugins, and no dimension is left open."""
     plugins: Plugins
     task: Task
+    """That of a reference is `Fitted`."""
     projection: Projection
 
     @cached_property
@@ -111,6 +117,16 @@ class Assembly:
         return self.plugins.optimizer.cls.evaluations == 1
 
     @property
+    def sees(self) -> Sees:
+        """What the optimizer is told of its points."""
+        return self.plugins.optimizer.cls.sees
+
+    @cached_property
+    def oracle(self) -> Oracle:
+        """What evaluates the points and tells the optimizer as much as it sees."""
+        return oracle(self.sees, self.task, self.dim)
+
+    @property
     def cost(self) -> Cost:
         """What one evaluation costs: the task's own, and z as four bytes a dimension where anything goes up at all."""
         cost = self.task.cost
@@ -126,6 +142,11 @@ class Assembly:
             inner = known.get(component) or resolve(OPTIMIZERS, component)
             if not issubclass(inner.cls, Optimizer):
                 raise InputError(f"{component.name} draws its own embeddings and cannot stand inside another")
+            if inner.cls.sees != self.sees:
+                raise InputError(
+                    f"{component.name} sees {inner.cls.sees} and cannot stand inside {plugin.name}, which is told "
+                    f"{self.sees}; run it by itself: -o {component.name}"
+                )
             built = inner.construct(space, budget=budget, rng=rng)
             assert isinstance(built, Optimizer)
             events.extend(built.events)
@@ -139,11 +160,12 @@ class Assembly:
             embed=self.embed,
             make=make,
         )
-        outer = (
-            InOneEmbedding(self.task.space, plugin.component, **given)
-            if issubclass(plugin.cls, Optimizer)
-            else plugin.construct(self.task.space, **given)
-        )
+        if issubclass(plugin.cls, Reference):
+            outer: Any = Once(self.task.space, **given)
+        elif issubclass(plugin.cls, Optimizer):
+            outer = InOneEmbedding(self.task.space, plugin.component, **given)
+        else:
+            outer = plugin.construct(self.task.space, **given)
         assert isinstance(outer, EmbeddingOptimizer)
         events.extend(outer.events)
         outer.events = events
@@ -160,7 +182,8 @@ class Assembly:
 
     def shown(self) -> dict[str, str]:
         """Return the components as people write them, defaults left out."""
-        return {kind: str(plugin.shown()) for kind, plugin in vars(self.plugins).items()}
+        shown = {kind: str(plugin.shown()) for kind, plugin in vars(self.plugins).items()}
+        return shown | {"projection": REFERENCE} if isinstance(self.task, Fitted) else shown
 
 
 def assemble(spec: RunSpec, task: Task | None = None) -> Assembly:
@@ -168,26 +191,43 @@ def assemble(spec: RunSpec, task: Task | None = None) -> Assembly:
 
     `task` is that of another assembly of the same task and seed: building one may mean loading a model.
     """
+    spec = settle(spec)
     plugins = Plugins(
-        optimizer=resolve(OPTIMIZERS, spec.optimizer),
+        optimizer=resolve_method(spec.optimizer),
         task=resolve(TASKS, spec.task),
         projection=resolve(PROJECTIONS, spec.projection),
     )
     projection = plugins.projection.construct()
     if task is None:
         task = plugins.task.construct(rngs=streams(spec.seed))
+    elif isinstance(task, Fitted):
+        task = task.inner
+    if plugins.optimizer.cls.sees == "gradients" and not task.differentiable:
+        raise InputError(
+            f"optimizer {spec.optimizer} sees gradients, and task {spec.task} has none; take a text task whose model "
+            "is in this process, or an optimizer that sees losses"
+        )
     components = {kind: plugin.component for kind, plugin in vars(plugins).items()}
     dim = _dim(spec, task, projection, plugins.optimizer)
     budget = spendable(plugins.optimizer, spec.budget)
+    method = plugins.optimizer
+    if issubclass(method.cls, Reference):
+        task = Fitted(task, method.name, lambda: _reference(method, spec.seed))
     return Assembly(replace(spec, **components, dim=dim, budget=budget), plugins, task, projection)
 
 
-def spendable(optimizer: AnyOptimizer, budget: int) -> int:
+def _reference(plugin: Method, seed: int) -> Reference:
+    built = plugin.construct(rng=streams(seed)("reference"))
+    assert isinstance(built, Reference)
+    return built
+
+
+def spendable(optimizer: Method, budget: int) -> int:
     """Return the budget, or what the optimizer ever asks for where that is less."""
     return min(budget, optimizer.cls.evaluations or budget)
 
 
-def _dim(spec: RunSpec, task: Task, projection: Projection, optimizer: AnyOptimizer) -> int:
+def _dim(spec: RunSpec, task: Task, projection: Projection, optimizer: Method) -> int:
     """Return the dimension to search in."""
     whole = int(task.space.dim)
     if not whole and optimizer.cls.evaluations != 1:

@@ -8,11 +8,18 @@ from collections.abc import Iterable
 GROUP = ["task", "optimizer", "projection", "dim", "budget", "dev_every", "selection"]
 """What names a group of runs that differ only in their seed."""
 
+REFERENCE = "reference"
+"""What stands for the projection of a reference, which has none."""
+
 RUN = [*GROUP, "seed"]
 """What names a run, in the order in which `runs` is sorted."""
 
-STATE = ["status", "error", "best_loss", "evaluations", "optimum", "baseline"]
-"""How a run stands; `baseline` is whether its optimizer only ever evaluates one point, so that nothing is searched."""
+STATE = ["status", "error", "best_loss", "evaluations", "optimum", "baseline", "sees", "metric"]
+"""How a run stands; `baseline` is whether its optimizer only ever evaluates one point, so that nothing is searched.
+
+`sees` is what its method is told: losses, outputs, features, gradients or weights. `metric` is the one by which dev
+selects, "" where there is none.
+"""
 
 CALLS = ["examples", "tokens", "bytes_up_z", "bytes_up_prompt", "bytes_down"]
 """What an evaluation costs where the task is a service, summed over the run; see `dfo_bench.core.Cost`."""

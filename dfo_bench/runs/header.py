@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from dfo_bench.core import Cost
+from dfo_bench.core import Cost, Sees
 from dfo_bench.runs.spec import RunSpec
 
 
@@ -48,6 +48,8 @@ class Header(PlannedRun):
     """What one evaluation costs; None of a run of another program, of which it is not known."""
     baseline: bool
     """Whether its optimizer only ever evaluates one point, so that nothing is searched."""
+    sees: Sees
+    """What its method is told."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, from which `from_json` makes an equal one."""
@@ -58,16 +60,19 @@ class Header(PlannedRun):
             "metric": self.metric,
             "cost": asdict(self.cost) if self.cost else {},
             "baseline": self.baseline,
+            "sees": self.sees,
         }
 
     @classmethod
     def _fields(cls, plain: Mapping[str, Any]) -> dict[str, Any]:
         named = super()._fields(plain)
-        # The first headers do not say what is a baseline: there a budget of one evaluation was the rule.
+        # The first headers do not say what is a baseline: there a budget of one evaluation was the rule. Nor do they
+        # say what their optimizers see: there were none that see more than losses.
         return named | {
             "digests": dict(plain["digests"]),
             "optimum": plain["optimum"],
             "metric": plain["metric"],
             "cost": Cost(**plain["cost"]) if plain["cost"] else None,
             "baseline": plain.get("baseline", named["spec"].budget == 1),
+            "sees": plain.get("sees", "losses"),
         }

@@ -10,9 +10,11 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from dfo_bench.core import Cost
-from dfo_bench.errors import BusyError, StoreError, writing
+from dfo_bench.errors import BusyError, StoreError, unwritable, writing
 from dfo_bench.runs.header import Header
 from dfo_bench.runs.lock import lock
+from dfo_bench.runs.oracle import Told
+from dfo_bench.runs.sidecar import Sidecar
 
 FORMAT = 1
 """The version of the files of a run; a newer one is refused, not guessed at."""
@@ -136,12 +138,14 @@ class Log:
 class Journal:
     """A run's journal, opened for its one writer until the context ends."""
 
-    def __init__(self, path: Path, header: Header) -> None:
+    def __init__(self, path: Path, header: Header, told: Path | None = None, width: int = 0) -> None:
         """Open or create; raise BusyError where another process has it open, StoreError where it cannot be written.
 
         `log` is all that the file holds, what an earlier attempt left included; a new journal begins with `header`.
+        Where an optimizer is told `width` numbers of an evaluation beside its loss, the file `told` holds these.
         """
         self.path = path
+        self._told: Sidecar | None = None
         self._fd = _open_locked(path)
         try:
             self.log = Log.read(path)
@@ -151,6 +155,8 @@ class Journal:
             if not self.log.header:
                 self.log.header = header
                 self._append({"header": {"format": FORMAT, **header.to_json()}})
+            if told and width:
+                self._told = Sidecar(told, width, self.log.evaluations)
         except BaseException:
             os.close(self._fd)
             raise
@@ -169,10 +175,18 @@ class Journal:
         self._append(attempt)
         self.log._take(attempt)
 
-    def add_batch(self, batch: Batch) -> None:
-        """Write a batch of evaluations."""
+    def add_batch(self, batch: Batch, told: Told | None = None) -> None:
+        """Write a batch of evaluations; first what it told beside the losses, where it did."""
+        if told is not None:
+            assert self._told
+            self._told.append(told)
         self._append({**vars(batch), "digests": "".join(batch.digests)})
         self.log.batches.append(batch)
+
+    def told(self, batch: Batch) -> Told:
+        """Return what a batch told beside its losses, shape (n, width)."""
+        assert self._told
+        return self._told.read(batch.begin, len(batch.losses))
 
     def add_measurement(self, measurement: Measurement) -> None:
         """Write a measurement."""
@@ -180,13 +194,18 @@ class Journal:
         self.log.measurements.append(measurement)
 
     def _append(self, record: dict[str, Any]) -> None:
-        line = memoryview(plain_json.encode(record).encode() + b"\n")
-        with writing(self.path):
-            while line:
-                line = line[os.write(self._fd, line) :]
+        line = plain_json.encode(record).encode() + b"\n"
+        try:
+            while (written := os.write(self._fd, line)) < len(line):
+                line = line[written:]
+        except OSError as error:
+            # Not in a context, which would take longer than the writing, for every batch of a run.
+            raise unwritable(self.path, error) from error
 
     def close(self) -> None:
         """Give the run free for another writer."""
+        if self._told:
+            self._told.close()
         os.close(self._fd)
 
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 from dfo_bench.errors import ReplayError, RunError, StoreError, say
 from dfo_bench.runs.assembly import Assembly
 from dfo_bench.runs.curve import curve
+from dfo_bench.runs.fitted import Fitted
 from dfo_bench.runs.header import Header
 from dfo_bench.runs.journal import Journal
 from dfo_bench.runs.machine import peak_device_memory, peak_memory, provenance
@@ -27,6 +28,7 @@ def header(assembly: Assembly) -> Header:
         assembly.task.metric,
         assembly.cost,
         assembly.baseline,
+        assembly.sees,
     )
 
 
@@ -52,8 +54,10 @@ def attempt(assembly: Assembly, journal: Journal, progress: Progress, discarded:
     raised. `discarded` is how many evaluations were paid for by attempts that could not be gone on with.
     """
     spec = assembly.spec
-    meter = Meter(assembly.task, spec.budget, journal, progress)
+    meter = Meter(assembly.oracle, spec.budget, journal, progress)
     measurer = Measurer(assembly.task, journal, spec.selection)
+    if isinstance(assembly.task, Fitted):
+        assembly.task.progress = lambda share: progress(share, meter.best, False)
     status: Status = "finished"
     error = ""
     events: list[str] = []
@@ -67,7 +71,7 @@ def attempt(assembly: Assembly, journal: Journal, progress: Progress, discarded:
                 measurer.dev(meter)
                 meter.rest()
             if losses is not None:
-                optimizer.tell(losses)
+                optimizer.tell(losses, *meter.told)
         if meter.incumbent is None:
             raise RunError(f"no evaluation succeeded: {(meter.errors or ['every loss is nan or infinite'])[0]}")
         measurer.test(meter)

@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dfo_bench.core import Array, Points, Task
+from dfo_bench.core import Array, Points
 from dfo_bench.errors import ReplayError, RunError, count, say
 from dfo_bench.runs.journal import Batch, Journal, Seconds
+from dfo_bench.runs.oracle import Oracle
 
 MAX_ERRORS = 3
 """A run fails after this many batches in a row whose evaluation raised."""
@@ -19,8 +20,11 @@ A task of which one point in ten can be evaluated is wronged by that in three ru
 a hundred, at the default budget, in three of 10,000.
 """
 
-Progress = Callable[[int, float, bool], None]
-"""Called after every batch with the evaluations, the best loss, and whether it was a replay."""
+Progress = Callable[[float, float, bool], None]
+"""Called after every batch with the evaluations, the best loss, and whether it was a replay.
+
+While a reference is fitted it is called with the share of that, its one evaluation.
+"""
 
 
 class Meter:
@@ -28,19 +32,20 @@ class Meter:
 
     Batches that the journal already holds are answered from it, after a check that they are the same points.
     The state of the run: `spent` evaluations, the `best` loss, the `incumbent` (one candidate, None before the
-    first success), `found_at` which evaluation it was, and the `current` candidate, the last one evaluated (None
-    where that failed).
+    first success), `found_at` which evaluation it was, the `current` candidate, the last one evaluated (None where
+    that failed), and what the oracle `told` of the last batch beside its losses.
     """
 
-    def __init__(self, task: Task, budget: int, journal: Journal, progress: Progress) -> None:
+    def __init__(self, oracle: Oracle, budget: int, journal: Journal, progress: Progress) -> None:
         """Begin to meter; what `journal` already holds is replayed first.
 
         Where processes were stopped at unknown moments since, the batch then in flight is paid again, and counted so.
         """
-        self.task, self.budget = task, budget
+        self.oracle, self.budget = oracle, budget
         self.spent, self.best, self.found_at = 0, np.inf, 0
         self.incumbent: Points | None = None
         self.current: Points | None = None
+        self.told: tuple[Array, ...] = ()
         self.events: list[str] = []
         self._journal, self._progress = journal, progress
         self._recorded, self._taken = len(journal.log.batches), 0
@@ -51,7 +56,7 @@ class Meter:
 
     def evaluate(self, points: Points) -> Array | None:
         """Return the losses, shape (n,), failures as +inf; None for a batch that crossed the budget and was cut."""
-        if not isinstance(points, Points) or points.dim != self.task.space.dim or not len(points):
+        if not isinstance(points, Points) or points.dim != self.oracle.task.space.dim or not len(points):
             raise RunError(f"ask returned {points!r}; it must return Points of the task's space, at least one")
         left = self.budget - self.spent
         cut = len(points) > left
@@ -61,7 +66,7 @@ class Meter:
             points = points[:left]
         digests = points.digests()
         replayed = self._taken < self._recorded
-        batch = self._journal.log.batches[self._taken] if replayed else self._pay(points, digests)
+        batch = self._remember() if replayed else self._pay(points, digests)
         if batch.digests != digests:
             raise ReplayError(f"evaluation {self.spent + 1} is not the point that the journal holds")
         losses = np.array(batch.losses)
@@ -89,9 +94,10 @@ class Meter:
             self._in_a_row, self._tried_at, self._tried_after = 0, self.spent, self._taken
         if self._in_a_row == MAX_ERRORS:
             raise RunError(f"the task raised {MAX_ERRORS} times in a row, at last {batch.error}")
+        if self.incumbent is not None or self._taken < self._recorded:
+            return
         tried = self.spent - self._tried_at >= max(MIN_IN_VAIN, self.budget // 10)
-        enough = tried and self._taken - self._tried_after >= MAX_ERRORS
-        if enough and self.incumbent is None and self._taken >= self._recorded:
+        if tried and self._taken - self._tried_after >= MAX_ERRORS:
             raise RunError(
                 f"none of {self.spent} evaluations gave a finite loss, the last was {batch.losses[-1]}; the task, or "
                 "its model in this precision, cannot be evaluated at these points"
@@ -114,16 +120,24 @@ class Meter:
             for error, at in begins.items()
         ]
 
+    def _remember(self) -> Batch:
+        """Return the next batch that the journal holds."""
+        batch = self._journal.log.batches[self._taken]
+        if self.oracle.width:
+            self.told = self.oracle.spread(self._journal.told(batch))
+        return batch
+
     def _pay(self, points: Points, digests: list[str]) -> Batch:
         """Evaluate and journal; what raises costs the whole batch."""
         wall, cpu = time.perf_counter(), time.process_time()
         error = ""
         try:
-            losses = np.asarray(self.task.evaluate(points), dtype=float)
+            losses, told = self.oracle.evaluate(points)
+            losses = np.asarray(losses, dtype=float)
             if losses.shape != (len(points),):
                 raise RunError(f"the task returned losses of shape {losses.shape} for {len(points)} points")
         except (Exception, SystemExit) as exception:
-            losses = np.full(len(points), np.nan)
+            losses, told = self.oracle.failure(len(points))
             error = say(exception)
         seconds = Seconds(
             time.perf_counter() - wall,
@@ -133,7 +147,9 @@ class Meter:
         )
         batch = Batch(self.spent, losses.tolist(), digests, seconds, error, repaid=self._stopped)
         self._stopped = 0
-        self._journal.add_batch(batch)
+        self._journal.add_batch(batch, told)
+        if told is not None:
+            self.told = self.oracle.spread(told)
         return batch
 
     def rest(self) -> None:

@@ -8,5 +8,8 @@ CHECKSUMS = "SHA256SUMS"
 CACHES = "cache"
 PACKS = "packed"
 
-JOURNAL, CURVE, SUMMARY = "journal.jsonl", "curve.parquet", "summary.json"
-"""What the folder of a run holds: the first while it is under way, the others when it has ended."""
+JOURNAL, TOLD, CURVE, SUMMARY = "journal.jsonl", "journal.f32", "curve.parquet", "summary.json"
+"""What the folder of a run holds: the first two while it is under way, the others when it has ended.
+
+TOLD is there where an optimizer is told more than losses, and holds that.
+"""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from dfo_bench.errors import BusyError, StoreError
 from dfo_bench.runs.lock import lock
-from dfo_bench.store.filenames import JOURNAL, MARKER, PACKS, SUMMARY
+from dfo_bench.store.filenames import JOURNAL, MARKER, PACKS, SUMMARY, TOLD
 
 RUNS_A_PACK = 1_000
 """So many runs at most: what a compaction needs of free space, and what it has to do again after a kill."""
@@ -109,8 +109,8 @@ def _removed(folder: Path) -> bool:
 
 
 def files(folder: Path) -> list[Path]:
-    """Return what is packed of a finished run: its journal, where a kill has left it, says nothing more."""
-    return sorted(file for file in folder.iterdir() if file.name != JOURNAL and file.suffix != ".tmp")
+    """Return what is packed of a finished run: its journal, where a kill has left it, says no more."""
+    return sorted(file for file in folder.iterdir() if file.name not in (JOURNAL, TOLD) and file.suffix != ".tmp")
 
 
 def _clean(store: Path) -> None:

@@ -2,7 +2,7 @@
 
 Two roads lead to a run's points. The summary keeps the recipes of the incumbent and of the selected candidate. And a
 fresh optimizer of the run's seed, told the stored losses, asks for all of them again, which costs its own time and no
-evaluation.
+evaluation; not one that sees more than losses, of which nothing else is kept.
 """
 
 from collections.abc import Iterator
@@ -93,7 +93,9 @@ def _verify(store: Store, assembly: Assembly, summary: Summary, verdict: Verdict
             found[evaluation] = point
         else:
             verdict.problems.append(f"evaluation {evaluation} was another point than the one kept of it")
-    if points:
+    if points and assembly.sees != "losses":
+        verdict.notes.append(f"not replayed: what it sees, {assembly.sees}, is not kept of a run that has ended")
+    elif points:
         try:
             found |= _drawn(assembly, losses, digests, points, seed)
         except ReplayError as error:

@@ -30,6 +30,7 @@ class SweepSettings(BaseModel):
     seeds: Sequence[int | str] | int | str | None = None
     dev_every: int | None = None
     selection: Selection | None = None
+    references: bool | None = None
     store: str | Path | None = None
     workers: int | None = None
 

@@ -13,7 +13,8 @@ class Advance:
     """How far the run of a key is."""
 
     key: str
-    evaluations: int
+    evaluations: float
+    """A part of one evaluation while a reference is fitted."""
     best: float
     replayed: bool
 

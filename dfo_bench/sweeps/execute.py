@@ -9,7 +9,7 @@ from dfo_bench.runs.loop import attempt, header, mismatch
 from dfo_bench.runs.meter import Progress
 from dfo_bench.runs.spec import RunSpec
 from dfo_bench.runs.summary import Summary
-from dfo_bench.store.filenames import JOURNAL
+from dfo_bench.store.filenames import JOURNAL, TOLD
 from dfo_bench.store.folder import read_summary, write_results
 from dfo_bench.threads import single_threaded
 
@@ -36,14 +36,14 @@ def _go_on(assembly: Assembly, folder: Path, progress: Progress) -> Summary:
         return finished
     with writing(folder):
         folder.mkdir(exist_ok=True)
-    with Journal(folder / JOURNAL, header(assembly)) as journal:
+    with Journal(folder / JOURNAL, header(assembly), folder / TOLD, assembly.oracle.width) as journal:
         # Once more: another process may have finished it before this one had the journal.
         if finished := _finished(folder):
             return finished
         try:
             return _resume(assembly, folder, journal, progress)
         except ReplayError:
-            _set_aside(journal.path)
+            _set_aside(folder)
             raise
 
 
@@ -62,8 +62,7 @@ def _resume(assembly: Assembly, folder: Path, journal: Journal, progress: Progre
     table, summary = attempt(assembly, journal, progress, discarded)
     write_results(folder, table, summary)
     if summary.status == "finished":
-        # It may have been packed meanwhile.
-        journal.path.unlink(missing_ok=True)
+        _remove_journal(folder)
     return summary
 
 
@@ -72,11 +71,21 @@ def _finished(folder: Path) -> Summary | None:
     summary = read_summary(folder)
     if summary is None or summary.status != "finished":
         return None
-    (folder / JOURNAL).unlink(missing_ok=True)
+    _remove_journal(folder)
     return summary
 
 
-def _set_aside(journal: Path) -> None:
-    """Keep a journal that cannot be gone on with beside the new one."""
-    number = 1 + len(list(journal.parent.glob("journal.*.jsonl")))
-    journal.rename(journal.with_name(f"journal.{number}.jsonl"))
+def _remove_journal(folder: Path) -> None:
+    """Remove the journal and what was told, which may have been packed meanwhile."""
+    for name in (JOURNAL, TOLD):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _set_aside(folder: Path) -> None:
+    """Keep a journal that cannot be gone on with beside the new one.
+
+    What was told beside the losses goes: nobody reads it again, and it may be large.
+    """
+    number = 1 + len(list(folder.glob("journal.*.jsonl")))
+    (folder / JOURNAL).rename(folder / f"journal.{number}.jsonl")
+    (folder / TOLD).unlink(missing_ok=True)

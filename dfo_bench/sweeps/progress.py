@@ -46,7 +46,7 @@ class ProgressBars(Listener):
         if isinstance(event, Advance):
             if event.key not in self._running:
                 self._running[event.key] = self._bars.add_task(name, total=run.spec.budget, note="")
-            note = "replaying" if event.replayed else f"best {event.best:.4g}"
+            note = "replaying" if event.replayed else f"best {event.best:.4g}" if event.evaluations >= 1 else "fitting"
             self._bars.update(self._running[event.key], completed=event.evaluations, note=note)
             return
         self.ended.append(event)

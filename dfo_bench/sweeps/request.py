@@ -27,6 +27,7 @@ class SweepRequest:
     seeds: Iterable[int] = (0,)
     dev_every: int = DEV_EVERY
     selection: Selection = SELECTION
+    references: bool = True
     store: str | Path = "results"
     workers: int = 1
 

@@ -11,9 +11,10 @@ from dfo_bench.core import Task
 from dfo_bench.errors import InputError, StoreError, UnknownNameError, cause, count
 from dfo_bench.plugins.component import Component, component
 from dfo_bench.plugins.files import refuse_namesakes
-from dfo_bench.plugins.registry import KINDS
+from dfo_bench.plugins.registry import OPTIMIZERS, REFERENCES, method_kind
 from dfo_bench.runs.assembly import Assembly, assemble
 from dfo_bench.runs.defaults import BUDGET, Selection
+from dfo_bench.runs.fitted import WHOLE, settle
 from dfo_bench.runs.header import Header, PlannedRun
 from dfo_bench.runs.journal import Log
 from dfo_bench.runs.lock import refuse_without_locks
@@ -27,6 +28,7 @@ from dfo_bench.store.store import Store
 from dfo_bench.sweeps import backends
 from dfo_bench.sweeps.events import Listener
 from dfo_bench.sweeps.progress import ProgressBars
+from dfo_bench.sweeps.references import beside
 from dfo_bench.sweeps.request import SweepRequest, Written
 from dfo_bench.sweeps.workers import run_all
 from dfo_bench.threads import single_threaded
@@ -44,6 +46,7 @@ def sweep(
     seeds: Iterable[int] = SweepRequest.seeds,
     dev_every: int = SweepRequest.dev_every,
     selection: Selection = SweepRequest.selection,
+    references: bool = SweepRequest.references,
     store: str | Path = SweepRequest.store,
     workers: int = SweepRequest.workers,
     listener: Listener | None = None,
@@ -53,7 +56,8 @@ def sweep(
     Finished runs are skipped, unfinished ones resumed, failed ones tried again. `dim` is 500, or the task's own
     where that is smaller. `budget` counts evaluations; it may be a mapping from names of tasks, and a task it does
     not name has 8,000. Every `dev_every` evaluations dev scores the incumbent, or, with `selection` "current", the
-    candidate evaluated last, as the program of Black-Box Tuning does. `workers` processes run side by side, which
+    candidate evaluated last, as the program of Black-Box Tuning does. `optimizers` may name references, too, and those
+    that take seconds run beside every task of texts unless `references` is false. `workers` processes run side by side, which
     does not change any result. `listener` is told how far the runs are; None shows it on standard error. InputError
     is raised before anything is written, and StoreError before the first run where the store cannot be locked.
     """
@@ -66,6 +70,7 @@ def sweep(
         seeds=seeds,
         dev_every=dev_every,
         selection=selection,
+        references=references,
         store=store,
         workers=workers,
     )
@@ -99,13 +104,25 @@ def expand_axes(request: SweepRequest) -> list[RunSpec]:
         [component(one) for one in axis] for axis in (request.tasks, request.projections, request.optimizers)
     )
     budgets = _budgets(request.budget, {task.name for task in tasks})
-    # The seed changes slowest, so that a sweep that is stopped early holds whole comparisons.
+    methods = {optimizer: method_kind(optimizer.name) for optimizer in optimizers}
+    fitted = [(task, one) for task in tasks for one, kind in methods.items() if kind is REFERENCES]
+    fitted += beside(tasks) if request.references else []
+    # The seed changes slowest, so that a sweep that is stopped early holds whole comparisons; references are cheap.
     specs = [
-        RunSpec(task, optimizer, projection, dim, budgets[task.name], seed, request.dev_every, request.selection)
+        spec
         for seed in seeds
-        for task in tasks
-        for projection in projections
-        for optimizer in optimizers
+        for spec in (
+            *(settle(RunSpec(task, one, WHOLE, seed=seed)) for task, one in fitted),
+            *(
+                RunSpec(
+                    task, optimizer, projection, dim, budgets[task.name], seed, request.dev_every, request.selection
+                )
+                for task in tasks
+                for projection in projections
+                for optimizer, kind in methods.items()
+                if kind is OPTIMIZERS
+            ),
+        )
     ]
     return list(dict.fromkeys(specs))
 
@@ -168,8 +185,8 @@ def _assemble_all(specs: Sequence[RunSpec]) -> Iterator[Assembly]:
     tasks: dict[Component, Task] = {}
     built: set[tuple[Component, int]] = set()
     assemblies: dict[tuple[Component, Component, Component], Assembly] = {}
-    for kind in KINDS:
-        refuse_namesakes(getattr(spec, kind) for spec in specs)
+    for part in ("task", "optimizer", "projection"):
+        refuse_namesakes(getattr(spec, part) for spec in specs)
     for spec in specs:
         combination = spec.task, spec.projection, spec.optimizer
         if combination not in assemblies:

@@ -41,7 +41,7 @@ def run_all(runs: Sequence[PlannedRun], store: Path, workers: int, hear: Callabl
 def _run(run: PlannedRun, store: Path, hear: Callable[[Advance], None]) -> Ended:
     spoken = 0.0
 
-    def progress(evaluations: int, best: float, replayed: bool) -> None:
+    def progress(evaluations: float, best: float, replayed: bool) -> None:
         nonlocal spoken
         now = time.monotonic()
         if now - spoken > _INTERVAL_S:

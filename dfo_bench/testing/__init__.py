@@ -13,7 +13,7 @@ from typing import Any
 from dfo_bench.plugins.component import Component, component
 from dfo_bench.plugins.plugin import resolve
 from dfo_bench.plugins.registry import OPTIMIZERS, kind_of
-from dfo_bench.testing import optimizers, projections, tasks
+from dfo_bench.testing import optimizers, projections, references, tasks
 from dfo_bench.testing.checks import results
 from dfo_bench.testing.observations import REPORTS, race
 
@@ -23,6 +23,7 @@ CHECKS: Mapping[str, Sequence[Callable[[Any], str]]] = {
     "optimizer": optimizers.CHECKS,
     "task": tasks.CHECKS,
     "projection": projections.CHECKS,
+    "reference": references.CHECKS,
 }
 """The checks of every kind of plugin; the first line of each docstring is its title."""
 

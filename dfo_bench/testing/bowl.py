@@ -1,6 +1,7 @@
 """The bowl: a task, two projections and a run on them, which the checks and reports of optimizers look at."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from dfo_bench.plugins.component import Component
 from dfo_bench.plugins.plugin import AnyOptimizer, Plugin
 from dfo_bench.plugins.registry import PROJECTIONS, TASKS
 from dfo_bench.runs.assembly import Assembly, Plugins, spendable
+from dfo_bench.runs.oracle import Oracle
 from dfo_bench.runs.spec import RunSpec
 
 DIM, BUDGET = 4, 60
@@ -27,6 +29,11 @@ class Bowl(Task):
     def evaluate(self, points: Points) -> Array:
         """Return squared distances to the shift."""
         return ((points.dense() - self.shift) ** 2).sum(axis=1)
+
+    def gradients(self, points: Points) -> tuple[Array, Array]:
+        """Return squared distances to the shift, and their gradients."""
+        away = points.dense() - self.shift
+        return (away**2).sum(axis=1), 2 * away
 
 
 class Sketch(Projection):
@@ -65,20 +72,27 @@ def a_run(plugin: AnyOptimizer, task: Task, projection: Projection, dim: int, bu
 
 
 def drive(assembly: Assembly, answer: Callable[[Array], Array] = lambda losses: losses) -> list[str]:
-    """Run an optimizer to its budget and return the digests of all it asked; `answer` may spoil the losses."""
-    optimizer = assembly.optimizer()
+    """Run an optimizer to its budget and return the digests of all it asked; `answer` may spoil the losses.
+
+    The gradient of a loss that was spoiled is as large as it gets, and 0 where it is +inf, as in a run.
+    """
+    optimizer: Any = assembly.optimizer()
     digests: list[str] = []
     while len(digests) < assembly.spec.budget:
         points = optimizer.ask()
         if len(points) == 0:
             raise AssertionError("ask returned no points")
         digests += points.digests()
-        optimizer.tell(answer(evaluated(assembly.task, points)))
+        losses, *told = evaluated(assembly.oracle, points)
+        answered = answer(losses)
+        huge = np.where(answered < np.inf, np.sign(answered) * np.finfo(np.float32).max, 0.0)
+        spoiled = (answered != losses)[:, None]
+        optimizer.tell(answered, *(np.where(spoiled, huge[:, None], one) for one in told))
     return digests
 
 
-def evaluated(task: Task, points: Points) -> Array:
-    """Return losses as the meter of a run tells them: nan, of points so far out that they overflow, is +inf."""
+def evaluated(oracle: Oracle, points: Points) -> tuple[Array, ...]:
+    """Return what the meter of a run tells: nan, of points so far out that they overflow, is +inf."""
     with np.errstate(over="ignore", invalid="ignore"):
-        losses = task.evaluate(points)
-    return np.where(losses > -np.inf, losses, np.inf)
+        losses, told = oracle.evaluate(points)
+    return np.where(losses > -np.inf, losses, np.inf), *(() if told is None else oracle.spread(told))

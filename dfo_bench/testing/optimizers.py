@@ -36,7 +36,7 @@ def survives_a_budget_of_one(plugin: AnyOptimizer) -> Problem:
 def repeats_itself(plugin: AnyOptimizer) -> Problem:
     """The same seed asks the same points, whatever the global random state: a journal can be replayed."""
     first = drive(small_run(plugin))
-    _seed_globally(12345)
+    seed_globally(12345)
     return _difference(first, drive(small_run(plugin)))
 
 
@@ -66,24 +66,26 @@ def _difference(first: list[str], again: list[str]) -> Problem:
 def leaves_global_state(plugin: AnyOptimizer) -> Problem:
     """The global random states of Python, NumPy and torch stay as they are, and torch's threads and default type."""
     # Another state than one that it may have left in an earlier check.
-    _seed_globally(54321)
+    seed_globally(54321)
     if torch := sys.modules.get("torch"):
         torch.set_default_dtype(torch.float32)
-    random_states, settings = _random_states(), _torch_settings()
+    before, settings = random_states(), _torch_settings()
     drive(small_run(plugin))
-    if _random_states() != random_states:
+    if random_states() != before:
         return "it draws from, or seeds, a global generator"
     return "" if _torch_settings() == settings else f"torch's settings were {settings} and are {_torch_settings()}"
 
 
-def _seed_globally(seed: int) -> None:
+def seed_globally(seed: int) -> None:
+    """Seed the global generators of Python, NumPy and torch."""
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - the global state is what is checked
     if torch := sys.modules.get("torch"):
         torch.manual_seed(seed)
 
 
-def _random_states() -> str:
+def random_states() -> str:
+    """Return the global random states of Python, NumPy and torch."""
     state = np.random.get_state(legacy=False)  # noqa: NPY002 - the global state is what is checked
     numbers = state["state"]
     numpy = numbers["key"].tobytes(), numbers["pos"], state["has_gauss"], state["gauss"]
@@ -97,7 +99,7 @@ def _torch_settings() -> tuple[Any, ...]:
 
 
 def leaves_what_it_is_told(plugin: AnyOptimizer) -> Problem:
-    """Tell changes neither the points nor the losses."""
+    """Tell changes neither the points nor the losses, nor their gradients."""
     assembly = small_run(plugin)
     plain = issubclass(plugin.cls, Optimizer)
     optimizer: Any = assembly.optimizer()
@@ -108,11 +110,12 @@ def leaves_what_it_is_told(plugin: AnyOptimizer) -> Problem:
     while spent < assembly.spec.budget:
         asked = optimizer.ask()
         x: Array = asked if plain else asked.dense()
-        losses = evaluated(assembly.task, Dense(x))
-        spent += len(losses)
-        kept = x.copy(), losses.copy()
-        optimizer.tell(*([x, losses] if plain else [losses]))
-        if not (np.array_equal(x if plain else asked.dense(), kept[0]) and np.array_equal(losses, kept[1])):
+        told = evaluated(assembly.oracle, Dense(x))
+        spent += len(x)
+        kept = [one.copy() for one in (x, *told)]
+        optimizer.tell(*([x, *told] if plain else told))
+        now = (x if plain else asked.dense(), *told)
+        if not all(np.array_equal(one, before) for one, before in zip(now, kept, strict=True)):
             return "what was told has changed afterwards"
     return ""
 

@@ -6,8 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dfo_bench.report.figures.canvas import LETTER, LINE, SETTINGS, SMALL, size, span, wrap
+from dfo_bench.report.markup import OPEN
 from dfo_bench.report.rules import STANDARD, Rules
-from dfo_bench.report.stats.standings import OPEN, cells, note, standings
+from dfo_bench.report.stats.standings import cells, note, standings
 
 _ROW, _MARK = 0.17, 0.11
 """In inches: the height of a row, and the room for a mark behind a number."""

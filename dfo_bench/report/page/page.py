@@ -20,6 +20,7 @@ from dfo_bench.report.page.tables import Table, tabulate_costs, tabulate_results
 from dfo_bench.report.page.verdict_tables import tabulate_verdicts
 from dfo_bench.report.rules import AXES
 from dfo_bench.report.scores import scores
+from dfo_bench.report.seed_tables import page_tables
 from dfo_bench.report.stats.groups import STATUSES, summarise
 from dfo_bench.runs import columns
 
@@ -57,6 +58,7 @@ class Content:
     sections: list[Section] = field(default_factory=list)
     legend: list[Look] = field(default_factory=list)
     comparison: Comparison | None = None
+    seed_tables: list[Table] = field(default_factory=list)
     troubles: Table | None = None
 
 
@@ -115,6 +117,7 @@ def _content(runs: pd.DataFrame, curves: pd.DataFrame, measures: pd.DataFrame, c
         sections=sections,
         legend=legend,
         comparison=compare_methods(compared, curves, over_tasks, named, counting) if over_tasks else None,
+        seed_tables=page_tables(runs),
         troubles=tabulate_troubles(runs, looks(runs)),
     )
 

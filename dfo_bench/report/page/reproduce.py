@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from dfo_bench.runs.columns import GROUP
+from dfo_bench.runs.columns import GROUP, REFERENCE
 from dfo_bench.runs.spec import RunSpec
 from dfo_bench.store.frames import IMPORTED
 
@@ -38,10 +38,11 @@ def commands(runs: pd.DataFrame, store: str) -> list[str]:
 
 
 def _command(runs: pd.DataFrame, settings: str, store: str) -> str:
-    axes = [f"{flag} {shlex.quote(str(name))}" for axis, flag in _AXES.items() for name in runs[axis].unique()]
-    return " ".join(
-        ["dfo-bench sweep", *axes, settings, _seeds(sorted(runs["seed"].unique())), f"--store {shlex.quote(store)}"]
-    )
+    named = [(flag, str(name)) for axis, flag in _AXES.items() for name in runs[axis].unique()]
+    axes = [f"{flag} {shlex.quote(name)}" for flag, name in named if (flag, name) != ("-p", REFERENCE)]
+    seeds = _seeds(sorted(runs["seed"].unique()))
+    # Those that the frame has are named.
+    return " ".join(["dfo-bench sweep", *axes, settings, seeds, "--no-references", f"--store {shlex.quote(store)}"])
 
 
 def _seeds(seeds: Sequence[int]) -> str:

@@ -15,7 +15,8 @@ from dfo_bench.report.stats.groups import COSTS, STATUSES, optimizer_share
 class Cell:
     """A cell: its text, the number by which its column sorts (nan last), and a remark before the text.
 
-    A download has the number, its deviation and the remark; a share, of 1, is drawn behind the text.
+    A download has the number, its deviation and the remark; a share, of 1, is drawn behind the text. The best of a
+    column is bold.
     """
 
     text: str
@@ -23,6 +24,7 @@ class Cell:
     note: str = ""
     sd: float = math.nan
     share: float = math.nan
+    best: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """The standings: mean scores per method and task, and which methods cannot be told from the best; a paper's table."""
 
 import math
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,14 +9,12 @@ import pandas as pd
 
 from dfo_bench.errors import InputError
 from dfo_bench.report.format import MISSING, precision
+from dfo_bench.report.markup import OPEN, escape_latex, escape_markdown, latex_row, latex_table, markdown_table
 from dfo_bench.report.rules import STANDARD, Rules
 from dfo_bench.report.scores import higher_is_better, scores
 from dfo_bench.report.stats.comparisons import differences
 
 STANDINGS = ["task", "method", "mean", "sd", "n", "of", "best", "open"]
-
-OPEN = "†"
-"""What marks a method that is not told from the best."""
 
 
 def standings(runs: pd.DataFrame, curves: pd.DataFrame, rules: Rules = STANDARD) -> pd.DataFrame:
@@ -91,40 +88,26 @@ def order(table: pd.DataFrame) -> list[str]:
 
 def to_markdown(table: pd.DataFrame, rules: Rules) -> str:
     """Return the table as GitHub reads it."""
-
-    def escape(text: str) -> str:
-        return re.sub(r"([|*_`<\\])", r"\\\1", text)
-
     shown = cells(table)
-    rows = [["method", *map(escape, shown.columns)], ["---"] + ["---:"] * len(shown.columns)]
+    rows = []
     for method, row in shown.iterrows():
         best = [_best(table, str(task), str(method)) for task in shown]
-        rows.append([escape(str(method)), *(f"**{t}**" if b else t for t, b in zip(row, best, strict=True))])
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([*lines, "", f"{escape(note(rules, table))}.", ""])
+        rows.append([escape_markdown(str(method)), *(f"**{t}**" if b else t for t, b in zip(row, best, strict=True))])
+    head = ["method", *map(escape_markdown, shown.columns)]
+    return markdown_table(head, rows, f"{escape_markdown(note(rules, table))}.")
 
 
 def to_latex(table: pd.DataFrame, rules: Rules) -> str:
     """Return a `tabular` of booktabs in a `table`."""
     shown = cells(table)
-
-    def line(words: list[str]) -> str:
-        return " & ".join(words) + r" \\"
-
-    rows = []
+    lines = []
     for method, row in shown.iterrows():
-        texts = [_latex(text) for text in row]
+        texts = [escape_latex(text) for text in row]
         best = [_best(table, str(task), str(method)) for task in shown]
-        rows.append(
-            line([_latex(str(method)), *(rf"\textbf{{{t}}}" if b else t for t, b in zip(texts, best, strict=True))])
-        )
-    return "\n".join([
-        r"% needs \usepackage{booktabs}", r"\begin{table}", r"\centering",
-        rf"\caption{{{_latex(note(rules, table))}.}}",
-        rf"\begin{{tabular}}{{l{'r' * len(shown.columns)}}}", r"\toprule",
-        line(["method", *(_latex(str(task)) for task in shown)]), r"\midrule", *rows, r"\bottomrule",
-        r"\end{tabular}", r"\end{table}", "",
-    ])  # fmt: skip
+        marked = (rf"\textbf{{{t}}}" if b else t for t, b in zip(texts, best, strict=True))
+        lines.append(latex_row([escape_latex(str(method)), *marked]))
+    head = ["method", *(escape_latex(str(task)) for task in shown)]
+    return latex_table(head, lines, f"{escape_latex(note(rules, table))}.")
 
 
 def to_csv(table: pd.DataFrame, rules: Rules) -> str:
@@ -134,16 +117,6 @@ def to_csv(table: pd.DataFrame, rules: Rules) -> str:
 
 WRITERS: dict[str, Callable[[pd.DataFrame, Rules], str]] = {"tex": to_latex, "md": to_markdown, "csv": to_csv}
 """What writes a table as text, by the suffix of its file."""
-
-_SPECIAL = {
-    **{letter: rf"\{letter}" for letter in "&%$#_{}"},
-    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "±": r"$\pm$", "·": r"$\cdot$", "—": "---", "<": r"\textless{}", ">": r"\textgreater{}", OPEN: r"$^\dagger$",
-}  # fmt: skip
-
-
-def _latex(text: str) -> str:
-    return "".join(_SPECIAL.get(letter, letter) for letter in text)
 
 
 def _best(table: pd.DataFrame, task: str, method: str) -> bool:

@@ -1,0 +1,43 @@
+"""The prompt that a search starts from, read from a file of prompts that `dfo-bench export prompts` wrote."""
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+
+from dfo_bench.errors import InputError
+
+_MADE_BY = "dfo-bench export prompts FILE --store DIR"
+
+
+def read_initial(path: str, **fits: Any) -> tuple[npt.NDArray[np.float32], str]:
+    """Return a prompt of a file, in the shape that enters the model, and the digest of its numbers.
+
+    Of several prompts it is the one of the highest dev accuracy; of equals that of the lowest train loss, then the
+    first by key. `fits` is what the source of a prompt must say, such as its model_digest, mode and prompt_tokens:
+    prompts of other models or modes are passed over. Raise InputError where none is left.
+    """
+    try:
+        with safe_open(path, "np") as file:
+            sources = {key: json.loads(file.metadata()[key]) for key in sorted(file.keys())}
+            fitting = [key for key, source in sources.items() if all(source[name] == fits[name] for name in fits)]
+            if fitting:
+                best = min(fitting, key=lambda key: (-sources[key].get("dev_accuracy", 0), sources[key]["loss"], key))
+                prompt: npt.NDArray[np.float32] = file.get_tensor(best)
+                return prompt, hashlib.sha256(prompt.tobytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"initial={path} cannot be read: {error}; make it with: {_MADE_BY}") from error
+    except (SafetensorError, LookupError, TypeError, ValueError) as error:
+        raise InputError(f"initial={path} is no file of prompts; make one with: {_MADE_BY}") from error
+    wanted, there = _say(fits), {_say({name: source[name] for name in fits}) for source in sources.values()}
+    raise InputError(
+        f"initial={path} has no prompt of {wanted}, but of {' and of '.join(sorted(there)) or 'nothing'}; export one "
+        "of a run with the task's own model, mode and prompt_tokens"
+    )
+
+
+def _say(source: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={str(value)[:16]}" for name, value in source.items())

@@ -1,0 +1,1 @@
+"""The references, one file each: found by their names, and imported when they are first used."""

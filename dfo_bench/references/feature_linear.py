@@ -1,0 +1,49 @@
+"""A linear layer on the model's hidden states: logistic regression by scikit-learn."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dfo_bench.core import Array, Classifier, FitProgress, LabelledTexts, Reference, Rows
+from dfo_bench.references._select import select
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
+
+GRID = (0.01, 0.1, 1.0, 10.0, 100.0)
+"""The inverse weights of the ridge, C, among which dev selects."""
+
+
+class FeatureLinear(Reference):
+    """Logistic regression on what the head reads of each text, its hidden state there or its embedding.
+
+    C, the inverse weight of the ridge, is selected on dev of 0.01, 0.1, 1, 10 and 100; all else is scikit-learn's. The
+    paper trains the layer by AdamW; the settings of that are not published.
+    """
+
+    sees = "features"
+    cheap = True
+
+    def fit(self, texts: LabelledTexts, progress: FitProgress) -> Classifier:
+        """Ask for the features of train and dev, and select C."""
+        from sklearn.linear_model import LogisticRegression
+
+        train, classes = texts.features(texts.rows("train")), texts.classes("train")
+        dev = texts.features(texts.rows("dev"))
+        grid = (_Linear(texts, LogisticRegression(C=c, max_iter=10_000).fit(train, classes)) for c in GRID)
+        return select(((candidate, candidate.read(dev)) for candidate in grid), texts)
+
+
+class _Linear(Classifier):
+    def __init__(self, texts: LabelledTexts, model: "LogisticRegression") -> None:
+        super().__init__(C=model.C)
+        self.texts, self.model = texts, model
+
+    def logits(self, rows: Rows) -> Array:
+        return self.read(self.texts.features(rows))
+
+    def read(self, features: Array) -> Array:
+        """Return logits, shape (n, classes), of features, shape (n, width)."""
+        found = self.model.decision_function(features)
+        # Of two classes scikit-learn tells the second's lead.
+        return np.column_stack([np.zeros(len(found)), found]) if found.ndim == 1 else found

@@ -1,0 +1,116 @@
+"""A reference as a task: its fit is the one evaluation of a run, and what it has learned is measured.
+
+So loop, journal, store and report need not know what a reference is.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from dfo_bench.core import (
+    Array,
+    Classifier,
+    Cost,
+    EmbeddingOptimizer,
+    FitProgress,
+    InputError,
+    Points,
+    Reference,
+    Task,
+)
+from dfo_bench.plugins.component import Component
+from dfo_bench.plugins.registry import REFERENCES, TASKS, method_kind
+from dfo_bench.runs.spec import RunSpec
+
+WHOLE = Component("identity")
+"""The projection in the spec of a reference, which has none."""
+
+
+def settle(spec: RunSpec) -> RunSpec:
+    """Return the spec of a run; that of a reference without all that its result does not depend on.
+
+    So it is fitted once per task, model, data and seed: the prompt is none, the dimension 0, the budget 1. Raise
+    InputError where its task has no texts.
+    """
+    if method_kind(spec.optimizer.name) is not REFERENCES:
+        return spec
+    bare = TASKS.load(spec.task.name).bare
+    if not bare:
+        raise InputError(
+            f"{spec.optimizer.name} is a reference, which learns from texts, and {spec.task.name} has none; use a text "
+            "task such as helpdesk or sst2"
+        )
+    return RunSpec(spec.task.replace(**bare), spec.optimizer, WHOLE, 0, 1, spec.seed)
+
+
+class Once(EmbeddingOptimizer):
+    """Asks for the start, once."""
+
+    evaluations = 1
+
+    def ask(self) -> Points:
+        """Return the start."""
+        return self.space.start
+
+    def tell(self, losses: Array) -> None:
+        """Learn nothing."""
+
+
+class Fitted(Task):
+    """A bare text task whose evaluation is the fit of a reference, with its loss on train."""
+
+    def __init__(self, inner: Task, name: str, make: Callable[[], Reference]) -> None:
+        """`make` builds the reference anew, from the same seed; raise InputError where the task lacks what it sees."""
+        self.inner, self._make = inner, make
+        reference = make()
+        texts = inner.texts()
+        if reference.sees not in texts.offers:
+            raise InputError(
+                f"{name} sees {reference.sees}, and the task offers only {', '.join(texts.offers)}; use another "
+                "reference, or another model"
+            )
+        self._texts, self._plain = reference.view(texts), not reference.fitted
+        self.space, self.optimum, self.tolerance = inner.space, None, inner.tolerance
+        self.splits, self.metric, self.contents = inner.splits, inner.metric, inner.contents
+        self.cost, self.backend = reference.cost(self._texts), inner.backend
+        self.progress: FitProgress = lambda share: None
+        """What is told of the fit; a run sets it."""
+
+    def fastest(self, evaluations: int) -> str:
+        """Return the backend for the outputs of the text task."""
+        return self.inner.fastest(evaluations)
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """What the reference has learned: fitted when it is first needed, and again after a resume."""
+        return self._make().fit(self._texts, self.progress)
+
+    @property
+    def events(self) -> Sequence[str]:
+        """Those of the texts, and what dev has selected."""
+        chosen = vars(self).get("classifier")
+        values = ", ".join(f"{name}={value}" for name, value in chosen.chosen.items()) if chosen else ""
+        return [*self._texts.events, *([f"selected on dev: {values}"] if values else [])]
+
+    def evaluate(self, points: Points) -> Array:
+        """Return the loss on train, shape (n,): that of the fit, whatever the points."""
+        logits = self._logits("train")
+        loss = self._texts.scores(logits, "train")["loss"] if np.isfinite(logits).all() else np.nan
+        return np.full(len(points), loss)
+
+    def measure(self, point: Points, split: str) -> tuple[dict[str, float], Cost]:
+        """Return the metrics and the loss on a split, and what it costs to ask for its outputs.
+
+        On test those of a reference that learns nothing stand there with a bias per class, too (`calibrated_`).
+        """
+        logits = self._logits(split)
+        found = self._texts.scores(logits, split)
+        if split == "test" and self._plain:
+            calibrated = self._texts.calibrated(logits, self._logits("train"))
+            scores = self._texts.scores(calibrated, split)
+            found |= {f"calibrated_{name}": value for name, value in scores.items()}
+        return found, self._texts.cost(split)
+
+    def _logits(self, split: str) -> Array:
+        return self.classifier.logits(self._texts.rows(split))

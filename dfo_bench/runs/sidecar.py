@@ -1,0 +1,55 @@
+"""The binary file beside a journal: what evaluations told an optimizer beside their losses, four bytes a number.
+
+A batch stands in it before the journal has its line. What lies beyond the journal's last batch was told to nobody.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from dfo_bench.errors import StoreError, writing
+from dfo_bench.runs.oracle import Told
+
+_NUMBER = np.dtype("<f4")
+
+
+class Sidecar:
+    """Numbers of float32, `width` of them per evaluation; open while the journal is, whose lock is its lock, too."""
+
+    def __init__(self, path: Path, width: int, evaluations: int) -> None:
+        """Open or create, cut to what the journal knows; raise StoreError where that is not there."""
+        self.path, self._width = path, width
+        with writing(path):
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        try:
+            size = evaluations * self._row
+            if (found := os.fstat(self._fd).st_size) < size:
+                raise StoreError(
+                    f"{path} holds {found // self._row} of the {evaluations} evaluations of its journal; copy it "
+                    "again, or delete the run's folder to start anew"
+                )
+            os.ftruncate(self._fd, size)
+        except BaseException:
+            os.close(self._fd)
+            raise
+
+    @property
+    def _row(self) -> int:
+        return self._width * _NUMBER.itemsize
+
+    def append(self, told: Told) -> None:
+        """Write what a batch told, shape (n, width)."""
+        left = memoryview(told.astype(_NUMBER).tobytes())
+        with writing(self.path):
+            while left:
+                left = left[os.write(self._fd, left) :]
+
+    def read(self, begin: int, count: int) -> Told:
+        """Return what `count` evaluations from `begin` on told, shape (count, width)."""
+        data = os.pread(self._fd, count * self._row, begin * self._row)
+        return np.frombuffer(data, _NUMBER).astype(np.float32).reshape(count, self._width)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)

@@ -1,0 +1,96 @@
+"""A prompt from a file as the start of a search."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dfo_bench.errors import InputError
+from dfo_bench.exchange.prompts import export_prompts
+from dfo_bench.lm.task import ModeName
+from dfo_bench.runs.assembly import assemble
+from dfo_bench.runs.summary import Summary
+from dfo_bench.store.store import Store
+from dfo_bench.sweeps.execute import execute
+from tests.text_runs import planned, run, task_of
+from tests.tiny_lm import Zoo, write
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "prompts.safetensors"
+
+
+@pytest.mark.parametrize("mode", ["add", "cat", "inputs_embeds", "deep"])
+def test_a_search_begins_at_the_prompt_that_was_exported(store: Store, zoo: Zoo, file: Path, mode: ModeName) -> None:
+    found = run(store, zoo.folder(), head="masked", mode=mode)
+    export_prompts(store, file)
+    again = run(store, zoo.folder(), "start", head="masked", mode=mode, initial=str(file))
+    assert again.best_loss == pytest.approx(_loss_of_selected(store, found), abs=1e-5)
+    assert again.key != found.key
+
+
+def _loss_of_selected(store: Store, summary: Summary | None) -> float:
+    assert summary
+    assert summary.selected
+    return float(store.curves([summary.key])["loss"].iloc[summary.selected.evaluation - 1])
+
+
+def test_of_several_prompts_the_best_on_dev_is_taken(store: Store, zoo: Zoo, file: Path) -> None:
+    for projection in ("normal", "uniform", "normal:alpha=8.0"):
+        run(store, zoo.folder(), projection=projection, head="masked")
+    export_prompts(store, file)
+    runs = store.runs()
+    selected = {key: _loss_of_selected(store, store.summary(key)) for key in runs["key"]}
+    best = min(zip(runs["key"], runs["dev_accuracy"], strict=True), key=lambda of: (-of[1], selected[of[0]], of[0]))[0]
+    again = run(store, zoo.folder(), "start", head="masked", initial=str(file))
+    assert again.best_loss == pytest.approx(selected[best], abs=1e-5)
+
+
+def test_the_prompts_numbers_stand_in_the_key_not_the_path_of_its_file(store: Store, zoo: Zoo, file: Path) -> None:
+    run(store, zoo.folder(), head="masked")
+    export_prompts(store, file)
+    moved = file.with_name("moved.safetensors")
+    moved.write_bytes(file.read_bytes())
+    keys = {
+        assemble(planned(store, zoo.folder(), head="masked", initial=None if path is None else str(path))).key
+        for path in (file, moved, None)
+    }
+    assert len(keys) == 2
+
+
+def test_a_run_from_a_prompt_is_finished_and_exported_itself(store: Store, zoo: Zoo, file: Path) -> None:
+    run(store, zoo.folder(), head="masked")
+    export_prompts(store, file)
+    spec = planned(store, zoo.folder(), head="masked", initial=str(file))
+    summary = execute(spec, store.path)
+    task = task_of(summary)
+    start = task.prompts(task.space.start)
+    assert summary.status == "finished"
+    assert np.abs(start).max() > 0
+    assert export_prompts(store, file.with_name("second.safetensors")) == []
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"prompt_tokens": 4}, "no prompt of model_digest=.*, mode=add, prompt_tokens=4, but of .*prompt_tokens=3"),
+        ({"mode": "cat"}, "no prompt of .*mode=cat.*, but of .*mode=add"),
+    ],
+)
+def test_a_prompt_of_another_shape_is_refused(
+    store: Store, zoo: Zoo, file: Path, params: dict[str, Any], message: str
+) -> None:
+    run(store, zoo.folder(), head="masked")
+    export_prompts(store, file)
+    with pytest.raises(InputError, match=message):
+        assemble(planned(store, zoo.folder(), head="masked", initial=str(file), **params))
+
+
+def test_what_is_no_file_of_prompts_is_refused(store: Store, zoo: Zoo, file: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        assemble(planned(store, zoo.folder(), head="masked", initial=str(file)))
+    write(file, [])
+    with pytest.raises(InputError, match="no file of prompts"):
+        assemble(planned(store, zoo.folder(), head="masked", initial=str(file)))
