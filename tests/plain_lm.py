@@ -29,6 +29,9 @@ def logits(
     if mode == "inputs_embeds":
         embeds = torch.cat([prompt, base.get_input_embeddings()(torch.tensor(text.ids))])[None]
         last = base(inputs_embeds=embeds).last_hidden_state
+    elif mode == "after":
+        words = base.get_input_embeddings()(torch.tensor(text.ids))
+        last = base(inputs_embeds=torch.cat([words[: text.end], prompt, words[text.end :]])[None]).last_hidden_state
     else:
         rows = entering(base, text.ids)
         if mode == "add":

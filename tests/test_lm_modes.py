@@ -5,7 +5,7 @@ import torch
 from dfo_bench.lm.families import FAMILIES
 from dfo_bench.lm.modes import Mode, ModeName
 from tests import plain_lm
-from tests.tiny_lm import MODES, TINY, Zoo, hooks
+from tests.tiny_lm import MODES, TINY, Zoo, hooks, modes
 
 TOKENS = 3
 MULTIPLYING = ("bart", "gemma", "gemma2", "gemma3_text")
@@ -29,6 +29,7 @@ def head_of(name: str) -> str:
         ("electra", "deep", (2, 3, 16), 0, 3),
         ("albert", "cat", (3, 8), 3, 0),
         ("gpt2", "deep", (2, 3, 16), 0, 3),
+        ("gpt2", "after", (3, 16), 3, 0),
         ("t5", "inputs_embeds", (3, 16), 3, 0),
     ],
 )
@@ -41,7 +42,7 @@ def test_a_prompt_has_the_size_of_what_it_meets_and_stands_before_the_text_or_in
 
 @pytest.mark.parametrize("mode", MODES)
 def test_no_prompt_takes_no_room_and_has_no_coordinates(zoo: Zoo, mode: ModeName) -> None:
-    made = Mode(zoo.load("bert", "masked"), mode, 0)
+    made = Mode(zoo.load("gpt2", "causal"), mode, 0)
     assert (made.before, made.slots, int(np.prod(made.shape))) == (0, 0, 0)
 
 
@@ -74,7 +75,7 @@ def test_every_candidate_meets_every_text_texts_fastest(zoo: Zoo) -> None:
 def test_the_step_is_the_spread_of_the_word_embeddings_as_prompts_meet_them(zoo: Zoo, name: str) -> None:
     loaded = zoo.load(name, head_of(name))
     spread = np.std(loaded.words.double().numpy(), ddof=1)
-    for mode in MODES:
+    for mode in modes(head_of(name)):
         if mode == "deep" and not loaded.blocks:
             continue
         # In its other modes BART's prompts meet what a norm has made of the multiplied embeddings.

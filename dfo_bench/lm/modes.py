@@ -1,7 +1,7 @@
 """Modes: the ways to put a continuous prompt into a stock model, by hooks that are gone when the call is over.
 
 A text's rows are what `LanguageModel` would compute for it without a prompt: at the entry of the first block (`add`,
-`cat`, `deep`) or as word embeddings (`inputs_embeds`).
+`cat`, `deep`) or as word embeddings (`inputs_embeds`, `after`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,8 +13,22 @@ import torch
 from dfo_bench.errors import InputError
 from dfo_bench.lm.models import LanguageModel
 
-ModeName = Literal["add", "cat", "inputs_embeds", "deep"]
-"""The modes: Black-Box Tuning's two, PEFT's prompt tuning, and BBTv2's deltas before every block."""
+ModeName = Literal["add", "cat", "inputs_embeds", "after", "deep"]
+"""The modes: Black-Box Tuning's two, PEFT's prompt tuning, such a prompt after the text, and BBTv2's deltas."""
+
+_WORDS = ("inputs_embeds", "after")
+"""The modes whose prompts are word embeddings."""
+_CAUSAL = ("after",)
+"""The modes that rest on rows seeing only what stands before them."""
+
+
+def check(mode: ModeName, head: str) -> None:
+    """Raise InputError where a mode is not offered for a head."""
+    if mode in _CAUSAL and head != "causal":
+        raise InputError(
+            f"mode={mode} is offered for decoders with head=causal, where no row sees what comes after it, and head is "
+            f"{head}; pass head=causal and the name of a decoder, or mode=inputs_embeds"
+        )
 
 
 class _ReachedError(Exception):
@@ -29,7 +43,7 @@ class Mode:
 
     def __init__(self, model: LanguageModel, name: ModeName, tokens: int) -> None:
         self._model, self.name, self.tokens = model, name, tokens
-        self._entry: Any = None if name == "inputs_embeds" else model.entry
+        self._entry: Any = None if name in _WORDS else model.entry
         self._at_block = self._entry is not None and self._entry in model.blocks
         self._blocks = model.blocks if name == "deep" else []
         if name == "deep" and not self._blocks:
@@ -37,8 +51,8 @@ class Mode:
                 f"model {model.name!r} has one block for all its layers, and mode=deep needs one for each; "
                 "pass mode=add, mode=cat or mode=inputs_embeds"
             )
-        self.before = tokens if name in ("cat", "inputs_embeds") else 0
-        """The number of rows before a text's own."""
+        self.before = tokens if name in ("cat", *_WORDS) else 0
+        """The number of rows beside a text's own: before them, with mode=after before those of the cue."""
         self.slots = tokens - self.before
         """The number of the text's own rows that are the prompt's, from the first after its special tokens on."""
         size = model.model.config.hidden_size if name == "deep" or self._at_block else model.words.size(1)

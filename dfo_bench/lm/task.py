@@ -17,7 +17,7 @@ from dfo_bench.lm.calibration import calibrate as calibrate_logits
 from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.heads import EmbeddingHead, WordsHead
 from dfo_bench.lm.initial import read_initial
-from dfo_bench.lm.modes import Mode, ModeName
+from dfo_bench.lm.modes import Mode, ModeName, check
 from dfo_bench.lm.templates import Encoded, Template, label_tokens
 from dfo_bench.lm.texts import Texts
 
@@ -88,8 +88,8 @@ class TextTask(Task):
         shots: how many examples per class are train, and as many dev.
         prompt_tokens: how many tokens long the prompt is; 0 is the bare template.
         mode: where the prompt goes in: at the entry of the first block, added to rows that hold its place (add) or as
-            rows before the text's (cat); as word embeddings before the text's (inputs_embeds); or added before every
-            block (deep).
+            rows before the text's (cat); as word embeddings before the text's (inputs_embeds), or between the text and
+            the rest of the template (after, for head=causal); or added before every block (deep).
         loss: cross-entropy (ce), hinge, or the metric itself, negative (perf).
         demonstrations: how many solved examples per class stand before every text.
         leading_space: cuts label words into tokens as within a sentence; null does for head=causal only.
@@ -119,8 +119,10 @@ class TextTask(Task):
         self._rows = {**rows, "train": train, "dev": dev}
         self.splits = ("dev", "test") if "test" in rows else ("dev",)
 
+        check(mode, head)
         loaded = models.load(model, head, precision)
         self.contents = {"model": loaded.digest, **self.digests({s: data.digest(r) for s, r in rows.items()})}
+        self._encoded: dict[str, list[Encoded]] = {}
         self.mode, self.prompt_tokens, self.model_name, self.head = mode, prompt_tokens, loaded.name, head
         self._mode = Mode(loaded, mode, prompt_tokens)
         words = (self.causal_words if head == "causal" else ()) or self.words
@@ -133,9 +135,9 @@ class TextTask(Task):
         self._model, self._head, self._words = loaded, reader, words
         self._engine = Engine(loaded, reader, self._mode, backend)
         self.backend = "torch" if backend == "auto" else backend
+        self._engine.keep(self.inputs("train"))
         self._loss, self._calibrate = loss, calibrate
         self.tolerance = 1e-5 if precision == "float32" else 0.05
-        self._encoded: dict[str, list[Encoded]] = {}
         for split in self.splits:
             # Texts that the model cannot take are refused now, not when the budget is spent. Where every token has an
             # embedding, one text tells whether those of a split fit the template.
@@ -159,6 +161,11 @@ class TextTask(Task):
         lead = self.lead if slots else ""
         limit = model.max_tokens - before
         template = Template(model, getattr(self, wanted), head=head, slots=slots, lead=lead, limit=limit)
+        if self.mode == "after" and not template.cue.strip():
+            raise InputError(
+                f"template {getattr(self, wanted)!r} ends with the text, and mode=after puts the prompt between text "
+                "and cue; pass a template that goes on after the text, or mode=inputs_embeds"
+            )
         if template.room < 1:
             most = self.prompt_tokens + template.room - 1
             remedy = f"at most prompt_tokens={most}" if most >= 0 else "another model: the template alone is too long"
@@ -335,6 +342,7 @@ class TextTask(Task):
         return data.classes(self.rows(split), self.labels)
 
     def _cost(self, split: str) -> Cost:
+        """Return what a call costs; a service computes all tokens of it, also those that an engine here keeps."""
         texts = self.inputs(split)
         up = sum(text.text_bytes for text in texts)
         return Cost(
