@@ -94,7 +94,9 @@ def test_a_task_without_gradients_says_so() -> None:
 
 
 def test_an_optimizer_that_sees_gradients_is_refused_where_there_are_none() -> None:
-    with pytest.raises(InputError, match="optimizer adam sees gradients, and task sphere:dim=12 has none; text tasks have"):
+    with pytest.raises(
+        InputError, match="optimizer adam sees gradients, and task sphere:dim=12 has none; text tasks have"
+    ):
         assemble(RunSpec(parse("sphere:dim=12"), parse("adam"), parse("identity"), budget=1))
 
 
