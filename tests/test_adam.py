@@ -1,13 +1,22 @@
 """`adam`: the steps of torch on the gradients that it is told, from the start, in scales of the space."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from peft import PromptTuningConfig, TaskType, get_peft_model
 
 from dfo_bench.core import Array, Dense, GradientOptimizer, Space
+from dfo_bench.lm import TextTask
 from dfo_bench.plugins.registry import OPTIMIZERS
+from dfo_bench.runs.assembly import assemble
+from dfo_bench.store.store import Store
+from dfo_bench.testing.bowl import evaluated
+from tests.test_peft import AUTO, label_logits
+from tests.text_runs import planned
+from tests.tiny_lm import Zoo
 
 START = np.array([[1.0, -2.0, 0.5]])
 FREE = Space(3, None, None, Dense(START), 0.5)
@@ -72,3 +81,59 @@ def test_it_stays_inside_the_box() -> None:
         assert (np.abs(x) <= 1).all()
         optimizer.tell(x, np.ones(1), -np.ones((1, 3)))
     assert (optimizer.ask() == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("model", "head", "kind"),
+    [
+        ("llama", "causal", TaskType.CAUSAL_LM),
+        ("gpt2", "causal", TaskType.CAUSAL_LM),
+        ("gemma3_text", "causal", TaskType.CAUSAL_LM),
+        ("roberta", "masked", TaskType.FEATURE_EXTRACTION),
+        ("bert", "masked", TaskType.FEATURE_EXTRACTION),
+        ("t5", "seq2seq", TaskType.SEQ_2_SEQ_LM),
+        ("bart", "seq2seq", TaskType.SEQ_2_SEQ_LM),
+    ],
+)
+def test_under_the_identity_it_is_prompt_tuning_as_peft_does_it(
+    tmp_path: Path, model: str, head: str, kind: TaskType
+) -> None:
+    zoo, store = Zoo(tmp_path / "models"), Store.create(tmp_path / "store")
+    spec = planned(
+        store,
+        zoo.folder(model),
+        "adam:learning_rate=0.05",
+        "identity",
+        head=head,
+        mode="inputs_embeds",
+        prompt_tokens=3,
+    )
+    assembly, loaded = assemble(spec), zoo.load(model, head)
+    task, optimizer = assembly.task, assembly.optimizer()
+    assert isinstance(task, TextTask)
+    tuned, prompt = prompt_tuning(zoo.folder(model), head, kind)
+    theirs = torch.optim.Adam([prompt], lr=0.05 * task.space.scale)
+    labels = torch.tensor([task.labels.index(row.label) for row in task.rows("train")])
+    for _ in range(20):
+        points = optimizer.ask()
+        losses, *told = evaluated(assembly.oracle, points)
+        optimizer.tell(losses, *told)
+        theirs.zero_grad()
+        logits = torch.stack([label_logits(tuned, task, loaded, text) for text in task.inputs("train")])
+        loss = torch.nn.functional.cross_entropy(logits, labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        np.testing.assert_allclose(points.dense()[0], prompt.detach().flatten(), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(losses, loss.item(), rtol=0, atol=1e-5)
+        theirs.step()
+    assert np.abs(points.dense()).max() > 5 * 0.05 * task.space.scale
+
+
+def prompt_tuning(folder: str, head: str, kind: TaskType) -> tuple[Any, torch.Tensor]:
+    """Return a model under PEFT's prompt tuning, and its prompt, which begins at 0."""
+    base = AUTO[head].from_pretrained(folder, dtype=torch.float32)
+    tuned: Any = get_peft_model(
+        base, PromptTuningConfig(task_type=kind, num_virtual_tokens=3, num_transformer_submodules=1)
+    ).eval()
+    prompt = tuned.prompt_encoder["default"].embedding.weight
+    torch.nn.init.zeros_(prompt)
+    return tuned, prompt

@@ -52,25 +52,25 @@ def test_peft_loads_an_adapter_and_computes_what_the_run_did(store: Store, zoo: 
     adapted = PeftModel.from_pretrained(base, str(store.path / "adapters" / summary.key)).eval()
     task, (prompt,) = task_of(summary), prompts.collect_prompts(store)[0]
     expected = task.logits(Dense(prompt.values.reshape(1, -1).astype(float)), "train")[0]
-    found = [label_logits(adapted, task, zoo.load(model, head), text) for text in task.inputs("train")]
+    with torch.inference_mode():
+        found = [label_logits(adapted, task, zoo.load(model, head), text) for text in task.inputs("train")]
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
-@torch.inference_mode()
-def label_logits(adapted: Any, task: TextTask, loaded: LanguageModel, text: Encoded) -> list[float]:
-    """Return what a model with a prompt in PEFT says of the labels."""
+def label_logits(adapted: Any, task: TextTask, loaded: LanguageModel, text: Encoded) -> torch.Tensor:
+    """Return what a model with a prompt in PEFT says of the labels, shape (classes,)."""
     ids = torch.tensor([text.ids])
     if task.head == "embedding":
         own = adapted(input_ids=ids).last_hidden_state.mean(1)
-        labels = [loaded.model(**loaded.tokenizer(label, return_tensors="pt")) for label in task.embedding_texts]
-        return [20 * float(torch.cosine_similarity(own, label.last_hidden_state.mean(1))) for label in labels]
+        texts = [loaded.model(**loaded.tokenizer(label, return_tensors="pt")) for label in task.embedding_texts]
+        return 20 * torch.cat([torch.cosine_similarity(own, label.last_hidden_state.mean(1)) for label in texts])
     if task.head == "seq2seq":
         scores = adapted(input_ids=ids, decoder_input_ids=torch.tensor([text.decoder])).logits[0, -1]
     else:
         at = -1 if text.mask is None else task.prompt_tokens + text.mask
         scores = adapted(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0, at]
-    words = label_tokens(loaded, task.words, leading_space=task.head == "causal")
-    return [float(scores[word]) for word in words]
+    labels: torch.Tensor = scores[list(label_tokens(loaded, task.words, leading_space=task.head == "causal"))]
+    return labels
 
 
 def test_what_peft_saves_is_what_is_exported(store: Store, zoo: Zoo) -> None:
