@@ -2,10 +2,11 @@
 
 One population of 20 candidates (5 for RoBERTa-large's shape, for the sake of time), 50 prompt tokens in mode=add, texts
 of 10 to 60 tokens: 32 of them, 8 for the shapes of RoBERTa, whose weights are random, as time does not depend on them.
-One thread. All variants compute the same losses: `engine`, `openvino` (the engine with that backend), `each` (a padded
-forward a candidate), `whole` (the population in one padded batch). The limit is the time of the model's `products`: its
-matrix products and nothing else, by torch, on the unpadded texts. The backend multiplies at another rate than torch,
-and the last block's products for rows that no head reads are left out, so a share may be above 1.
+One thread. All variants compute the same losses: the engine with each backend (`torch`, `onednn`, `openvino`), `each`
+(a padded forward a candidate), `whole` (the population in one padded batch). The limit is the time of the model's
+matrix products and nothing else on the unpadded texts: by torch (`products`) or, where that is faster, those with
+weights by oneDNN (`packed`). The last block's products for rows that no head reads are left out, so a share may be
+above 1.
 
 `arithmetic` is what exactness allows: the multiplications of one padded forward, over those of texts without padding
 whose last block is computed for the row that is read. Where both run at the machine's rate, no ratio can be higher.
@@ -25,6 +26,7 @@ from scipy.special import log_softmax
 from transformers import BertForMaskedLM, RobertaConfig, RobertaForMaskedLM
 
 from dfo_bench.lm import models
+from dfo_bench.lm.backends import offered
 from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.families import FAMILIES
 from dfo_bench.lm.heads import TEMPERATURE, EmbeddingHead, Head, WordsHead
@@ -101,14 +103,31 @@ class Stock:
         return scores[:, 0, label_tokens(self.loaded, LABELS, leading_space=False)]
 
 
-def products(loaded: LanguageModel, inputs: list[Encoded], population: int) -> Callable[[], None]:
+def by_torch(weight: torch.Tensor, out: torch.Tensor) -> Callable[[torch.Tensor], object]:
+    """Return a function that multiplies rows by a weight."""
+    return lambda rows: torch.mm(rows, weight, out=out[: len(rows)])
+
+
+def by_onednn(weight: torch.Tensor, out: torch.Tensor) -> Callable[[torch.Tensor], object]:
+    """Return a function that multiplies rows by a packed weight."""
+    packed = torch.ops.mkldnn._reorder_linear_weight(weight.t().contiguous())
+    return lambda rows: torch.ops.mkldnn._linear_pointwise(rows, packed, None, "none", [], "")
+
+
+def products(
+    loaded: LanguageModel,
+    inputs: list[Encoded],
+    population: int,
+    product: Callable[[torch.Tensor, torch.Tensor], Callable[[torch.Tensor], object]],
+) -> Callable[[], None]:
     """Return a function that does the model's matrix products for the population, and nothing else."""
     config = loaded.model.config
     hidden, inner, heads = config.hidden_size, config.intermediate_size, config.num_attention_heads
-    square, up, down = (torch.randn(a, b) for a, b in ((hidden, hidden), (hidden, inner), (inner, hidden)))
     longest = max(len(text.ids) for text in inputs)
     rows, wide = torch.randn(population * longest, hidden), torch.randn(population * longest, inner)
     out, wide_out = torch.empty_like(rows), torch.empty_like(wide)
+    square = product(torch.randn(hidden, hidden), out)
+    up, down = product(torch.randn(hidden, inner), wide_out), product(torch.randn(inner, hidden), out)
     key = torch.randn(population * heads, longest, hidden // heads)
     scores = torch.randn(population * heads, longest, longest)
 
@@ -118,11 +137,11 @@ def products(loaded: LanguageModel, inputs: list[Encoded], population: int) -> C
             m = population * length
             for _ in range(config.num_hidden_layers):
                 for _ in range(4):
-                    torch.mm(rows[:m], square, out=out[:m])
+                    square(rows[:m])
                 torch.bmm(key[:, :length], key[:, :length].transpose(1, 2))
                 torch.bmm(scores[:, :length, :length], key[:, :length])
-                torch.mm(rows[:m], up, out=wide_out[:m])
-                torch.mm(wide[:m], down, out=out[:m])
+                up(rows[:m])
+                down(wide[:m])
 
     return run
 
@@ -146,7 +165,7 @@ def compare(name: str, loaded: LanguageModel, head: Head, count: int, population
     """Print the ratios for one model."""
     inputs = texts(count)
     mode = Mode(loaded, "add", TOKENS)
-    engine, graph = Engine(loaded, head, mode), Engine(loaded, head, mode, "openvino")
+    engines = {backend: Engine(loaded, head, mode, backend) for backend in offered(loaded, mode)}
     stock = Stock(loaded, head, inputs)
     scale = loaded.words.std().item()
     prompts = np.random.default_rng(0).normal(size=(population, TOKENS, loaded.words.size(1))).astype(np.float32)
@@ -159,11 +178,11 @@ def compare(name: str, loaded: LanguageModel, head: Head, count: int, population
 
     seconds = in_turn(
         {
-            "engine": keep("engine", lambda: engine.logits(prompts, inputs)),
-            "openvino": keep("openvino", lambda: graph.logits(prompts, inputs)),
+            **{key: keep(key, lambda one=one: one.logits(prompts, inputs)) for key, one in engines.items()},
             "each": keep("each", lambda: torch.cat([stock.logits(one[None]) for one in tensors])),
             "whole": keep("whole", lambda: stock.logits(tensors)),
-            "products": products(loaded, inputs, population),
+            "products": products(loaded, inputs, population, by_torch),
+            "packed": products(loaded, inputs, population, by_onednn),
         },
         ROUNDS,
     )
@@ -176,12 +195,13 @@ def compare(name: str, loaded: LanguageModel, head: Head, count: int, population
     print(f"{name}, {count} texts x {population} candidates, CPU seconds a generation, minimum (median) of {ROUNDS}:")
     for key, values in seconds.items():
         print(f"  {key:9}{summarize(values)}")
-    for variant in ("engine", "openvino"):
+    limit = min(("products", "packed"), key=lambda key: min(seconds[key]))
+    for variant in engines:
         print(f"  {variant}, ratio of the minima (of the medians):")
         for key, words in (
             ("each", "against one padded forward per candidate"),
             ("whole", "against the population in one padded batch"),
-            ("products", "share of the matrix-multiply limit"),
+            (limit, f"share of the limit, {limit}"),
         ):
             ratios = [of(seconds[key]) / of(seconds[variant]) for of in (min, statistics.median)]
             print(f"    {words}: {ratios[0]:.2f} ({ratios[1]:.2f})")

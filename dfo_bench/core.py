@@ -202,16 +202,16 @@ class Task(Plugged, ABC):
         """Return the losses, shape (n,); nan where a point could not be evaluated."""
 
     @property
-    def differentiable(self) -> bool:
-        """Whether it has gradients; a task that has some but under some of its parameters says so."""
-        return type(self).gradients is not Task.gradients
+    def no_gradients(self) -> str:
+        """Why it has no gradients, "" where it has some; one that has none under some of its parameters names these."""
+        return "" if type(self).gradients is not Task.gradients else "text tasks have, whose model is in this process"
 
     def gradients(self, points: Points) -> tuple[Array, Array]:
         """Return the losses, shape (n,), and their gradients in x, shape (n, D); nan as in `evaluate`.
 
-        A text task has them where its model is in this process.
+        Where there are none `no_gradients` says why, and so does the InputError that is raised.
         """
-        raise InputError(f"{type(self).__name__} has no gradients; text tasks have, whose model is in this process")
+        raise InputError(f"{type(self).__name__} has no gradients; {self.no_gradients}")
 
     def measure(self, point: Points, split: str) -> tuple[dict[str, float], Cost]:
         """Score a single candidate on a split of `splits`; return the metrics and what it cost."""

@@ -231,14 +231,19 @@ class TextTask(Task):
         """Return the losses on the train set, shape (n,); nan where a logit is not finite."""
         return self._losses(self.logits(points, "train"))
 
+    @property
+    def no_gradients(self) -> str:
+        """Why it has no gradients: a loss that is flat has none."""
+        return "loss=perf counts hits; pass loss=ce or loss=hinge" if self._loss == "perf" else ""
+
     def gradients(self, points: Points) -> tuple[Array, Array]:
         """Return the losses as `evaluate` does, and their gradients in the points, shape (n, D).
 
         With a calibration they are the gradients of the calibrated loss, whose map follows the logits. They are nan
         where a logit is not finite. Computed by torch, whatever the backend. Raise InputError for loss=perf.
         """
-        if self._loss == "perf":
-            raise InputError("loss=perf counts hits, which have no gradient; pass loss=ce or loss=hinge")
+        if self.no_gradients:
+            raise InputError(self.no_gradients)
         if not self.space.dim:
             return self.evaluate(points), np.empty((len(points), 0))
         classes = self._classes("train")

@@ -202,11 +202,8 @@ def assemble(spec: RunSpec, task: Task | None = None) -> Assembly:
         task = plugins.task.construct(rngs=streams(spec.seed))
     elif isinstance(task, Fitted):
         task = task.inner
-    if plugins.optimizer.cls.sees == "gradients" and not task.differentiable:
-        raise InputError(
-            f"optimizer {spec.optimizer} sees gradients, and task {spec.task} has none; take a text task whose model "
-            "is in this process, or an optimizer that sees losses"
-        )
+    if plugins.optimizer.cls.sees == "gradients" and (reason := task.no_gradients):
+        raise InputError(f"optimizer {spec.optimizer} sees gradients, and task {spec.task} has none; {reason}")
     components = {kind: plugin.component for kind, plugin in vars(plugins).items()}
     dim = _dim(spec, task, projection, plugins.optimizer)
     budget = spendable(plugins.optimizer, spec.budget)
