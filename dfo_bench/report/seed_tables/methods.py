@@ -55,8 +55,8 @@ def name_methods(runs: pd.DataFrame) -> pd.DataFrame:
     variants = [split[task][1] for task in named["task"]]
     # A calibrated loss is fitted on the train outputs.
     fitted = pd.Series([variant.get("calibrate", "none") != "none" for variant in variants], named.index)
-    sees = named.get("sees", pd.Series("losses", named.index))
-    named = named.assign(sees=sees.mask(fitted, sees.replace("losses", "outputs")), method=_methods(named, variants))
+    sees = named["sees"].mask(fitted, named["sees"].replace("losses", "outputs"))
+    named = named.assign(sees=sees, method=_methods(named, variants))
     again = named["baseline"].astype(bool) & named.duplicated(["column", "method", "seed"])
     return named[~again]
 
