@@ -54,12 +54,17 @@ class TextStates:
 
     @torch.no_grad()
     def of(self, texts: Sequence[Encoded]) -> torch.Tensor:
-        """Return those of texts whose own ids are equally many."""
+        """Return those of texts, whatever their lengths: the shorter ones are padded before their begin."""
         self._fill()
-        ids = [text.ids[: text.end] for text in texts]
-        if all(one in self._kept for one in ids):
-            return torch.cat([self._kept[one] for one in ids])
-        return states(self._model, torch.tensor(ids, device=self._model.device))
+        all_ids = [text.ids[: text.end] for text in texts]
+        longest = max(map(len, all_ids))
+        found = []
+        for ids in all_ids:
+            own = self._kept.get(ids)
+            if own is None:
+                own = states(self._model, torch.tensor([ids], device=self._model.device))
+            found.append(torch.nn.functional.pad(own, (0, 0, longest - len(ids), 0)))
+        return torch.cat(found)
 
     def _fill(self) -> None:
         wanted, self._wanted = self._wanted, []

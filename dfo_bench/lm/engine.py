@@ -97,7 +97,7 @@ class Engine:
         out = np.empty((len(prompts), len(texts), self._head.classes))
         with self._products:
             start = self._start(prompts, texts)
-            for batch in batches(self._kinds(texts), size):
+            for batch in self._batches(texts, size):
                 logits = self._compute(prompts, [texts[i] for i in batch], *start)
                 out[:, batch] = logits.double().cpu().numpy()
         return out
@@ -113,7 +113,7 @@ class Engine:
         else:
             out = np.empty((len(candidates), len(texts), self._head.classes))
             outer = np.empty_like(out)
-        for batch in batches(self._kinds(texts), size):
+        for batch in self._batches(texts, size):
             with torch.enable_grad():
                 # Each batch adds to the gradient in the type of the prompts, not of the model.
                 prompts = leaf.to(self._model.words.dtype)
@@ -133,8 +133,7 @@ class Engine:
         `cache` holds the keys and values of the prompts and of the texts' first `shared` ids, where there is one.
         """
         n = len(prompts)
-        rows, deltas, before = self._place(prompts, texts, shared, cache)
-        inputs: dict[str, Any] = {} if before is None else {"past_key_values": before, "use_cache": True}
+        rows, deltas, inputs = self._place(prompts, texts, shared, cache)
         if texts[0].decoder:
             inputs["decoder_input_ids"] = self._tensor([text.decoder for text in texts]).repeat(n, 1)
         at = self._tensor([self._read_at(text, rows.size(1)) for text in texts]).repeat(n)
@@ -142,24 +141,57 @@ class Engine:
 
     def _place(
         self, prompts: torch.Tensor, texts: Sequence[Encoded], shared: int, cache: Any
-    ) -> tuple[torch.Tensor, torch.Tensor | None, Any]:
-        """Return the rows to compute, texts fastest, the prompts if they are still to be added, and a cache before."""
+    ) -> tuple[torch.Tensor, torch.Tensor | None, dict[str, Any]]:
+        """Return the rows to compute, texts fastest, the prompts if they are still to be added, and what goes before.
+
+        The last is what the model takes beside the rows: a cache of what stands before them.
+        """
         n = len(prompts)
         if self._states is not None:
-            end = texts[0].end
-            rows = self._mode.rows(self._tensor([text.ids[end:] for text in texts]))
-            return self._mode.put(rows, prompts), None, filled(self._states.of(texts), n) if end else None
+            return self._mode.put(self._rest(texts), prompts), None, self._before(texts, n)
         rows = self._mode.rows(self._tensor([text.ids for text in texts]))
         if cache is None:
-            return self._mode.put(rows, prompts), prompts, None
-        return rows[:, shared:].repeat(n, 1, 1), None, repeated(cache, len(texts))
+            return self._mode.put(rows, prompts), prompts, {}
+        return rows[:, shared:].repeat(n, 1, 1), None, _after(repeated(cache, len(texts)))
+
+    def _rest(self, texts: Sequence[Encoded]) -> torch.Tensor:
+        """Return the rows of what comes after the texts, with mode=after."""
+        return self._mode.rows(self._tensor([text.ids[text.end :] for text in texts]))
+
+    def _before(self, texts: Sequence[Encoded], times: int) -> dict[str, Any]:
+        """Return the texts' own keys and values, each `times` times, for rows that come after them.
+
+        Shorter texts are padded before their begin. Padding is never looked at, and costs nothing but attention: what
+        is multiplied are the rows of the prompt and of the rest, as many for every text.
+        """
+        assert self._states is not None
+        ends = self._tensor([text.end for text in texts]).repeat(times)[:, None]
+        longest = int(ends.max())
+        if not longest:
+            return {}
+        inputs = _after(filled(self._states.of(texts), times))
+        if int(ends.min()) == longest:
+            return inputs
+        new = self._mode.tokens + len(texts[0].ids) - texts[0].end
+        places = torch.arange(longest + new, device=self._model.device)
+        mask = (places >= longest - ends).long()
+        return {**inputs, "attention_mask": mask, "position_ids": ends + places[:new]}
 
     def _tensor(self, numbers: Sequence[Any]) -> torch.Tensor:
         return torch.tensor(numbers, device=self._model.device)
 
+    def _batches(self, texts: Sequence[Encoded], size: int) -> Iterator[list[int]]:
+        """Yield the indices of each batch of at most `size` texts."""
+        # By length, so that those of a batch are padded as little as may be.
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i].ids))
+        for batch in batches(self._kinds([texts[i] for i in order]), size):
+            yield [order[i] for i in batch]
+
     def _kinds(self, texts: Sequence[Encoded]) -> list[tuple[int, ...]]:
-        """Return what the texts of a batch must agree in."""
-        return [(len(text.ids), len(text.decoder), text.end if self._states else 0) for text in texts]
+        """Return what the texts of a batch must agree in: with mode=after only in what is computed of them."""
+        if self._states is not None:
+            return [(len(text.ids) - text.end, bool(text.end)) for text in texts]
+        return [(len(text.ids), len(text.decoder)) for text in texts]
 
     def _read_at(self, text: Encoded, length: int) -> int:
         """Return the row where a text's answer is read: in the decoder if it has one, else in its `length` own rows."""
@@ -195,6 +227,11 @@ class Engine:
             # Without a configuration it keeps all keys, also those a window has passed: masks see to the windows.
             output = self._model.base(inputs_embeds=embeds, past_key_values=DynamicCache(), use_cache=True)
         return shared, output.past_key_values
+
+
+def _after(cache: DynamicCache) -> dict[str, Any]:
+    """Return what a model takes to go on after a cache."""
+    return {"past_key_values": cache, "use_cache": True}
 
 
 def batches(kinds: Sequence[tuple[int, ...]], size: int) -> Iterator[list[int]]:
