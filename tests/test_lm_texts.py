@@ -90,7 +90,7 @@ def test_gradients_reach_the_weights_that_the_label_words_are_cut_out_of(
     if head == "masked":
         tokens = [texts.model.tokenizer(word, add_special_tokens=False)["input_ids"] for word in ("bad", "good")]
     whole = stock(input_ids=torch.tensor([encoded.ids])).logits[0, place]
-    whole[[ids[-1] for ids in tokens]].square().sum().backward()  # type: ignore[no-untyped-call]
+    whole[[ids[-1] for ids in tokens]].square().sum().backward()
     tuned.logits([row])[0].square().sum().backward()  # type: ignore[no-untyped-call]
     ours, theirs = (model.get_output_embeddings().weight.grad for model in (tuned.model, stock))
     assert float(theirs.abs().max()) > 0
