@@ -1,9 +1,9 @@
 """The contracts: what a plugin author imports. Start one with `dfo-bench new optimizer|task|projection|reference NAME`.
 
 A plugin is one module with one public class, a subclass of Task, Optimizer, EmbeddingOptimizer, Projection or
-Reference. Its parameters are the keyword parameters of its constructor, annotated and with defaults; what each means is said in the
-docstring of the class, or of the constructor, in a line of its own, as in `sigma: the first step, in scales.` Lower
-losses are better everywhere, and randomness is always an argument.
+Reference. Its parameters are the keyword parameters of its constructor, annotated and with defaults; what each means is
+said in the docstring of the class, or of the constructor, in a line of its own, as in `sigma: the first step, in
+scales.` Lower losses are better everywhere, and randomness is always an argument.
 
 **For an optimizer** read `Optimizer` and `Space`. It works in R^d: `ask` returns an array of shape (n, d), `tell`
 brings the losses of these n points. `Space` says where: `space.dim` is d; `space.start.dense()[0]` is the point to

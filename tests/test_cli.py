@@ -73,10 +73,8 @@ def test_the_main_path_from_sweep_to_report(home: Path, call: Call) -> None:
 
     assert call("report", "--store", "demo").stdout == "demo/report.html\n"
     page = (home / "demo" / "report.html").read_text(encoding="utf-8")
-    assert (
-        "dfo-bench sweep -t toy -o cma -o random -p normal -d 3 -b 60 --dev-every 100 -s 0-1 --no-references --store demo"
-        in page
-    )
+    settings = "-d 3 -b 60 --dev-every 100 -s 0-1 --no-references --store demo"
+    assert f"dfo-bench sweep -t toy -o cma -o random -p normal {settings}" in page
 
     assert call("plot", "curve", "--store", "demo", "--output", "curve.pdf").stdout == "curve.pdf\n"
     assert (home / "curve.pdf").read_bytes().startswith(b"%PDF")

@@ -93,7 +93,7 @@ def full_disk(at: int, journal: Path, room: int | None) -> Iterator[Progress]:
     """After `at` evaluations let no file grow beyond the journal's size and `room` bytes, or beyond 100 where None."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    def progress(spent: int, best: float, replayed: bool) -> None:
+    def progress(spent: float, best: float, replayed: bool) -> None:
         if spent == at:
             resource.setrlimit(resource.RLIMIT_FSIZE, (100 if room is None else journal.stat().st_size + room, hard))
 

@@ -76,7 +76,7 @@ def test_a_run_has_one_evaluation_and_the_scores_that_a_search_has(tmp_path: Pat
         summary = execute(planned(task, method), store.path)
         assert summary.status == "finished", summary.error
     runs = store.runs().set_index("optimizer")
-    assert runs.loc["knn", ["evaluations", "budget", "dim"]].tolist() == [1, 1, 0]
+    assert list(runs.loc["knn", ["evaluations", "budget", "dim"]]) == [1, 1, 0]
     assert runs["baseline"].all()
     assert list(runs.loc[["manual", "knn"], "projection"]) == ["reference"] * 2
     for column in ("best_loss", "dev_accuracy", "dev_loss", "test_accuracy", "test_loss"):

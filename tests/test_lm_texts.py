@@ -66,7 +66,7 @@ def test_a_copy_to_be_tuned_gives_the_outputs_of_the_task_and_leaves_its_model_a
     tuned = texts.tunable()
     logits = tuned.logits(rows)
     np.testing.assert_allclose(logits.detach(), outputs, atol=1e-5)
-    logits.logsumexp(dim=1).sum().backward()
+    logits.logsumexp(dim=1).sum().backward()  # type: ignore[no-untyped-call]
     with torch.no_grad():
         for parameter in tuned.model.parameters():
             if parameter.grad is not None:
@@ -91,7 +91,7 @@ def test_gradients_reach_the_weights_that_the_label_words_are_cut_out_of(
         tokens = [texts.model.tokenizer(word, add_special_tokens=False)["input_ids"] for word in ("bad", "good")]
     whole = stock(input_ids=torch.tensor([encoded.ids])).logits[0, place]
     whole[[ids[-1] for ids in tokens]].square().sum().backward()
-    tuned.logits([row])[0].square().sum().backward()
+    tuned.logits([row])[0].square().sum().backward()  # type: ignore[no-untyped-call]
     ours, theirs = (model.get_output_embeddings().weight.grad for model in (tuned.model, stock))
     assert float(theirs.abs().max()) > 0
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)

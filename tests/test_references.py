@@ -122,7 +122,7 @@ def test_a_calibration_is_at_the_minimum_of_its_objective(kind: str) -> None:
         value.backward()
         return value
 
-    lbfgs.step(closure)
+    lbfgs.step(closure)  # type: ignore[no-untyped-call]
     np.testing.assert_allclose(found.logits(blobs.rows("train")), mapped().detach(), atol=1e-5)
 
 

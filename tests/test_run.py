@@ -161,7 +161,7 @@ def _journal_of(spec: RunSpec, tmp_path: Path) -> bytes:
     scratch = Store.create(tmp_path / f"scratch{len(list(tmp_path.iterdir()))}")
     kept: list[bytes] = []
 
-    def keep(spent: int, best: float, replayed: bool) -> None:
+    def keep(spent: float, best: float, replayed: bool) -> None:
         kept[:] = [next(scratch.path.glob("*/journal.jsonl")).read_bytes()]
 
     execute(spec, scratch.path, keep)
@@ -243,7 +243,7 @@ def _files_of(spec: RunSpec, tmp_path: Path) -> tuple[list[bytes], bytes]:
     scratch = Store.create(tmp_path / "scratch")
     kept: list[bytes] = []
 
-    def keep(spent: int, best: float, replayed: bool) -> None:
+    def keep(spent: float, best: float, replayed: bool) -> None:
         kept[:] = [next(scratch.path.glob(f"*/{name}")).read_bytes() for name in (JOURNAL, TOLD)]
 
     execute(spec, scratch.path, keep)
@@ -392,7 +392,7 @@ def test_a_failed_run_whose_plugin_was_mended_starts_anew(store: Store, toys: Pa
 def test_a_run_that_another_process_writes_is_left_to_it(store: Store, tmp_path: Path) -> None:
     spec = _spec()
 
-    def meanwhile(spent: int, best: float, replayed: bool) -> None:
+    def meanwhile(spent: float, best: float, replayed: bool) -> None:
         with pytest.raises(BusyError):
             execute(spec, store.path)
 

@@ -132,7 +132,7 @@ def planned(
 def interrupt(spec: RunSpec, store: Path, after: int) -> None:
     """Leave a run unfinished, as Ctrl-C does, when it has spent so many evaluations."""
 
-    def stop(spent: int, best: float, replayed: bool) -> None:
+    def stop(spent: float, best: float, replayed: bool) -> None:
         if spent >= after:
             raise KeyboardInterrupt
 

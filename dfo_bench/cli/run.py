@@ -101,10 +101,10 @@ def sweep(
     ] = False,
     workers: Workers = None,
 ) -> int:
-    """Run every task x projection x optimizer x seed, and references once for every task and seed.
+    """Run every task x projection x optimizer x seed.
 
-    Options take the place of what the file says. A sweep may be interrupted at any time: the same command goes on where
-    it stopped, and skips what has finished.
+    References run once for every task and seed. Options take the place of what the file says. A sweep may be
+    interrupted at any time: the same command goes on where it stopped, and skips what has finished.
     """
     from dfo_bench.sweeps.config import SweepSettings, read_sweep
 

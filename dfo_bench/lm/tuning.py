@@ -25,7 +25,7 @@ class Tuned:
         self.model, self._head, self._encode = self._loaded.model, head, encode
 
     def logits(self, rows: Rows) -> torch.Tensor:
-        """Return the label logits, shape (n, classes), computed without padding; with their graph where torch has it on."""
+        """Return the label logits, shape (n, classes), with their graph where torch keeps one; nothing is padded."""
         texts = self._encode(rows)
         # Anew at every call: what a head has cut out of the weights has changed with them.
         head = self._head.on(self._loaded)

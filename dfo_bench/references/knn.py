@@ -1,4 +1,4 @@
-"""kNN prompting (Xu et al., ICLR 2023, arXiv 2303.13824): the nearest train examples by the model's own outputs vote."""
+"""kNN prompting (Xu et al., ICLR 2023, arXiv 2303.13824): the train examples with the nearest outputs vote."""
 
 import numpy as np
 from scipy.special import log_softmax

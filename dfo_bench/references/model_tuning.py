@@ -20,8 +20,8 @@ class ModelTuning(Reference):
     """AdamW on the cross-entropy of the label logits, batches of 16, without dropout.
 
     The learning rate is selected on dev; settings of the paper are not published. Every rate starts from the model as
-    it was. In memory there are the model, a copy of it in fp32 with gradients and AdamW's two moments, and the best copy
-    so far: six times the model.
+    it was. In memory there are the model, a copy of it in fp32 with gradients and AdamW's two moments, and the best
+    copy so far: six times the model.
 
     rates: the learning rates among which dev selects.
     epochs: how often all train texts are gone through for each rate.

@@ -1,6 +1,7 @@
 """Baselines: runs of bare tasks, shown beside the searches that they are compared with.
 
-A task without dimensions is *bare*: it has nothing to search, and one evaluation says all, as of a reference. It is a baseline of every searched task that differs from it in its prompt alone.
+A task without dimensions is *bare*: it has nothing to search, and one evaluation says all, as of a reference. It
+is a baseline of every searched task that differs from it in its prompt alone.
 
 Runs of a seed share the data split, so baselines are in all that is said of one task: its curves, tables and verdicts.
 They are in nothing that is said over tasks (ranks, wins, Friedman's test, targets, scores on one scale): they ran in no
@@ -13,7 +14,7 @@ from dfo_bench.errors import InputError
 from dfo_bench.plugins.component import Component, parse
 from dfo_bench.runs.columns import REFERENCE
 
-PROMPT = {"prompt_tokens", "mode", "template", "demonstrations", "calibrate"}
+PROMPT = {"prompt_tokens", "mode", "template", "demonstrations", "calibrate", "initial"}
 """The parameters of a task that concern its prompt; by all others (model, data, loss...) losses are comparable."""
 
 

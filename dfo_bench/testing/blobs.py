@@ -89,7 +89,7 @@ class Layer:
 
         self._blobs = blobs
         # Without the weights that it would draw.
-        self.model = torch.nn.utils.skip_init(torch.nn.Linear, _WIDTH, 3)
+        self.model = torch.nn.Linear(_WIDTH, 3, device="meta").to_empty(device="cpu")
         with torch.no_grad():
             self.model.weight.zero_()
             self.model.bias.zero_()
