@@ -7,7 +7,7 @@ import pytest
 import dfo_bench
 from dfo_bench.errors import InputError, UnknownNameError
 from dfo_bench.plugins.component import component
-from dfo_bench.plugins.plugin import resolve
+from dfo_bench.plugins.plugin import resolve, resolve_method
 from dfo_bench.plugins.registry import KINDS
 from dfo_bench.sweeps import presets
 from dfo_bench.sweeps.config import SweepSettings, parse_seeds, read_sweep
@@ -18,13 +18,11 @@ from dfo_bench.sweeps.sweep import expand_axes
 @pytest.mark.parametrize("name", presets.names())
 def test_every_preset_names_plugins_and_parameters_that_exist(name: str) -> None:
     request = read_sweep(name).request()
-    for kind, axis in {
-        "task": request.tasks,
-        "optimizer": request.optimizers,
-        "projection": request.projections,
-    }.items():
+    for kind, axis in {"task": request.tasks, "projection": request.projections}.items():
         for written in axis:
             resolve(KINDS[kind], component(written))
+    for written in request.optimizers:
+        resolve_method(component(written))
     assert expand_axes(request)
 
 

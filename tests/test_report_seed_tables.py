@@ -255,7 +255,9 @@ def test_the_command_prints_and_writes_them_and_runs_a_preset_first(store: Store
         assert (in_tmp / f"t.{suffix}").read_text(encoding="utf-8")
     runs = store.runs()
     (task,) = runs.loc[runs["dim"] > 0, "task"]
-    Path("mine.yaml").write_text(f"tasks: ['{task}']\noptimizers: [random]\ndim: 5\nbudget: 4\nstore: new\n")
+    Path("mine.yaml").write_text(
+        f"tasks: ['{task}']\noptimizers: [random]\ndim: 5\nbudget: 4\nreferences: false\nstore: new\n"
+    )
     done = call(app, ["tables", "mine.yaml", "-s", "0-1", "--output", "new.csv"], catch_exceptions=False)
     assert done.exit_code == 0
     assert set(pd.read_csv("new.csv")["method"]) == {"random", "random + bias"}
