@@ -59,7 +59,7 @@ def test_every_head_mode_and_loss_evaluates_and_measures(
 ) -> None:
     for loss in ("ce", "hinge", "perf") if mode == "add" else ("ce",):
         task = small(folder, zoo.folder(name), head=head, mode=mode, loss=loss)
-        blocks = 2 if mode == "deep" else 1
+        blocks = {"deep": 2, "prefix": 4}.get(mode, 1)
         assert (task.space.dim, task.space.blocks, task.tolerance) == (blocks * DIM, blocks, 1e-5)
         assert (task.splits, task.metric) == (("dev", "test"), "accuracy")
         x = points(5, blocks * DIM)
@@ -373,6 +373,7 @@ def test_text_takes_pairs(tmp_path: Path, zoo: Zoo, name: str, head: str) -> Non
         ({"head": "causal"}, "is a bert, which has no head=causal; pass head=embedding or head=masked"),
         ({"head": "ranking"}, "embedding"),
         ({"mode": "replace"}, "inputs_embeds"),
+        ({"mode": "prefix", "head": "masked"}, "mode=prefix is offered for decoders with head=causal.*head is masked"),
         ({"mode": "after"}, "mode=after is offered for decoders with head=causal.*; pass head=causal and the name of"),
         ({"loss": "mse"}, "hinge"),
         ({"precision": "int8"}, "bfloat16"),
@@ -498,6 +499,24 @@ def test_labels_words_and_templates_that_look_the_same_are_the_same(tmp_path: Pa
         assert task.labels == task.embedding_texts == composed
         assert task.inputs("test") == tasks[0].inputs("test")
         assert sorted({row.label for row in task.rows("test")}) == list(composed)
+
+
+def test_a_prefix_begins_as_the_first_train_ids_and_is_scaled_by_block(folder: Path, zoo: Zoo) -> None:
+    task = small(folder, zoo.folder("llama"), head="causal", mode="prefix")
+    assert task._steps is not None
+    first = [i for text in task.inputs("train") for i in text.ids][:TOKENS]
+    (start,) = task.prompts(task.space.start)
+    np.testing.assert_allclose(start, task._mode.written(first), rtol=1e-5, atol=1e-6)
+    scales = np.array(task._mode.block_scales(text.ids for text in task.inputs("train"))).reshape(2, 2, 1, 1)
+    moved = task.prompts(Dense(task.space.start.dense() + task.space.scale))[0] - start
+    np.testing.assert_allclose(moved, np.broadcast_to(scales, moved.shape), rtol=1e-4)
+    assert task.space.meaning == ""
+    # A prompt of many tokens begins as the train texts over and over.
+    assert (
+        small(folder, zoo.folder("gpt2"), head="causal", mode="prefix", prompt_tokens=40, shots=1)
+        .space.start.dense()
+        .any()
+    )
 
 
 def test_a_prompt_after_the_text_needs_a_template_that_goes_on(tmp_path: Path, zoo: Zoo) -> None:

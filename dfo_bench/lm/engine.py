@@ -52,7 +52,7 @@ class Engine:
     def logits(self, prompts: Prompts, texts: Sequence[Encoded]) -> Array:
         """Return the label logits of each text under each candidate, shape (n, len(texts), classes).
 
-        `prompts` has shape (n, prompt tokens, size), with mode=deep (n, blocks, prompt tokens, size).
+        `prompts` has shape (n, prompt tokens, size), with mode=deep or prefix one for each block.
         """
         (logits,) = self._in_chunks(prompts, texts, lambda some, size: (self._logits(some, texts, size),))
         return logits
@@ -117,7 +117,7 @@ class Engine:
             with torch.enable_grad():
                 # Each batch adds to the gradient in the type of the prompts, not of the model.
                 prompts = leaf.to(self._model.words.dtype)
-                logits = self._compute(prompts, [texts[i] for i in batch])
+                logits = self._compute(prompts, [texts[i] for i in batch], 0, self._mode.past(prompts))
             if not whole:
                 out[:, batch] = logits.detach().double().cpu().numpy()
                 outer[:, batch] = slopes(out[:, batch], batch)
@@ -125,9 +125,7 @@ class Engine:
         assert leaf.grad is not None
         return out, leaf.grad.double().cpu().numpy()
 
-    def _compute(
-        self, prompts: torch.Tensor, texts: Sequence[Encoded], shared: int = 0, cache: Any = None
-    ) -> torch.Tensor:
+    def _compute(self, prompts: torch.Tensor, texts: Sequence[Encoded], shared: int, cache: Any) -> torch.Tensor:
         """Return the logits of a batch of texts of one kind, shape (n, texts, classes).
 
         `cache` holds the keys and values of the prompts and of the texts' first `shared` ids, where there is one.
@@ -212,20 +210,23 @@ class Engine:
     def _start(self, prompts: torch.Tensor, texts: Sequence[Encoded]) -> tuple[int, Any]:
         """Return how many ids are shared at the start of all texts, and the keys and values of the prompt and of these.
 
-        Where nothing is gained by it: 0 and None.
+        Where nothing is gained by it: 0 and what stands before the texts anyway, which is None but with mode=prefix.
         """
         if not self._causal or self._states is not None:
             return 0, None
+        past = self._mode.past(prompts)
         shortest = min(len(text.ids) for text in texts) - 1
         first = texts[0].ids
         shared = next((i for i in range(shortest) if any(text.ids[i] != first[i] for text in texts)), shortest)
-        if shared < self._model.first + self._mode.slots or not shared + self._mode.before:
-            return 0, None
+        if shared < self._model.first + self._mode.slots or not shared + (0 if past is not None else self._mode.before):
+            return 0, past
         rows = self._mode.rows(self._tensor([first[: shared or 1]]))[:, :shared]
         rows = self._mode.put(rows, prompts)
         with self._mode.entering(rows, prompts) as embeds:
             # Without a configuration it keeps all keys, also those a window has passed: masks see to the windows.
-            output = self._model.base(inputs_embeds=embeds, past_key_values=DynamicCache(), use_cache=True)
+            output = self._model.base(
+                inputs_embeds=embeds, past_key_values=DynamicCache() if past is None else past, use_cache=True
+            )
         return shared, output.past_key_values
 
 

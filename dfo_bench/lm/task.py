@@ -3,6 +3,7 @@
 import os
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from itertools import chain, cycle, islice
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -89,7 +90,8 @@ class TextTask(Task):
         prompt_tokens: how many tokens long the prompt is; 0 is the bare template.
         mode: where the prompt goes in: at the entry of the first block, added to rows that hold its place (add) or as
             rows before the text's (cat); as word embeddings before the text's (inputs_embeds), or between the text and
-            the rest of the template (after, for head=causal); or added before every block (deep).
+            the rest of the template (after, for head=causal); added before every block (deep); or as keys and values
+            before every block (prefix, for head=causal).
         loss: cross-entropy (ce), hinge, or the metric itself, negative (perf).
         demonstrations: how many solved examples per class stand before every text.
         leading_space: cuts label words into tokens as within a sentence; null does for head=causal only.
@@ -147,10 +149,12 @@ class TextTask(Task):
                 self.inputs(split)
 
         dim = int(np.prod(self._mode.shape))
-        # With mode=deep coordinates mean nothing to another seed: the scales of the blocks are measured on its texts.
-        meaning = "" if mode == "deep" else f"model {loaded.digest[:16]}, mode={mode}, prompt_tokens={prompt_tokens}"
         blocks = self._blocks()
-        start = Anchor.origin(dim) if initial is None else self._start(initial, loaded.digest)
+        meaning = f"model {loaded.digest[:16]}, mode={mode}, prompt_tokens={prompt_tokens}"
+        if self._steps is not None:
+            # Coordinates mean nothing to another seed: the scales of the blocks are measured on its texts.
+            meaning = ""
+        start = self._start(dim) if initial is None else self._initial(initial, loaded.digest)
         self.space = Space(dim, None, None, start, self._mode.scale, blocks, meaning)
         self.cost = self._cost("train")
 
@@ -185,7 +189,7 @@ class TextTask(Task):
                 )
         return template
 
-    def _start(self, initial: str, model_digest: str) -> Anchor:
+    def _initial(self, initial: str, model_digest: str) -> Anchor:
         """Return the point of the prompt in a file."""
         fits = {"model_digest": model_digest, "mode": self.mode, "prompt_tokens": self.prompt_tokens}
         prompt, digest = read_initial(initial, **fits)
@@ -195,12 +199,25 @@ class TextTask(Task):
 
     def _blocks(self) -> int:
         """Return the number of blocks of a candidate; measure the scale of each."""
-        if self.mode != "deep":
+        if self.mode not in ("deep", "prefix"):
             self._steps: npt.NDArray[np.float32] | None = None
             return 1
         scales = np.array(self._mode.block_scales(text.ids for text in self.inputs("train")[:32]))
-        self._steps = (scales / self._mode.scale).astype(np.float32)[:, None, None]
+        self._steps = (scales / self._mode.scale).astype(np.float32).reshape(*self._mode.shape[:-2], 1, 1)
         return len(scales)
+
+    def _start(self, dim: int) -> Points:
+        """Return the origin, with mode=prefix the keys and values that the model writes for the first train ids.
+
+        At the origin all tokens of a prefix would be one: they have no positions, so their gradients would be the same.
+        Prefix tuning begins at real words, too (arXiv 2101.00190, section 7.4).
+        """
+        if self.mode != "prefix" or not dim:
+            return Anchor.origin(dim)
+        ids = list(islice(cycle(chain.from_iterable(text.ids for text in self.inputs("train"))), self.prompt_tokens))
+        assert self._steps is not None
+        start = (self._mode.written(ids) / self._steps).ravel()
+        return Anchor(dim, "first train ids", lambda index: start[index])
 
     @abstractmethod
     def read(self) -> dict[str, list[data.Row]]:
@@ -211,9 +228,9 @@ class TextTask(Task):
         """Return a digest for each parameter that names data, from the digests of the splits."""
 
     def prompts(self, points: Points) -> npt.NDArray[np.float32]:
-        """Return the prompts that points stand for, shape (n, prompt_tokens, size); with mode=deep (n, blocks, ...).
+        """Return the prompts that points stand for, shape (n, *shape of a prompt in the mode).
 
-        They are the coordinates themselves; with mode=deep each block has its own scale (`Mode.block_scales`).
+        They are the coordinates themselves; where there are blocks each has its own scale (`Mode.block_scales`).
         """
         with np.errstate(over="ignore"):
             # Numbers too large for fp32 become inf, and their losses nan.
