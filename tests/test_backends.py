@@ -65,8 +65,8 @@ class Stopping(Listener):
 
 def sweep(store: Store, spec: RunSpec, optimizers: tuple[str, ...] = ("random",), **given: Any) -> dict[str, str]:
     """Return the backend by optimizer and seed of all runs in the store."""
-    axes: dict[str, Any] = {"tasks": [spec.task], "dim": 5, "budget": 12, "dev_every": 6, "listener": Listener()}
-    dfo_bench.sweep(optimizers=optimizers, store=store.path, **axes | given)
+    axes: dict[str, Any] = {"tasks": [spec.task], "dim": 5, "budget": 12, "dev_every": 6, "references": False}
+    dfo_bench.sweep(optimizers=optimizers, store=store.path, **{"listener": Listener(), **axes, **given})
     summaries = [summary for key in store if (summary := store.summary(key))]
     assert all(summary.status == "finished" for summary in summaries)
     return {f"{summary.spec.optimizer.name} {summary.spec.seed}": summary.spec.backend for summary in summaries}

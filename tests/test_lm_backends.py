@@ -10,7 +10,7 @@ import torch
 from dfo_bench.lm import backends
 from dfo_bench.lm.backends import fastest, offered
 from dfo_bench.lm.heads import WordsHead
-from dfo_bench.lm.modes import Mode
+from dfo_bench.lm.modes import Mode, ModeName
 from tests.test_lm_engine import LABELS, TOKENS, texts
 from tests.tiny_lm import Zoo
 
@@ -31,7 +31,7 @@ class Timings:
         return left.pop(0) if len(left) > 1 else left[0]
 
 
-def choose(zoo: Zoo, timings: Timings, name: str = "bert", mode: str = "add", evaluations: int = MANY) -> str:
+def choose(zoo: Zoo, timings: Timings, name: str = "bert", mode: ModeName = "add", evaluations: int = MANY) -> str:
     head = "masked" if name == "bert" else "causal"
     loaded = zoo.load(name, head)
     way = Mode(loaded, mode, TOKENS)

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from dfo_bench.core import InputError
 from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.heads import EmbeddingHead, WordsHead
-from dfo_bench.lm.modes import Mode
+from dfo_bench.lm.modes import Mode, ModeName
 from dfo_bench.lm.packed import Packed
 from tests.test_lm_engine import CASES, LABEL_TEXTS, LABELS, TOKENS, candidates, texts
 from tests.tiny_lm import Zoo
@@ -29,7 +29,7 @@ class Seen(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize(("name", "head", "mode"), CASES)
-def test_packed_products_give_the_logits_of_torch(zoo: Zoo, name: str, head: str, mode: str) -> None:
+def test_packed_products_give_the_logits_of_torch(zoo: Zoo, name: str, head: str, mode: ModeName) -> None:
     loaded = zoo.load(name, head)
     way = Mode(loaded, mode, TOKENS)
     reader = EmbeddingHead(loaded, LABEL_TEXTS, way.before) if head == "embedding" else WordsHead(loaded, LABELS)

@@ -1,11 +1,9 @@
 """Text tasks: few-shot classification as a black-box function of a continuous prompt."""
 
-import os
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import chain, cycle, islice
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -369,38 +367,3 @@ class TextTask(Task):
             bytes_up_prompt=up + 4 * self.space.dim,
             bytes_down=4 * len(self.labels) * len(texts),
         )
-
-
-class DatasetTask(TextTask):
-    """A text task on a known dataset, from a folder of files or from the Hugging Face hub."""
-
-    folder: str
-    """The task's folder in a data folder."""
-    shipped: Path | None = None
-    """The data folder that comes with the task."""
-    hub: data.Hub | None = None
-    """The dataset of the hub, read where there is no data folder."""
-
-    def __init__(self, *, rngs: Rngs, data_dir: str | None = None, **common: Any) -> None:
-        """Note where the data is.
-
-        data_dir: holds FOLDER/train.jsonl and test.jsonl, FOLDER the task's own; null takes shipped data, the folder
-            that DFO_BENCH_DATA names, or the hub.
-        """
-        self._data_dir = data_dir
-        super().__init__(rngs=rngs, **common)
-
-    def read(self) -> dict[str, list[data.Row]]:
-        """Return the rows of train and test."""
-        if folder := self._data_dir or self.shipped or os.environ.get("DFO_BENCH_DATA"):
-            return {split: data.read_file(Path(folder, self.folder, f"{split}.jsonl")) for split in ("train", "test")}
-        if self.hub is None:
-            raise InputError(
-                f"{self.folder} needs data; pass data_dir=FOLDER with FOLDER/{self.folder}/train.jsonl in it"
-            )
-        splits = {"train": "train", "test": self.hub.test}
-        return {name: data.read_hub(self.hub, split, self.labels, self.folder) for name, split in splits.items()}
-
-    def digests(self, splits: Mapping[str, str]) -> dict[str, str]:
-        """Return one digest for the data folder."""
-        return {"data_dir": "-".join(splits.values())}
