@@ -235,8 +235,9 @@ def test_no_more_rows_are_held_at_once_than_a_cpu_takes(zoo: Zoo, n: int) -> Non
 def test_a_causal_model_computes_what_all_texts_begin_with_once_a_candidate(zoo: Zoo, mode: ModeName) -> None:
     loaded, seen = zoo.load("gpt2", "causal"), list[torch.Size]()
     some = texts("gpt2", "causal", mode, shared=4)
+    engine, x = made(loaded, "causal", mode), candidates(loaded, mode, 7)
     with watching(loaded.blocks[0], seen):
-        made(loaded, "causal", mode).logits(candidates(loaded, mode, 7), some)
+        engine.logits(x, some)
     rest = 5 + 3 + 5 + 8
     assert sum(rows * length for rows, length, _ in seen) == 7 * ((0 if mode == "prefix" else TOKENS) + 4 + rest)
 

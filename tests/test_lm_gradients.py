@@ -118,6 +118,15 @@ def test_gradients_of_a_batch_are_those_of_one_candidate_at_a_time(
         np.testing.assert_allclose(task.gradients(x[i : i + 1])[1][0], together[i], rtol=0, atol=1e-5)
 
 
+def test_half_precision_comes_near_the_gradients_of_full_precision(folder: Path, zoo: Zoo) -> None:
+    x = Dense(0.1 * points(3).dense())
+    full, half = (
+        small(folder, zoo.folder("gpt2"), head="causal", mode="after", precision=precision).gradients(x)[1]
+        for precision in ("float32", "bfloat16")
+    )
+    assert np.abs(half - full).mean() < 0.1 * full.std()
+
+
 def test_weights_get_no_gradient_and_stay_as_they_are(folder: Path, zoo: Zoo) -> None:
     task, loaded = small(folder, zoo.folder("gpt2"), head="causal"), zoo.load("gpt2", "causal")
     before = [weight.clone() for weight in loaded.model.parameters()]

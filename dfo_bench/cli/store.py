@@ -135,7 +135,7 @@ def export(
     iohprofiler: a new folder for IOHanalyzer and iohinspector. coco: a new folder for cocopp, with differences from
     the optimum, or from the best of all runs where none is known. csv, parquet: one file with a row per evaluation.
     prompts: one safetensors file with a tensor per run of a language-model task. peft: a folder with an adapter per run
-    of mode=inputs_embeds.
+    of mode=inputs_embeds or prefix.
     """
     from dfo_bench.exchange import EXPORTS
     from dfo_bench.store.store import Store

@@ -58,7 +58,7 @@ class Mode:
                 "pass mode=add, mode=cat or mode=inputs_embeds"
             )
         self.before = tokens if name in ("cat", *_WORDS) else 0
-        """The number of rows beside a text's own: before them, with mode=after before those of the cue."""
+        """The number of positions beside a text's own: before them, with mode=after before those of the cue."""
         self.slots = tokens - self.before
         """The number of the text's own rows that are the prompt's, from the first after its special tokens on."""
         size = model.model.config.hidden_size if name == "deep" or self._at_block else model.words.size(1)

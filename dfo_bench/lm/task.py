@@ -357,7 +357,7 @@ class TextTask(Task):
         return data.classes(self.rows(split), self.labels)
 
     def _cost(self, split: str) -> Cost:
-        """Return what a call costs; a service computes all tokens of it, also those that an engine here keeps."""
+        """Return what a call costs; tokens are all positions, also those that an engine keeps or never computes."""
         texts = self.inputs(split)
         up = sum(text.text_bytes for text in texts)
         return Cost(

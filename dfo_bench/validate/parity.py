@@ -17,7 +17,7 @@ from dfo_bench.errors import InputError
 from dfo_bench.lm import losses, models
 from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.heads import WordsHead
-from dfo_bench.lm.modes import Mode
+from dfo_bench.lm.modes import Mode, ModeName
 from dfo_bench.lm.templates import Encoded
 from dfo_bench.points import Array
 from dfo_bench.threads import single_threaded
@@ -60,7 +60,8 @@ SAME_COUNT = 1e-6
 def parity(*, fixture: str) -> Iterator[Row]:
     """Compare losses and logits with those that the authors' program computed and the folder `fixture` records."""
     folder = Path(fixture).expanduser()
-    paths = {mode: path for mode in ("add", "cat") if (path := folder / f"{mode}.npz").is_file()}
+    modes: tuple[ModeName, ...] = ("add", "cat")
+    paths = {mode: path for mode in modes if (path := folder / f"{mode}.npz").is_file()}
     if not paths or not (folder / "model").is_dir():
         lacks = "model/" if paths else "add.npz or cat.npz"
         raise InputError(f"fixture={fixture} holds no {lacks}; name a folder with model/ and add.npz, cat.npz or both")
@@ -90,7 +91,7 @@ def _row(what: str, published: Array, ours: Array, exactly: Array) -> Row:
     return Row(what, float(published[at]), float(ours[at]), largest, tolerance, largest <= tolerance, note)
 
 
-def _compute(model: models.LanguageModel, mode: str, record: Record) -> dict[str, Array]:
+def _compute(model: models.LanguageModel, mode: ModeName, record: Record) -> dict[str, Array]:
     """Return what the program computed as we compute it, texts unpadded."""
     texts = [
         Encoded(tuple(ids[seen].tolist()), mask=int(seen[:mask].sum()), text_bytes=0, cut=0)
@@ -106,7 +107,7 @@ def _compute(model: models.LanguageModel, mode: str, record: Record) -> dict[str
     return {**values, "logits2": logits}
 
 
-def _read(path: Path, mode: str, model: models.LanguageModel) -> Record:
+def _read(path: Path, mode: ModeName, model: models.LanguageModel) -> Record:
     """Return the arrays of a file; raise InputError where they do not fit each other or the model."""
     arrays = {**GIVEN, **COMPUTED}
     try:
@@ -129,7 +130,7 @@ def _read(path: Path, mode: str, model: models.LanguageModel) -> Record:
     return record
 
 
-def _misfit(record: Record, mode: str, model: models.LanguageModel) -> str:
+def _misfit(record: Record, mode: ModeName, model: models.LanguageModel) -> str:
     """Return in what a recording does not fit its model or itself, "" where all fits."""
     vocabulary, size = model.words.shape
     dim, seen = len(record["A"]), record["attention_mask"] == 1
