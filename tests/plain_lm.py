@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from transformers import DynamicCache
 from transformers.modeling_outputs import BaseModelOutput
 
 from dfo_bench.lm.models import LanguageModel
@@ -29,6 +30,14 @@ def logits(
     if mode == "inputs_embeds":
         embeds = torch.cat([prompt, base.get_input_embeddings()(torch.tensor(text.ids))])[None]
         last = base(inputs_embeds=embeds).last_hidden_state
+    elif mode == "prefix":
+        last = base(
+            inputs_embeds=base.get_input_embeddings()(torch.tensor([text.ids])), past_key_values=past(base, prompt)
+        )
+        last = last.last_hidden_state
+    elif mode == "after":
+        words = base.get_input_embeddings()(torch.tensor(text.ids))
+        last = base(inputs_embeds=torch.cat([words[: text.end], prompt, words[text.end :]])[None]).last_hidden_state
     else:
         rows = entering(base, text.ids)
         if mode == "add":
@@ -46,6 +55,18 @@ def logits(
     else:
         scores = vocabulary(model, last)[0, -1 if text.mask is None else before + text.mask]
     return [float(scores[label]) for label in labels]
+
+
+def past(base: Any, prompt: torch.Tensor) -> DynamicCache | None:
+    """Return the keys and values of a prompt, shape (layers, 2, tokens, heads x size)."""
+    if not prompt.size(2):
+        return None
+    config, cache = base.config, DynamicCache()
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    for i, layer in enumerate(prompt):
+        keys, values = (torch.stack(kind.chunk(heads, dim=1))[None] for kind in layer)
+        cache.update(keys, values, i)
+    return cache
 
 
 @torch.inference_mode()

@@ -19,7 +19,7 @@ from dfo_bench.lm.models import LanguageModel
 from dfo_bench.lm.modes import Mode, ModeName
 from dfo_bench.lm.templates import Encoded
 from tests import plain_lm
-from tests.tiny_lm import MODES, TINY, Zoo, hooks
+from tests.tiny_lm import EVERYWHERE, MODES, TINY, Zoo, hooks, modes
 
 TOKENS = 3
 LABELS = (301, 512, 77)
@@ -31,10 +31,11 @@ READERS = [(name, head) for name, tiny in TINY.items() for head in FAMILIES[tiny
 CASES = [
     (name, head, mode)
     for name, head in READERS
-    for mode in MODES
+    for mode in modes(head)
     if mode != "deep" or FAMILIES[TINY[name].model_type].blocks
 ]
 ONE_OF_A_KIND = [("bert", "embedding"), ("bert", "masked"), ("gpt2", "causal"), ("bart", "seq2seq")]
+KIND_AND_MODE = [(name, head, mode) for name, head in ONE_OF_A_KIND for mode in modes(head)]
 
 
 def made(loaded: LanguageModel, head: str, mode: ModeName, tokens: int = TOKENS) -> Engine:
@@ -55,7 +56,7 @@ def texts(name: str, head: str, mode: ModeName, *, shared: int = 0, tokens: int 
     for length in (5, 3, 5, 8):
         ids = [START] * TINY[name].first + [*slots] + [400] * shared + rng.integers(100, 900, length).tolist()
         if head == "causal":
-            made.append(Encoded(tuple(ids), None, 0, 0))
+            made.append(Encoded(tuple(ids), None, 0, 0, (), len(ids) - 1 - length % 2))
             continue
         mask = len(ids) - 1 - int(rng.integers(0, 3))
         ids[mask] = MASK
@@ -110,7 +111,7 @@ def test_logits_are_those_of_one_candidate_and_one_text_at_a_time(
 @pytest.mark.parametrize(("name", "head"), READERS)
 def test_no_prompt_at_all_is_the_stock_model(zoo: Zoo, name: str, head: str) -> None:
     loaded = zoo.load(name, head)
-    for mode in MODES:
+    for mode in modes(head):
         if mode == "deep" and not loaded.blocks:
             continue
         some = texts(name, head, mode, tokens=0)[:2]
@@ -140,8 +141,7 @@ def stock(loaded: LanguageModel, head: str, text: Encoded) -> list[float]:
     return [float(score) for score in scores[list(LABELS)]]
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("name", "head"), ONE_OF_A_KIND)
+@pytest.mark.parametrize(("name", "head", "mode"), KIND_AND_MODE)
 def test_any_batching_gives_the_same_logits_and_the_same_batch_the_same_bits(
     zoo: Zoo, name: str, head: str, mode: ModeName
 ) -> None:
@@ -157,8 +157,7 @@ def test_any_batching_gives_the_same_logits_and_the_same_batch_the_same_bits(
     assert np.array_equal(together, made(loaded, head, mode).logits(x, some))
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("name", "head"), ONE_OF_A_KIND)
+@pytest.mark.parametrize(("name", "head", "mode"), KIND_AND_MODE)
 def test_neither_a_call_nor_a_failure_leaves_a_hook_or_a_changed_weight(
     zoo: Zoo, name: str, head: str, mode: ModeName
 ) -> None:
@@ -232,14 +231,14 @@ def test_no_more_rows_are_held_at_once_than_a_cpu_takes(zoo: Zoo, n: int) -> Non
         assert max(shape[0] for shape in seen) == (15 if n == 45 else ROWS)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", [*EVERYWHERE, "prefix"])
 def test_a_causal_model_computes_what_all_texts_begin_with_once_a_candidate(zoo: Zoo, mode: ModeName) -> None:
     loaded, seen = zoo.load("gpt2", "causal"), list[torch.Size]()
     some = texts("gpt2", "causal", mode, shared=4)
     with watching(loaded.blocks[0], seen):
         made(loaded, "causal", mode).logits(candidates(loaded, mode, 7), some)
     rest = 5 + 3 + 5 + 8
-    assert sum(rows * length for rows, length, _ in seen) == 7 * (TOKENS + 4 + rest)
+    assert sum(rows * length for rows, length, _ in seen) == 7 * ((0 if mode == "prefix" else TOKENS) + 4 + rest)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -49,8 +49,8 @@ def double(loaded: LanguageModel) -> LanguageModel:
 
 @pytest.mark.parametrize(("name", "head", "mode"), CASES)
 def test_gradients_are_the_differences_of_the_loss(zoo: Zoo, name: str, head: str, mode: ModeName) -> None:
+    loaded = double(zoo.load(name, head))
     with Double():
-        loaded = double(zoo.load(name, head))
         way = Mode(loaded, mode, TOKENS)
         reader = EmbeddingHead(loaded, LABEL_TEXTS, way.before) if head == "embedding" else WordsHead(loaded, LABELS)
         engine, some = Engine(loaded, reader, way), texts(name, head, mode)

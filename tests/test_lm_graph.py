@@ -11,7 +11,7 @@ from dfo_bench.core import InputError
 from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.families import FAMILIES
 from dfo_bench.lm.heads import EmbeddingHead, WordsHead
-from dfo_bench.lm.modes import Mode
+from dfo_bench.lm.modes import Mode, ModeName
 from dfo_bench.lm.sentence import Sentence
 from tests.test_lm_engine import LABEL_TEXTS, LABELS, TOKENS, candidates, texts
 from tests.tiny_lm import TINY, Zoo
@@ -22,7 +22,9 @@ WAYS = [("masked", "add"), ("embedding", "cat"), ("masked", "inputs_embeds")]
 
 @pytest.mark.parametrize(("head", "mode"), WAYS)
 @pytest.mark.parametrize("name", ENCODERS)
-def test_the_graph_gives_the_logits_of_the_model_that_it_was_made_of(zoo: Zoo, name: str, head: str, mode: str) -> None:
+def test_the_graph_gives_the_logits_of_the_model_that_it_was_made_of(
+    zoo: Zoo, name: str, head: str, mode: ModeName
+) -> None:
     loaded, way = zoo.load(name, head), Mode(zoo.load(name, head), mode, TOKENS)
     reader = EmbeddingHead(loaded, LABEL_TEXTS, way.before) if head == "embedding" else WordsHead(loaded, LABELS)
     x, some = candidates(loaded, mode, 7), texts(name, head, mode)
@@ -45,9 +47,10 @@ def test_the_graph_holds_the_pooling_and_the_layers_of_a_sentence_encoder(zoo: Z
 
 def test_what_the_graph_is_not_offered_for_is_refused(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
     gpt2, bert = zoo.load("gpt2", "causal"), zoo.load("bert", "masked")
-    for model, mode in ((gpt2, "add"), (bert, "deep")):
+    for way in (Mode(gpt2, "add", TOKENS), Mode(bert, "deep", TOKENS)):
+        model = gpt2 if way.name == "add" else bert
         with pytest.raises(InputError, match=r"offered for head=embedding and head=masked .* not for mode=deep"):
-            Engine(model, WordsHead(model, LABELS), Mode(model, mode, TOKENS), "openvino")
+            Engine(model, WordsHead(model, LABELS), way, "openvino")
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(InputError, match=r"pip install 'dfo-bench\[openvino\]'"):
         Engine(bert, WordsHead(bert, LABELS), Mode(bert, "add", TOKENS), "openvino")

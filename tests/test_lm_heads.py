@@ -12,13 +12,13 @@ from dfo_bench.lm.modes import Mode, ModeName
 from dfo_bench.lm.sentence import Sentence
 from dfo_bench.lm.templates import Encoded
 from tests import plain_lm
-from tests.tiny_lm import MODES, TINY, Zoo
+from tests.tiny_lm import EVERYWHERE, TINY, Zoo
 
 TOKENS = 3
 LABEL_TEXTS = ("great film", "it was bad", "awful")
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", EVERYWHERE)
 @pytest.mark.parametrize("pooling", ["mean", "cls", "last"])
 @pytest.mark.parametrize("name", ["bert", "qwen3"])
 def test_a_text_is_pooled_as_its_model_says_and_a_prompt_is_never_taken_for_its_cls_token(

@@ -2,14 +2,19 @@ import numpy as np
 import pytest
 import torch
 
+from dfo_bench.core import InputError
+from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.families import FAMILIES
-from dfo_bench.lm.modes import Mode, ModeName
+from dfo_bench.lm.heads import WordsHead
+from dfo_bench.lm.modes import Mode, ModeName, check
+from dfo_bench.lm.templates import Encoded
 from tests import plain_lm
-from tests.tiny_lm import MODES, TINY, Zoo, hooks
+from tests.tiny_lm import MODES, TINY, Zoo, hooks, modes
 
 TOKENS = 3
 MULTIPLYING = ("bart", "gemma", "gemma2", "gemma3_text")
 """The models whose own layer of word embeddings multiplies them, by the root of their size, which is 16."""
+DECODERS = [name for name, tiny in TINY.items() if "causal" in FAMILIES[tiny.model_type].heads]
 DEEP = [name for name, tiny in TINY.items() if FAMILIES[tiny.model_type].blocks]
 
 
@@ -29,6 +34,10 @@ def head_of(name: str) -> str:
         ("electra", "deep", (2, 3, 16), 0, 3),
         ("albert", "cat", (3, 8), 3, 0),
         ("gpt2", "deep", (2, 3, 16), 0, 3),
+        ("gpt2", "after", (3, 16), 3, 0),
+        ("gpt2", "prefix", (2, 2, 3, 16), 3, 0),
+        # Two of four heads have keys and values of their own.
+        ("llama", "prefix", (2, 2, 3, 8), 3, 0),
         ("t5", "inputs_embeds", (3, 16), 3, 0),
     ],
 )
@@ -41,7 +50,7 @@ def test_a_prompt_has_the_size_of_what_it_meets_and_stands_before_the_text_or_in
 
 @pytest.mark.parametrize("mode", MODES)
 def test_no_prompt_takes_no_room_and_has_no_coordinates(zoo: Zoo, mode: ModeName) -> None:
-    made = Mode(zoo.load("bert", "masked"), mode, 0)
+    made = Mode(zoo.load("gpt2", "causal"), mode, 0)
     assert (made.before, made.slots, int(np.prod(made.shape))) == (0, 0, 0)
 
 
@@ -74,7 +83,7 @@ def test_every_candidate_meets_every_text_texts_fastest(zoo: Zoo) -> None:
 def test_the_step_is_the_spread_of_the_word_embeddings_as_prompts_meet_them(zoo: Zoo, name: str) -> None:
     loaded = zoo.load(name, head_of(name))
     spread = np.std(loaded.words.double().numpy(), ddof=1)
-    for mode in MODES:
+    for mode in modes(head_of(name)):
         if mode == "deep" and not loaded.blocks:
             continue
         # In its other modes BART's prompts meet what a norm has made of the multiplied embeddings.
@@ -106,6 +115,44 @@ def test_the_step_of_a_block_is_the_clipped_spread_of_what_enters_it(zoo: Zoo, n
                 values = values.clip(mean - 3 * spread, mean + 3 * spread)
             expected = values.std(ddof=1)
         assert scale == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_a_prefix_that_the_model_itself_writes_is_the_text_before_the_text(zoo: Zoo, name: str) -> None:
+    loaded = zoo.load(name, "causal")
+    before, ids = [300, 77, 512], (301, 4, 88, 99)
+    mode, reader = Mode(loaded, "prefix", TOKENS), WordsHead(loaded, (301, 512))
+    written = mode.written(before).astype(np.float32)[None]
+    found = Engine(loaded, reader, mode).logits(written, [Encoded(ids, None, 0, 0)])
+    bare, whole = Mode(loaded, "inputs_embeds", 0), [Encoded((*before, *ids), None, 0, 0)]
+    expected = Engine(loaded, reader, bare).logits(np.zeros((1, *bare.shape), np.float32), whole)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+def test_the_step_of_a_prefix_is_the_spread_of_the_keys_and_of_the_values_of_each_block(zoo: Zoo) -> None:
+    loaded = zoo.load("llama", "causal")
+    texts = ([1, 300, 77, 3], [1, 512, 4, 88, 99, 3])
+    scales = Mode(loaded, "prefix", TOKENS).block_scales(texts)
+    with torch.inference_mode():
+        caches = [loaded.base(input_ids=torch.tensor([ids]), use_cache=True).past_key_values for ids in texts]
+    for i in range(2):
+        for j, kind in enumerate(("keys", "values")):
+            values = np.concatenate([getattr(cache.layers[i], kind).double().numpy().ravel() for cache in caches])
+            for _ in range(5):
+                mean, spread = values.mean(), values.std(ddof=1)
+                values = values.clip(mean - 3 * spread, mean + 3 * spread)
+            assert scales[2 * i + j] == pytest.approx(values.std(ddof=1), rel=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["after", "prefix"])
+@pytest.mark.parametrize("head", ["embedding", "masked", "seq2seq"])
+def test_modes_of_causal_models_are_refused_to_others_with_a_remedy(mode: ModeName, head: str) -> None:
+    with pytest.raises(
+        InputError, match=rf"mode={mode} is offered .* head is {head}; pass head=causal and the name of"
+    ):
+        check(mode, head)
+    check(mode, "causal")
+    check("cat", head)
 
 
 def test_far_outliers_do_not_count_into_the_step_of_a_block(zoo: Zoo) -> None:

@@ -15,11 +15,12 @@ from dfo_bench.plugins.plugin import resolve
 from dfo_bench.plugins.registry import TASKS
 from dfo_bench.runs.spec import streams
 from tests import plain_lm
-from tests.tiny_lm import MODES, Zoo, build, reviews, write
+from tests.tiny_lm import EVERYWHERE, Zoo, build, modes, reviews, write
 
 TOKENS, SIZE = 3, 16
 DIM = TOKENS * SIZE
 READERS = [("bert", "embedding"), ("bert", "masked"), ("gpt2", "causal"), ("t5", "seq2seq"), ("bart", "seq2seq")]
+CASES = [(name, head, mode) for name, head in READERS for mode in modes(head)]
 
 
 @pytest.fixture(scope="module")
@@ -52,14 +53,13 @@ def points(n: int, dim: int = DIM) -> Points:
     return Dense(np.random.default_rng(1).standard_normal((n, dim)))
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("name", "head"), READERS)
+@pytest.mark.parametrize(("name", "head", "mode"), CASES)
 def test_every_head_mode_and_loss_evaluates_and_measures(
     folder: Path, zoo: Zoo, name: str, head: str, mode: str
 ) -> None:
     for loss in ("ce", "hinge", "perf") if mode == "add" else ("ce",):
         task = small(folder, zoo.folder(name), head=head, mode=mode, loss=loss)
-        blocks = 2 if mode == "deep" else 1
+        blocks = {"deep": 2, "prefix": 4}.get(mode, 1)
         assert (task.space.dim, task.space.blocks, task.tolerance) == (blocks * DIM, blocks, 1e-5)
         assert (task.splits, task.metric) == (("dev", "test"), "accuracy")
         x = points(5, blocks * DIM)
@@ -109,8 +109,7 @@ def test_calibration_enters_the_key_of_a_run_only_where_there_is_one() -> None:
 TEMPLATES = {"masked": "{} . It was [MASK] .", "causal": "{} . The sentiment is", "seq2seq": "{} . It was [MASK] ."}
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("name", "head"), READERS[1:])
+@pytest.mark.parametrize(("name", "head", "mode"), [case for case in CASES if case[1] != "embedding"])
 def test_without_a_prompt_the_loss_is_the_models_own_on_the_bare_template(
     folder: Path, zoo: Zoo, name: str, head: str, mode: str
 ) -> None:
@@ -136,7 +135,7 @@ def test_without_a_prompt_the_loss_is_the_models_own_on_the_bare_template(
         np.testing.assert_allclose(task.evaluate(x), np.mean(losses), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", EVERYWHERE)
 def test_what_prompts_returns_is_what_meets_the_model(folder: Path, zoo: Zoo, mode: str) -> None:
     task = small(folder, zoo.folder("gpt2"), head="causal", mode=mode)
     blocks = models.load(zoo.folder("gpt2"), "causal").blocks
@@ -374,6 +373,8 @@ def test_text_takes_pairs(tmp_path: Path, zoo: Zoo, name: str, head: str) -> Non
         ({"head": "causal"}, "is a bert, which has no head=causal; pass head=embedding or head=masked"),
         ({"head": "ranking"}, "embedding"),
         ({"mode": "replace"}, "inputs_embeds"),
+        ({"mode": "prefix", "head": "masked"}, "mode=prefix is offered for decoders with head=causal.*head is masked"),
+        ({"mode": "after"}, "mode=after is offered for decoders with head=causal.*; pass head=causal and the name of"),
         ({"loss": "mse"}, "hinge"),
         ({"precision": "int8"}, "bfloat16"),
         ({"data_dir": "/nowhere"}, r"no data file /nowhere/sst2/train\.jsonl"),
@@ -443,7 +444,7 @@ def knowing_more(tmp_path_factory: pytest.TempPathFactory) -> str:
 NO_EMBEDDING = "the token 'zz' has the id 1030, and model '.*' has embeddings for ids below 1030; leave the token out"
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", EVERYWHERE)
 @pytest.mark.parametrize("head", ["embedding", "masked"])
 @pytest.mark.parametrize("split", ["train", "dev", "test"])
 def test_a_token_without_an_embedding_is_refused_before_anything_is_spent_wherever_it_stands(
@@ -498,6 +499,45 @@ def test_labels_words_and_templates_that_look_the_same_are_the_same(tmp_path: Pa
         assert task.labels == task.embedding_texts == composed
         assert task.inputs("test") == tasks[0].inputs("test")
         assert sorted({row.label for row in task.rows("test")}) == list(composed)
+
+
+def test_a_prefix_begins_as_the_first_train_ids_and_is_scaled_by_block(folder: Path, zoo: Zoo) -> None:
+    task = small(folder, zoo.folder("llama"), head="causal", mode="prefix")
+    assert task._steps is not None
+    first = [i for text in task.inputs("train") for i in text.ids][:TOKENS]
+    (start,) = task.prompts(task.space.start)
+    np.testing.assert_allclose(start, task._mode.written(first), rtol=1e-5, atol=1e-6)
+    scales = np.array(task._mode.block_scales(text.ids for text in task.inputs("train"))).reshape(2, 2, 1, 1)
+    moved = task.prompts(Dense(task.space.start.dense() + task.space.scale))[0] - start
+    np.testing.assert_allclose(moved, np.broadcast_to(scales, moved.shape), rtol=1e-4)
+    assert task.space.meaning == ""
+    # A prompt of many tokens begins as the train texts over and over.
+    assert (
+        small(folder, zoo.folder("gpt2"), head="causal", mode="prefix", prompt_tokens=40, shots=1)
+        .space.start.dense()
+        .any()
+    )
+
+
+def test_a_prompt_after_the_text_needs_a_template_that_goes_on(tmp_path: Path, zoo: Zoo) -> None:
+    train = write(tmp_path / "train.jsonl", [{"text": "x", "label": label} for label in "abab"])
+    given: dict[str, Any] = {
+        "train": str(train),
+        "head": "causal",
+        "model": zoo.folder("gpt2"),
+        "shots": 1,
+        "mode": "after",
+    }
+    with pytest.raises(InputError, match=r"'it is \{text\} ' ends with the text.*; pass a template that goes on after"):
+        make("text", template="it is {text} ", prompt_tokens=3, **given)
+    task = make("text", template="{text} was", prompt_tokens=3, **given)
+    assert task.inputs("train")[0].end == len(task.inputs("train")[0].ids) - 1
+
+
+def test_a_prompt_after_the_text_costs_a_service_every_token(folder: Path, zoo: Zoo) -> None:
+    after, before = (small(folder, zoo.folder("llama"), head="causal", mode=m) for m in ("after", "inputs_embeds"))
+    assert after.cost == before.cost
+    assert after.space.meaning != before.space.meaning
 
 
 @pytest.mark.parametrize(

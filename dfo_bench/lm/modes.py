@@ -1,20 +1,40 @@
 """Modes: the ways to put a continuous prompt into a stock model, by hooks that are gone when the call is over.
 
 A text's rows are what `LanguageModel` would compute for it without a prompt: at the entry of the first block (`add`,
-`cat`, `deep`) or as word embeddings (`inputs_embeds`).
+`cat`, `deep`) or as word embeddings (`inputs_embeds`, `after`, `prefix`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from transformers import DynamicCache
 
 from dfo_bench.errors import InputError
+from dfo_bench.lm.caches import filled, states
 from dfo_bench.lm.models import LanguageModel
 
-ModeName = Literal["add", "cat", "inputs_embeds", "deep"]
-"""The modes: Black-Box Tuning's two, PEFT's prompt tuning, and BBTv2's deltas before every block."""
+ModeName = Literal["add", "cat", "inputs_embeds", "after", "deep", "prefix"]
+"""The modes: Black-Box Tuning's two, PEFT's prompt tuning, such a prompt after the text, BBTv2's deltas before every
+block, and P-Tuning v2's keys and values (arXiv 2110.07602), those of prefix tuning (arXiv 2101.00190) without its
+second network."""
+
+_WORDS = ("inputs_embeds", "after", "prefix")
+"""The modes in which a text's rows are word embeddings."""
+_CAUSAL = ("after", "prefix")
+"""The modes that rest on rows seeing only what stands before them."""
+
+
+def check(mode: ModeName, head: str) -> None:
+    """Raise InputError where a mode is not offered for a head."""
+    if mode in _CAUSAL and head != "causal":
+        raise InputError(
+            f"mode={mode} is offered for decoders with head=causal, where no row sees what comes after it, and head is "
+            f"{head}; pass head=causal and the name of a decoder, or mode=inputs_embeds"
+        )
 
 
 class _ReachedError(Exception):
@@ -29,7 +49,7 @@ class Mode:
 
     def __init__(self, model: LanguageModel, name: ModeName, tokens: int) -> None:
         self._model, self.name, self.tokens = model, name, tokens
-        self._entry: Any = None if name == "inputs_embeds" else model.entry
+        self._entry: Any = None if name in _WORDS else model.entry
         self._at_block = self._entry is not None and self._entry in model.blocks
         self._blocks = model.blocks if name == "deep" else []
         if name == "deep" and not self._blocks:
@@ -37,13 +57,17 @@ class Mode:
                 f"model {model.name!r} has one block for all its layers, and mode=deep needs one for each; "
                 "pass mode=add, mode=cat or mode=inputs_embeds"
             )
-        self.before = tokens if name in ("cat", "inputs_embeds") else 0
-        """The number of rows before a text's own."""
+        self.before = tokens if name in ("cat", *_WORDS) else 0
+        """The number of rows beside a text's own: before them, with mode=after before those of the cue."""
         self.slots = tokens - self.before
         """The number of the text's own rows that are the prompt's, from the first after its special tokens on."""
         size = model.model.config.hidden_size if name == "deep" or self._at_block else model.words.size(1)
-        self.shape = (len(self._blocks), tokens, size) if name == "deep" else (tokens, size)
-        """The shape of one candidate."""
+        self.shape: tuple[int, ...] = (len(self._blocks), tokens, size) if name == "deep" else (tokens, size)
+        """The shape of one candidate: its rows, with mode=deep for each block, with mode=prefix for each block's keys
+        and values, all heads side by side."""
+        if name == "prefix":
+            _, layers, kinds, self._heads, _, size = self._states([0]).shape
+            self.shape = (layers, kinds, tokens, self._heads * size)
         # Gemma multiplies them by the root of their size. Where prompts meet what a norm has made of them, it is gone.
         multiplier = getattr(model.base.get_input_embeddings(), "embed_scale", 1.0) if self._entry is None else 1.0
         self.scale = float(model.words.double().std()) * float(multiplier)
@@ -68,7 +92,7 @@ class Mode:
     def put(self, rows: torch.Tensor, prompts: torch.Tensor) -> torch.Tensor:
         """Return the rows of each text under each candidate, texts fastest, shape (n * t, before + length, size)."""
         many = rows.repeat(len(prompts), 1, 1)
-        if self.name == "deep":
+        if self.name in ("deep", "prefix"):
             return many
         each = prompts.repeat_interleave(len(rows), 0)
         if self.before:
@@ -76,6 +100,24 @@ class Mode:
         first = self._model.first
         many[:, first : first + self.tokens] += each
         return many
+
+    def past(self, prompts: torch.Tensor) -> DynamicCache | None:
+        """Return the keys and values that mode=prefix puts before the texts of each candidate; None in other modes.
+
+        The stock model reads them from its cache, so a text's own positions begin after them, as in PEFT.
+        """
+        if self.name != "prefix" or not self.tokens:
+            return None
+        return filled(prompts.unflatten(-1, (self._heads, -1)).transpose(3, 4))  # type: ignore[no-untyped-call]
+
+    @torch.inference_mode()
+    def _states(self, ids: Sequence[int]) -> torch.Tensor:
+        return states(self._model, torch.tensor([ids], device=self._model.device))
+
+    def written(self, ids: Sequence[int]) -> npt.NDArray[np.float64]:
+        """Return the candidate of mode=prefix that the model itself would write for some ids, as many as its tokens."""
+        made = self._states(ids)[0].transpose(2, 3).flatten(3)
+        return made.double().cpu().numpy()
 
     def _at_entry(self, act: Callable[[torch.Tensor], torch.Tensor]) -> Any:
         """Let `act` take what enters the first block, and return what enters in its place."""
@@ -113,11 +155,15 @@ class Mode:
 
     @torch.inference_mode()
     def block_scales(self, texts: Iterable[Sequence[int]]) -> list[float]:
-        """Return the size of a typical step at each block, for mode=deep, measured on some texts' ids without a prompt.
+        """Return the size of a typical step at each block, measured on some texts' ids without a prompt.
 
-        It is the standard deviation of the word embeddings at the first block, as everywhere, and that of the hidden
-        states that enter at the others, clipped five times to mean +- 3 standard deviations (BBTv2's program).
+        With mode=deep it is the standard deviation of the word embeddings at the first block, as everywhere, and that
+        of the hidden states that enter at the others, clipped five times to mean +- 3 standard deviations (BBTv2's
+        program). With mode=prefix it is that of the keys and that of the values of each block, clipped likewise.
         """
+        if self.name == "prefix":
+            joined = torch.cat([self._states(ids)[0].flatten(2) for ids in texts], dim=2).float()
+            return [_clipped_std(values) for values in joined.flatten(0, 1)]
         seen: list[list[torch.Tensor]] = [[] for _ in self._blocks]
 
         def keep(kept: list[torch.Tensor]) -> Callable[[Any, Any], None]:

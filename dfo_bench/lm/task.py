@@ -3,6 +3,7 @@
 import os
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from itertools import chain, cycle, islice
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -15,7 +16,7 @@ from dfo_bench.lm.calibration import Calibration, pull_back
 from dfo_bench.lm.calibration import calibrate as calibrate_logits
 from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.heads import EmbeddingHead, WordsHead
-from dfo_bench.lm.modes import Mode, ModeName
+from dfo_bench.lm.modes import Mode, ModeName, check
 from dfo_bench.lm.templates import Encoded, Template, label_tokens
 
 HeadName = Literal["embedding", "masked", "causal", "seq2seq"]
@@ -78,8 +79,9 @@ class TextTask(Task):
         shots: how many examples per class are train, and as many dev.
         prompt_tokens: how many tokens long the prompt is; 0 is the bare template.
         mode: where the prompt goes in: at the entry of the first block, added to rows that hold its place (add) or as
-            rows before the text's (cat); as word embeddings before the text's (inputs_embeds); or added before every
-            block (deep).
+            rows before the text's (cat); as word embeddings before the text's (inputs_embeds), or between the text and
+            the rest of the template (after, for head=causal); added before every block (deep); or as keys and values
+            before every block (prefix, for head=causal).
         loss: cross-entropy (ce), hinge, or the metric itself, negative (perf).
         demonstrations: how many solved examples per class stand before every text.
         leading_space: cuts label words into tokens as within a sentence; null does for head=causal only.
@@ -105,8 +107,10 @@ class TextTask(Task):
         self._rows = {**rows, "train": train, "dev": dev}
         self.splits = ("dev", "test") if "test" in rows else ("dev",)
 
+        check(mode, head)
         loaded = models.load(model, head, precision)
         self.contents = {"model": loaded.digest, **self.digests({s: data.digest(r) for s, r in rows.items()})}
+        self._encoded: dict[str, list[Encoded]] = {}
         self.mode, self.prompt_tokens, self.model_name, self.head = mode, prompt_tokens, loaded.name, head
         self._mode = Mode(loaded, mode, prompt_tokens)
         words = (self.causal_words if head == "causal" else ()) or self.words
@@ -117,9 +121,9 @@ class TextTask(Task):
             spaced = head == "causal" if leading_space is None else leading_space
             reader = WordsHead(loaded, label_tokens(loaded, words, leading_space=spaced))
         self._engine = Engine(loaded, reader, self._mode, backend)
+        self._engine.keep(self.inputs("train"))
         self._loss, self._calibrate = loss, calibrate
         self.tolerance = 1e-5 if precision == "float32" else 0.05
-        self._encoded: dict[str, list[Encoded]] = {}
         for split in self.splits:
             # Texts that the model cannot take are refused now, not when the budget is spent. Where every token has an
             # embedding, one text tells whether those of a split fit the template.
@@ -129,9 +133,12 @@ class TextTask(Task):
                 self.inputs(split)
 
         dim = int(np.prod(self._mode.shape))
-        # With mode=deep coordinates mean nothing to another seed: the scales of the blocks are measured on its texts.
-        meaning = "" if mode == "deep" else f"model {loaded.digest[:16]}, mode={mode}, prompt_tokens={prompt_tokens}"
-        self.space = Space(dim, None, None, Anchor.origin(dim), self._mode.scale, self._blocks(), meaning)
+        blocks = self._blocks()
+        meaning = f"model {loaded.digest[:16]}, mode={mode}, prompt_tokens={prompt_tokens}"
+        if self._steps is not None:
+            # Coordinates mean nothing to another seed: the scales of the blocks are measured on its texts.
+            meaning = ""
+        self.space = Space(dim, None, None, self._start(dim), self._mode.scale, blocks, meaning)
         self.cost = self._cost("train")
 
     def _filled(self, model: models.LanguageModel, head: str, words: tuple[str, ...], demonstrations: int) -> Template:
@@ -141,6 +148,11 @@ class TextTask(Task):
         lead = self.lead if slots else ""
         limit = model.max_tokens - before
         template = Template(model, getattr(self, wanted), head=head, slots=slots, lead=lead, limit=limit)
+        if self.mode == "after" and not template.cue.strip():
+            raise InputError(
+                f"template {getattr(self, wanted)!r} ends with the text, and mode=after puts the prompt between text "
+                "and cue; pass a template that goes on after the text, or mode=inputs_embeds"
+            )
         if template.room < 1:
             most = self.prompt_tokens + template.room - 1
             remedy = f"at most prompt_tokens={most}" if most >= 0 else "another model: the template alone is too long"
@@ -162,12 +174,25 @@ class TextTask(Task):
 
     def _blocks(self) -> int:
         """Return the number of blocks of a candidate; measure the scale of each."""
-        if self.mode != "deep":
+        if self.mode not in ("deep", "prefix"):
             self._steps: npt.NDArray[np.float32] | None = None
             return 1
         scales = np.array(self._mode.block_scales(text.ids for text in self.inputs("train")[:32]))
-        self._steps = (scales / self._mode.scale).astype(np.float32)[:, None, None]
+        self._steps = (scales / self._mode.scale).astype(np.float32).reshape(*self._mode.shape[:-2], 1, 1)
         return len(scales)
+
+    def _start(self, dim: int) -> Points:
+        """Return the origin, with mode=prefix the keys and values that the model writes for the first train ids.
+
+        At the origin all tokens of a prefix would be one: they have no positions, so their gradients would be the same.
+        Prefix tuning begins at real words, too (arXiv 2101.00190, section 7.4).
+        """
+        if self.mode != "prefix" or not dim:
+            return Anchor.origin(dim)
+        ids = list(islice(cycle(chain.from_iterable(text.ids for text in self.inputs("train"))), self.prompt_tokens))
+        assert self._steps is not None
+        start = (self._mode.written(ids) / self._steps).ravel()
+        return Anchor(dim, "first train ids", lambda index: start[index])
 
     @abstractmethod
     def read(self) -> dict[str, list[data.Row]]:
@@ -178,9 +203,9 @@ class TextTask(Task):
         """Return a digest for each parameter that names data, from the digests of the splits."""
 
     def prompts(self, points: Points) -> npt.NDArray[np.float32]:
-        """Return the prompts that points stand for, shape (n, prompt_tokens, size); with mode=deep (n, blocks, ...).
+        """Return the prompts that points stand for, shape (n, *shape of a prompt in the mode).
 
-        They are the coordinates themselves; with mode=deep each block has its own scale (`Mode.block_scales`).
+        They are the coordinates themselves; where there are blocks each has its own scale (`Mode.block_scales`).
         """
         with np.errstate(over="ignore"):
             # Numbers too large for fp32 become inf, and their losses nan.
@@ -290,6 +315,7 @@ class TextTask(Task):
         return data.classes(self.rows(split), self.labels)
 
     def _cost(self, split: str) -> Cost:
+        """Return what a call costs; a service computes all tokens of it, also those that an engine here keeps."""
         texts = self.inputs(split)
         up = sum(text.text_bytes for text in texts)
         return Cost(

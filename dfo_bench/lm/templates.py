@@ -24,7 +24,8 @@ _FIELDS = {1: ("{text}",), 2: ("{text_a}", "{text_b}")}
 class Encoded:
     """One input: its ids, where the mask stands in them, the UTF-8 bytes of its text, and how many tokens were cut.
 
-    `decoder` are the ids that the decoder of a sequence-to-sequence model begins with; the answer comes next.
+    `decoder` are the ids that the decoder of a sequence-to-sequence model begins with; the answer comes next. `end` is,
+    for head=causal, how many ids stand before the end of the text, after which only the rest of the template comes.
     """
 
     ids: tuple[int, ...]
@@ -32,6 +33,7 @@ class Encoded:
     text_bytes: int
     cut: int
     decoder: tuple[int, ...] = ()
+    end: int = 0
 
 
 class Template:
@@ -72,6 +74,11 @@ class Template:
         self._shown = "".join(self._fill(row, "", word)[0] + gap for row, word in rows)
 
     @property
+    def cue(self) -> str:
+        """What stands after the last field."""
+        return self._pattern.rpartition("}")[2]
+
+    @property
     def room(self) -> int:
         """The number of tokens of text that fit."""
         shown = len(self._tokenizer(self._shown, add_special_tokens=False, verbose=False)["input_ids"])
@@ -108,9 +115,13 @@ class Template:
             mask += len(self._prefix)
         ids = (*ids[: self._first], *self._prefix, *ids[self._first :])
         decoder = self._decoder(ids, mask)
+        end = 0
+        if self._head == "causal":
+            # A token in which the text ends and the rest begins is the rest's, which so is never empty.
+            end = sum(tokens[i][0][1] <= spans[-1][1] for i in kept) + len(self._prefix)
         self._model.check((*ids, *decoder), row.where)
         size = len(text.removeprefix(self._lead).encode())
-        return Encoded(ids, mask, size, len(cut), decoder)
+        return Encoded(ids, mask, size, len(cut), decoder, end)
 
     def _decoder(self, ids: tuple[int, ...], mask: int | None) -> tuple[int, ...]:
         """Return the ids that the decoder begins with, the answer next: the sentinel, or all ids up to the mask."""
