@@ -16,12 +16,14 @@ from ._adam import Adam
 class AdamOnGradients(GradientOptimizer):
     """Steps of Adam from the start, one point at a time; needs a task that has gradients.
 
-    From a point that cannot be evaluated it goes back half the way to the last one that could.
+    From a point that cannot be evaluated it goes back half the way to the last one that could. The learning rate is
+    ours: of 0.3, 1 and 3 on helpdesk (2 shots, 60 evaluations, seed 0), 1 learns steadily under the identity and under
+    a random projection of 100 dimensions; 3 is faster under the latter.
 
     learning_rate: the first step of every coordinate, in units of the space's scale.
     """
 
-    def __init__(self, space: Space, *, learning_rate: PositiveFloat = 0.1, **given: Unpack[Given]) -> None:
+    def __init__(self, space: Space, *, learning_rate: PositiveFloat = 1.0, **given: Unpack[Given]) -> None:
         super().__init__(space, **given)
         self._rate = learning_rate * space.scale
         self._x = self._last = space.clip(space.start.dense()[0])
