@@ -8,7 +8,7 @@ import pytest
 
 from dfo_bench.errors import InputError
 from dfo_bench.exchange.prompts import export_prompts
-from dfo_bench.lm.task import ModeName
+from dfo_bench.lm.modes import ModeName
 from dfo_bench.runs.assembly import assemble
 from dfo_bench.runs.summary import Summary
 from dfo_bench.store.store import Store
