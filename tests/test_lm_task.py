@@ -364,7 +364,10 @@ def test_text_takes_pairs(tmp_path: Path, zoo: Zoo, name: str, head: str) -> Non
         ({"prompt_tokens": -1}, "prompt_tokens must be at least 0, got -1"),
         ({"demonstrations": -1}, "demonstrations must be at least 0, got -1"),
         ({"demonstrations": 5, "head": "masked"}, r"demonstrations=5 .*; pass demonstrations=4 or shots=5"),
-        ({"demonstrations": 1}, "demonstrations need label words; pass head=masked, head=causal or head=seq2seq"),
+        (
+            {"demonstrations": 1},
+            "demonstrations and the reference in_context need label words, which head=embedding has not",
+        ),
         ({"demonstrations": 4, "head": "masked"}, "demonstrations=4 leave no room for text.*; pass fewer"),
         ({"prompt_tokens": 30, "model": "33 positions"}, r"leaves no room .*; pass at most prompt_tokens=\d+$"),
         ({"prompt_tokens": 60, "mode": "cat", "model": "33 positions"}, r"; pass at most prompt_tokens=30$"),

@@ -37,3 +37,9 @@ def test_only_a_baseline_is_dashed() -> None:
 def test_a_reference_is_named_without_the_projection_that_it_has_not() -> None:
     runs = runs_of({}, {"optimizer": "knn", "projection": "reference", "dim": 0, "baseline": True})
     assert [look.label for look in looks(runs).values()] == ["cma · normal", "knn"]
+
+
+def test_a_reference_is_named_without_the_budget_and_the_dimension_of_the_searches_beside_it() -> None:
+    knn = {"optimizer": "knn", "projection": "reference", "dim": 0, "budget": 1, "baseline": True}
+    runs = runs_of({}, {"budget": 9}, {"dim": 9}, knn)
+    assert [look.label for look in looks(runs).values()][-1] == "knn"

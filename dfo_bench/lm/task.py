@@ -177,7 +177,10 @@ class TextTask(Task):
             )
         if demonstrations:
             if head == "embedding":
-                raise InputError("demonstrations need label words; pass head=masked, head=causal or head=seq2seq")
+                raise InputError(
+                    f"demonstrations and the reference in_context need label words, which head={head} has not; "
+                    "pass head=masked, head=causal or head=seq2seq with a model of that kind, or leave them out"
+                )
             shown = data.demonstrations(self._rows["train"], self.labels, demonstrations)
             template.demonstrate([(row, words[self.labels.index(row.label)]) for row in shown])
             if template.room < 1:

@@ -41,14 +41,17 @@ SETTINGS = [column for column in SERIES if column not in ("optimizer", "projecti
 _WORDS = {"dim": "d", "dev_every": "dev every"}
 """The settings that a label calls otherwise than their column."""
 
+_SEARCHED = ("dim", "budget")
+"""The settings of a search that a reference has not: nothing is searched, and its one evaluation is its fit."""
+
 Looks = dict[tuple[object, ...], Look]
 
 
 def looks(runs: pd.DataFrame) -> Looks:
     """Give every value of the columns SERIES a look.
 
-    Settings are part of the name only where groups of one task differ in nothing else. Baselines, all of one dash, come
-    last: the others look the same without them.
+    Settings are part of the name only where groups of one task differ in nothing else; the dimension and budget of a
+    reference never are. Baselines, all of one dash, come last: the others look the same without them.
     """
     groups = runs[["task", *SERIES, "baseline"]].drop_duplicates()
     several = {
@@ -61,8 +64,9 @@ def looks(runs: pd.DataFrame) -> Looks:
     ordered = groups.groupby(SERIES)["baseline"].all().sort_values(kind="stable")
     for group, baseline in zip(ordered.index.to_list(), ordered, strict=True):
         optimizer, projection, *settings = group
-        values = zip(SETTINGS, settings, strict=True)
-        extra = [f"{_WORDS.get(column, column)}={value}" for column, value in values if several[column]]
+        said = [c for c in SETTINGS if several[c] and not (projection == REFERENCE and c in _SEARCHED)]
+        values = dict(zip(SETTINGS, settings, strict=True))
+        extra = [f"{_WORDS.get(column, column)}={values[column]}" for column in said]
         variant = " · ".join([*([projection] if projection != REFERENCE else []), *extra])
         label = " · ".join(filter(None, [optimizer, variant]))
         colour = _index(optimizers, label if baseline else optimizer)

@@ -25,9 +25,9 @@ def escape_latex(text: str) -> str:
     return "".join(_SPECIAL.get(letter, letter) for letter in text)
 
 
-def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
-    """Return a table as GitHub reads it, its note below; cells are escaped already, the first of a row is its name."""
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]], note: str, words: int = 1) -> str:
+    """Return a table as GitHub reads it, its note below; cells are escaped already, the first `words` are words."""
+    lines = [head, ["---"] * words + ["---:"] * (len(head) - words), *rows]
     return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", note, ""])
 
 
@@ -36,11 +36,11 @@ def latex_row(cells: Sequence[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def latex_table(head: Sequence[str], lines: Sequence[str], caption: str) -> str:
-    """Return a `tabular` of booktabs in a `table`; all is escaped already, the first cell of a row is its name."""
+def latex_table(head: Sequence[str], lines: Sequence[str], caption: str, words: int = 1) -> str:
+    """Return a `tabular` of booktabs in a `table`; all is escaped already, the first `words` cells are words."""
     return "\n".join([
         r"% needs \usepackage{booktabs}", r"\begin{table}", r"\centering", rf"\caption{{{caption}}}",
-        rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", r"\toprule",
+        rf"\begin{{tabular}}{{{'l' * words}{'r' * (len(head) - words)}}}", r"\toprule",
         latex_row(head), r"\midrule", *lines, r"\bottomrule",
         r"\end{tabular}", r"\end{table}", "",
     ])  # fmt: skip

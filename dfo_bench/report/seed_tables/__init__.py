@@ -21,7 +21,10 @@ class SeedTables:
     cost: Sheet
 
     def frame(self) -> pd.DataFrame:
-        """Return a row per number: table, group, method, sees, column, value, sd, note; scores are shares of 1."""
+        """Return a row per number: table, group, method, sees, column, value, sd, note.
+
+        Scores are shares of 1, times seconds, sizes bytes.
+        """
         return pd.DataFrame([*self.accuracy.numbers(), *self.cost.numbers()])
 
     def markdown(self) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 from dfo_bench.report.format import MISSING
 from dfo_bench.report.page.tables import Cell
 from dfo_bench.report.seed_tables.methods import GROUPS, group_of, ordered, setting, task_of
-from dfo_bench.report.seed_tables.published import METHODS, MODEL
+from dfo_bench.report.seed_tables.published import METHODS, MODEL, TASKS
 from dfo_bench.report.seed_tables.sheet import Sheet
 
 BIAS = " + bias"
@@ -54,15 +54,23 @@ def accuracy_sheet(named: pd.DataFrame, *, paper: bool = False) -> Sheet:
         cells += [_average(means.loc[method], best_average)] if len(columns) > 1 else []
         groups[group].append([Cell(method), Cell(sees), *cells])
     groups = {group: members for group, members in groups.items() if members}
+    note = _note(named, most)
     if paper:
-        groups |= paper_groups(columns)
+        theirs = paper_groups(columns)
+        groups |= theirs
+        note += "" if theirs else f" The paper has no figures for these tasks; its tasks are {', '.join(TASKS)}."
     heads = ["method", "sees", *columns, *(["average"] if len(columns) > 1 else [])]
-    return Sheet("Score on test, in %", heads, groups, _note(named, most))
+    return Sheet("Score on test", heads, groups, note)
 
 
 def paper_groups(columns: list[str]) -> dict[str, list[list[Cell]]]:
-    """Return the paper's rows for these columns, by group; the average is that of these columns."""
+    """Return the paper's rows for these columns, by group; the average is that of these columns.
+
+    None where the paper has none of their tasks.
+    """
     groups: dict[str, list[list[Cell]]] = {}
+    if not any(task_of(column) in TASKS for column in columns):
+        return groups
     for method in METHODS:
         scores = [method.score(task_of(column)) for column in columns]
         scores += [float(np.mean(scores))] if len(columns) > 1 else []
@@ -116,7 +124,7 @@ def _note(named: pd.DataFrame, most: int) -> str:
     f1 = ordered(named.loc[named["metric"] == "f1", "column"])
     same, lacking = setting(named), missing(named)
     sentences = [
-        f"Accuracy{', F1 on ' + ', '.join(f1) if f1 else ''}, of the point that dev selects",
+        f"Accuracy in %{', F1 on ' + ', '.join(f1) if f1 else ''}, of the point that dev selects",
         f"; {same}" if same else "",
         f"; mean ± standard deviation over {most} seeds" if most > 1 else "; one seed",
         ". An average is there where a method has every task" if named["column"].nunique() > 1 else "",

@@ -30,7 +30,7 @@ COSTS: dict[str, tuple[str, Callable[[float], str]]] = {
 }
 """What a method costs: how a column is called, and how its numbers are written."""
 
-HEADS = ["method", "sees", "as a service", "score, %", *(name for name, _ in COSTS.values())]
+HEADS = ["method", "sees", "as a service", "score", *(name for name, _ in COSTS.values())]
 
 
 def costs(named: pd.DataFrame) -> pd.DataFrame:
@@ -57,10 +57,7 @@ def cost_sheet(named: pd.DataFrame, *, paper: bool = False) -> Sheet:
     # A class bias costs nothing: it has no row of its own.
     rows = table.merge(spent, left_on=["column", "method"], right_index=True)
     groups = {
-        column: [
-            _row(row["method"], row["sees"], percent(row["mean"]), row)
-            for row in rows[rows["column"] == column].to_dict("records")
-        ]
+        column: [_row(row["method"], row["sees"], 1, row) for row in rows[rows["column"] == column].to_dict("records")]
         for column in ordered(rows["column"])
     }
     if paper:
@@ -76,14 +73,15 @@ def paper_groups(columns: list[str]) -> dict[str, list[list[Cell]]]:
             if task in method.costs:
                 group = f"{task}, the paper's figures on {MODEL} and one RTX 3090"
                 row = {"mean": method.score(task), **vars(method.costs[task])}
-                groups.setdefault(group, []).append(_row(method.name, method.sees, percent(row["mean"], 2), row))
+                groups.setdefault(group, []).append(_row(method.name, method.sees, 2, row))
     return groups
 
 
-def _row(method: str, sees: str, score: str, row: Mapping[Any, Any]) -> list[Cell]:
+def _row(method: str, sees: str, decimals: int, row: Mapping[Any, Any]) -> list[Cell]:
+    written = MISSING if math.isnan(row["mean"]) else f"{percent(row['mean'], decimals)} %"
     service = Cell("no" if group_of(sees) == GRADIENT_BASED else "yes")
     spent = [(write, row.get(name, math.nan)) for name, (_, write) in COSTS.items()]
-    return [Cell(method), Cell(sees), service, Cell(score, row["mean"]), *(Cell(write(v), v) for write, v in spent)]
+    return [Cell(method), Cell(sees), service, Cell(written, row["mean"]), *(Cell(write(v), v) for write, v in spent)]
 
 
 _NOTE = (

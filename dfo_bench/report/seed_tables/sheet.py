@@ -8,12 +8,15 @@ from typing import Any
 from dfo_bench.report.markup import escape_latex, escape_markdown, latex_row, latex_table, markdown_table
 from dfo_bench.report.page.tables import Cell, Table
 
+WORDS = 2
+"""How many cells of a row are words, aligned left: the method and what it sees."""
+
 
 @dataclass(frozen=True)
 class Sheet:
     """A caption, the heads of the columns, the rows of each group, and a note that says how to read it.
 
-    A row begins with the name of the method and what it sees.
+    A row begins with the name of the method and what it sees, `WORDS` cells without a number.
     """
 
     caption: str
@@ -36,7 +39,7 @@ class Sheet:
                 texts = [(escape_markdown(text_of(cell)), cell.best) for cell in row]
                 rows.append([f"**{text}**" if best else text for text, best in texts])
         head = [escape_markdown(column) for column in self.columns]
-        return f"### {escape_markdown(self.caption)}\n\n{markdown_table(head, rows, escape_markdown(self.note))}"
+        return f"### {escape_markdown(self.caption)}\n\n{markdown_table(head, rows, escape_markdown(self.note), WORDS)}"
 
     def latex(self) -> str:
         """Return a `tabular` of booktabs in a `table`."""
@@ -48,7 +51,7 @@ class Sheet:
                 texts = [(escape_latex(text_of(cell)), cell.best) for cell in row]
                 lines.append(latex_row([rf"\textbf{{{text}}}" if best else text for text, best in texts]))
         head = [escape_latex(column) for column in self.columns]
-        return latex_table(head, lines, escape_latex(f"{self.caption}. {self.note}"))
+        return latex_table(head, lines, escape_latex(f"{self.caption}. {self.note}"), WORDS)
 
     def numbers(self) -> Iterator[dict[str, Any]]:
         """Yield every number of it with all digits, and what it is the number of."""
