@@ -57,9 +57,10 @@ def sweep(
     that is smaller. `budget` counts evaluations; it may be a mapping from names of tasks, and a task it does not name
     has 8,000. Every `dev_every` evaluations dev scores the incumbent, or, with `selection` "current", the candidate
     evaluated last, as the program of Black-Box Tuning does. `optimizers` may name references, too, and those that take
-    seconds run beside every task of texts that allows them unless `references` is false. `workers` processes run side by side, which
-    does not change any result. `listener` is told how far the runs are; None shows it on standard error. InputError is
-    raised before anything is written, and StoreError before the first run where the store cannot be locked.
+    seconds run beside every task of texts that allows them unless `references` is false. `workers` processes run side
+    by side, which does not change any result. `listener` is told how far the runs are; None shows it on standard error.
+    InputError is raised before anything is written, and StoreError before the first run where the store cannot be
+    locked.
     """
     request = SweepRequest(
         tasks=tasks,
