@@ -4,6 +4,7 @@ DfoBenchError
 ├── InputError (ValueError)     what the user asked for cannot be done; the command line exits with 2
 │   ├── UnknownNameError        no such optimizer, task, projection, parameter...; names the nearest
 │   ├── PluginError             a plugin that does not import, or holds no or two classes
+│   ├── UnfitError              a reference that cannot be had on this task
 │   └── StoreError              a folder that is not a store, cannot be written, or does not match
 ├── RunError                    this run cannot go on; the sweep does, the run is kept as failed
 ├── ReplayError                 a journal that its own optimizer does not reproduce
@@ -44,6 +45,10 @@ class UnknownNameError(InputError):
 
 class PluginError(InputError):
     """A plugin that cannot be used; the message names its file."""
+
+
+class UnfitError(InputError):
+    """A reference that its task's texts or model do not allow; the message says why."""
 
 
 class StoreError(InputError):

@@ -8,6 +8,7 @@ import pytest
 import dfo_bench
 from dfo_bench.core import Cost
 from dfo_bench.errors import InputError, PluginError, UnknownNameError
+from dfo_bench.lm import TextTask
 from dfo_bench.plugins.component import Component, parse
 from dfo_bench.plugins.registry import OPTIMIZERS, REFERENCES, method_kind
 from dfo_bench.report.baselines import place_baselines
@@ -24,7 +25,7 @@ from dfo_bench.sweeps.request import SweepRequest
 from dfo_bench.sweeps.sweep import expand_axes
 from dfo_bench.testing.blobs import Blobs
 from tests.texts_of import written
-from tests.tiny_lm import Zoo
+from tests.tiny_lm import Zoo, reviews, write
 
 FAMILY = """
 from dfo_bench.core import Classifier, Reference
@@ -151,6 +152,43 @@ def test_a_sweep_leaves_them_out_when_told_to_and_on_tasks_without_texts(tmp_pat
     assert methods(tasks=[task], optimizers=["knn"], references=False) == {"knn"}
 
 
+def test_a_sweep_leaves_out_with_a_warning_what_nobody_asked_for_and_a_task_does_not_allow(
+    tmp_path: Path, zoo: Zoo, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = written(tmp_path, zoo.folder(), head="masked", prompt_tokens=3)
+    # Two examples of these do not fit into the 64 tokens of the model.
+    write(tmp_path / "train.jsonl", [{**row, "text": 12 * row["text"]} for row in reviews(8)])
+    store = sweep(tmp_path / "store", task, "start", seeds=[0, 1])
+    runs = store.runs()
+    assert set(runs["status"]) == {"finished"}
+    assert set(runs["optimizer"]) == {"start", "manual", "calibration", "feature_linear"}
+    (said,) = [record.message for record in caplog.records if "left out" in record.message]
+    assert said.startswith("in_context is left out of text")
+    assert "demonstrations=1 leave no room for text" in said
+    with pytest.raises(InputError, match="demonstrations=1 leave no room for text"):
+        sweep(tmp_path / "store", task, "in_context")
+
+
+def test_a_reference_is_tried_on_the_examples_of_every_seed_before_any_run(tmp_path: Path, zoo: Zoo) -> None:
+    task = written(tmp_path, zoo.folder(), head="masked", shots=1, prompt_tokens=3)
+    rows = reviews(8)
+    train = [train_texts(task, seed)[0] for seed in range(2)]
+    assert train[0] != train[1]
+    # Only the second seed shows this one.
+    long = [{**row, "text": 12 * row["text"]} if row["text"] == train[1] else row for row in rows]
+    write(tmp_path / "train.jsonl", long)
+    with pytest.raises(InputError, match="demonstrations=1 leave no room for text"):
+        sweep(tmp_path / "store", task, "in_context", seeds=[0, 1])
+    assert not (tmp_path / "store").exists()
+
+
+def train_texts(task: Component, seed: int) -> list[str]:
+    """Return the train texts of a seed."""
+    built = assemble(planned(task, "start", seed=seed)).task
+    assert isinstance(built, TextTask)
+    return [row.texts[0] for row in built.rows("train")]
+
+
 def test_a_task_without_texts_is_refused_by_name() -> None:
     with pytest.raises(InputError, match="knn is a reference, which learns from texts, and sphere has none"):
         assemble(planned(parse("sphere")))
@@ -218,6 +256,19 @@ def test_a_reference_in_a_file_runs_by_its_path(tmp_path: Path, zoo: Zoo) -> Non
     task = written(tmp_path, zoo.folder())
     runs = sweep(tmp_path / "store", task, str(tmp_path / "guess.py"), references=False).runs()
     assert runs[["optimizer", "projection", "status"]].values.tolist() == [["guess", "reference", "finished"]]
+
+
+def test_a_fit_that_failed_is_tried_again(tmp_path: Path, zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its one evaluation is its whole budget: a replay of the journal could only fail again."""
+    spec, store = planned(written(tmp_path, zoo.folder())), Store.create(tmp_path / "store")
+    with monkeypatch.context() as broken:
+        broken.setattr(REFERENCES.load("knn"), "fit", lambda *given: 1 / 0)
+        failed = execute(spec, store.path)
+        assert failed.status == "failed"
+        assert "ZeroDivisionError" in failed.error
+        assert execute(spec, store.path).discarded == 1
+    mended = execute(spec, store.path)
+    assert (mended.status, mended.evaluations, mended.discarded) == ("finished", 1, 2)
 
 
 def test_a_fit_is_shown_until_its_evaluation_is_counted(tmp_path: Path, zoo: Zoo) -> None:

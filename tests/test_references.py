@@ -192,6 +192,11 @@ def test_the_bytes_are_those_of_the_papers_table_of_costs() -> None:
     assert REFERENCES.load("model_tuning").bytes_down(sst2) == 0
 
 
+def test_model_tuning_without_a_rate_is_refused() -> None:
+    with pytest.raises(InputError, match=r"rates=\[\]"):
+        resolve(REFERENCES, parse("model_tuning:rates=[]"))
+
+
 def test_examples_in_context_stand_before_every_text(tmp_path: Path, zoo: Zoo) -> None:
     texts = texts_of(tmp_path, zoo.folder(), head="masked")
     with_one, with_two = (fitted(f"in_context:demonstrations={n}", texts) for n in (1, 2))

@@ -109,6 +109,16 @@ def test_a_calibrated_search_is_another_method_also_where_it_is_alone() -> None:
     }
 
 
+def test_two_methods_of_one_name_are_told_apart_by_what_they_see() -> None:
+    """As in stores that were merged, or of a plugin that was changed between two tasks."""
+    runs = pd.DataFrame([*scored(SST2, "mine", 0.8), *scored(SST2, "mine", 0.7, sees="gradients")])
+    sheet = tables(runs).accuracy
+    assert set(rows(sheet, "gradient-free")) == {"mine · losses"}
+    assert set(rows(sheet, "gradient-based")) == {"mine · gradients"}
+    also = pd.DataFrame(scored(MRPC, "mine", 0.5))
+    assert "mine · losses" in rows(tables(pd.concat([runs, also])).accuracy, "gradient-free")
+
+
 def test_tasks_of_other_models_and_shots_are_columns_of_their_own() -> None:
     runs = pd.DataFrame([*scored(SST2, "cma", 0.8), *scored("sst2:model=other,prompt_tokens=10,shots=4", "cma", 0.7)])
     assert tables(runs).accuracy.columns[2:-1] == ["sst2:model=m", "sst2:model=other,shots=4"]

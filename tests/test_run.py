@@ -224,6 +224,26 @@ def test_a_journal_that_lost_what_was_told_is_refused_in_words(store: Store, tmp
         execute(spec, store.path)
 
 
+@pytest.mark.parametrize("damaged", [b"\0\0\0\0", b"\xff\xff\xff\xff"])
+def test_what_the_last_batch_told_is_told_again_or_the_run_begins_anew(
+    store: Store, tmp_path: Path, damaged: bytes
+) -> None:
+    """A machine that loses power may keep the journal's last line, and zeros in the file beside it."""
+    spec = _spec("toy", "adam", budget=9)
+    whole = execute(spec, store.path)
+    lines, told = _files_of(spec, tmp_path)
+    # Up to the fifth evaluation.
+    kept = [i for i, line in enumerate(lines) if line.startswith(b'{"begin"')][4] + 1
+    other = Store.create(tmp_path / "other")
+    folder = other.path / whole.key
+    folder.mkdir()
+    (folder / JOURNAL).write_bytes(b"".join(lines[:kept]))
+    (folder / TOLD).write_bytes(told[: 5 * len(told) // 9 - 4] + damaged)
+    resumed = execute(spec, other.path)
+    assert (resumed.status, resumed.discarded) == ("finished", 5)
+    pd.testing.assert_frame_equal(_curve(other, whole.key), _curve(store, whole.key), check_exact=True)
+
+
 def test_what_was_told_goes_when_its_journal_is_set_aside(store: Store, tmp_path: Path) -> None:
     spec = _spec("toy", "adam", budget=9)
     lines, told = _files_of(spec, tmp_path)

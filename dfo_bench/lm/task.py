@@ -184,9 +184,10 @@ class TextTask(Task):
             shown = data.demonstrations(self._rows["train"], self.labels, demonstrations)
             template.demonstrate([(row, words[self.labels.index(row.label)]) for row in shown])
             if template.room < 1:
+                remedy = "fewer" if demonstrations > 1 else "none, shorter examples or another model"
                 raise InputError(
                     f"demonstrations={demonstrations} leave no room for text: {model.name!r} takes {model.max_tokens} "
-                    "tokens in all; pass fewer"
+                    f"tokens in all; pass {remedy}"
                 )
         return template
 

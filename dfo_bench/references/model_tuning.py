@@ -1,11 +1,11 @@
 """Model tuning: all weights of the model are trained, the bare template and its label words kept."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from dfo_bench.core import Array, Classifier, FitProgress, LabelledTexts, Reference, Rows, Tunable
 from dfo_bench.references._select import select
@@ -33,7 +33,7 @@ class ModelTuning(Reference):
         self,
         *,
         rng: np.random.Generator,
-        rates: tuple[PositiveFloat, ...] = (1e-5, 3e-5, 1e-4),
+        rates: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = (1e-5, 3e-5, 1e-4),
         epochs: PositiveInt = 10,
     ) -> None:
         super().__init__(rng=rng)

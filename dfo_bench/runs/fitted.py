@@ -19,6 +19,7 @@ from dfo_bench.core import (
     Reference,
     Task,
 )
+from dfo_bench.errors import UnfitError
 from dfo_bench.plugins.component import Component
 from dfo_bench.plugins.registry import REFERENCES, TASKS, method_kind
 from dfo_bench.runs.spec import RunSpec
@@ -61,19 +62,24 @@ class Fitted(Task):
     """A bare text task whose evaluation is the fit of a reference, with its loss on train."""
 
     def __init__(self, inner: Task, name: str, make: Callable[[], Reference]) -> None:
-        """`make` builds the reference anew, from the same seed; raise InputError where the task lacks what it sees."""
+        """`make` builds the reference anew, from the same seed; raise UnfitError where the task lacks what it needs."""
         self.inner, self._make = inner, make
         reference = make()
         texts = inner.texts()
         if reference.sees not in texts.offers:
-            raise InputError(
+            raise UnfitError(
                 f"{name} sees {reference.sees}, and the task offers only {', '.join(texts.offers)}; use another "
                 "reference, or another model"
             )
-        self._texts, self._plain = reference.view(texts), not reference.fitted
+        try:
+            self._texts = reference.view(texts)
+            self.cost = reference.cost(self._texts)
+        except InputError as error:
+            raise UnfitError(str(error)) from error
+        self._plain = not reference.fitted
         self.space, self.optimum, self.tolerance = inner.space, None, inner.tolerance
         self.splits, self.metric, self.contents = inner.splits, inner.metric, inner.contents
-        self.cost, self.backend = reference.cost(self._texts), inner.backend
+        self.backend = inner.backend
         self.progress: FitProgress = lambda share: None
         """What is told of the fit; a run sets it."""
 

@@ -3,18 +3,18 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from dfo_bench.core import Cost
-from dfo_bench.errors import BusyError, StoreError, unwritable, writing
+from dfo_bench.errors import BusyError, ReplayError, StoreError, unwritable, writing
 from dfo_bench.runs.header import Header
 from dfo_bench.runs.lock import lock
 from dfo_bench.runs.oracle import Told
-from dfo_bench.runs.sidecar import Sidecar
+from dfo_bench.runs.sidecar import Sidecar, checksum
 
 FORMAT = 1
 """The version of the files of a run; a newer one is refused, not guessed at."""
@@ -52,6 +52,8 @@ class Batch:
     error: str = ""
     repaid: int = 0
     """How often this batch may have been evaluated before, by processes that were stopped before they could write."""
+    told: int = 0
+    """The checksum of what it told beside its losses, which stands elsewhere; 0 where it told nothing."""
 
 
 @dataclass(frozen=True)
@@ -180,13 +182,20 @@ class Journal:
         if told is not None:
             assert self._told
             self._told.append(told)
+            batch = replace(batch, told=checksum(told))
         self._append({**vars(batch), "digests": "".join(batch.digests)})
         self.log.batches.append(batch)
 
     def told(self, batch: Batch) -> Told:
-        """Return what a batch told beside its losses, shape (n, width)."""
+        """Return what a batch told beside its losses, shape (n, width); raise ReplayError where that is damaged.
+
+        Other points than the journal's would tell of it, too, but not after the last batch.
+        """
         assert self._told
-        return self._told.read(batch.begin, len(batch.losses))
+        told = self._told.read(batch.begin, len(batch.losses))
+        if checksum(told) != batch.told:
+            raise ReplayError(f"{self._told.path} holds something else than evaluation {batch.begin + 1} told")
+        return told
 
     def add_measurement(self, measurement: Measurement) -> None:
         """Write a measurement."""

@@ -4,6 +4,7 @@ A batch stands in it before the journal has its line. What lies beyond the journ
 """
 
 import os
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,11 @@ from dfo_bench.errors import StoreError, writing
 from dfo_bench.runs.oracle import Told
 
 _NUMBER = np.dtype("<f4")
+
+
+def checksum(told: Told) -> int:
+    """Return the CRC-32 of what a batch told, as it stands in the file."""
+    return zlib.crc32(told.astype(_NUMBER).tobytes())
 
 
 class Sidecar:

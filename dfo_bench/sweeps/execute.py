@@ -57,6 +57,9 @@ def _resume(assembly: Assembly, folder: Path, journal: Journal, progress: Progre
         raise ReplayError(difference)
     # Whoever failed in order wrote a summary of as many attempts as the journal has.
     in_order = failed is not None and failed.attempts == journal.log.attempts and not failed.interrupted
+    if in_order and failed and failed.incumbent is None and journal.log.evaluations >= assembly.spec.budget:
+        # A replay could only fail again: nothing is left to evaluate, as after the fit of a reference.
+        raise ReplayError("its whole budget was spent on evaluations that failed")
     journal.begin_attempt(retry=in_order)
     discarded = sum(Log.read(path).evaluations for path in folder.glob("journal.*.jsonl"))
     table, summary = attempt(assembly, journal, progress, discarded)

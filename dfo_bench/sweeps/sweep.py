@@ -2,19 +2,19 @@
 
 import logging
 import operator
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from dfo_bench.core import Task
-from dfo_bench.errors import InputError, StoreError, UnknownNameError, cause, count
+from dfo_bench.errors import InputError, StoreError, UnfitError, UnknownNameError, cause, count
 from dfo_bench.plugins.component import Component, component
 from dfo_bench.plugins.files import refuse_namesakes
 from dfo_bench.plugins.registry import OPTIMIZERS, REFERENCES, method_kind
 from dfo_bench.runs.assembly import Assembly, assemble
 from dfo_bench.runs.defaults import BUDGET, Selection
-from dfo_bench.runs.fitted import WHOLE, settle
+from dfo_bench.runs.fitted import WHOLE, Fitted, settle
 from dfo_bench.runs.header import Header, PlannedRun
 from dfo_bench.runs.journal import Log
 from dfo_bench.runs.lock import refuse_without_locks
@@ -57,9 +57,10 @@ def sweep(
     that is smaller. `budget` counts evaluations; it may be a mapping from names of tasks, and a task it does not name
     has 8,000. Every `dev_every` evaluations dev scores the incumbent, or, with `selection` "current", the candidate
     evaluated last, as the program of Black-Box Tuning does. `optimizers` may name references, too, and those that take
-    seconds run beside every task of texts unless `references` is false. `workers` processes run side by side, which
-    does not change any result. `listener` is told how far the runs are; None shows it on standard error. InputError is
-    raised before anything is written, and StoreError before the first run where the store cannot be locked.
+    seconds run beside every task of texts that allows them unless `references` is false. `workers` processes run side
+    by side, which does not change any result. `listener` is told how far the runs are; None shows it on standard error.
+    InputError is raised before anything is written, and StoreError before the first run where the store cannot be
+    locked.
     """
     request = SweepRequest(
         tasks=tasks,
@@ -83,7 +84,7 @@ def run_sweep(request: SweepRequest, listener: Listener) -> Store:
     specs = expand_axes(request)
     Store.refuse_foreign_folder(path)
     with single_threaded():
-        runs = plan_runs(specs, path)
+        runs = plan_runs(specs, path, {component(one) for one in request.optimizers})
     store = Store.create(path)
     refuse_without_locks(path)
     write_plan(path, runs)
@@ -145,8 +146,10 @@ def _whole(name: str, value: Any) -> int:
         raise InputError(f"{name} must be a whole number, got {value!r}") from None
 
 
-def plan_runs(specs: Sequence[RunSpec], store: Path) -> list[PlannedRun]:
+def plan_runs(specs: Sequence[RunSpec], store: Path, asked: Container[Component]) -> list[PlannedRun]:
     """Return the runs of specs, which two spellings may share; raise InputError where one cannot be made or go on.
+
+    A reference that nobody `asked` for is left out where its task does not allow it, with a warning.
 
     Whatever is wrong with a plugin, a parameter, a model, a data file or a journal is found here, before a store is
     made.
@@ -155,7 +158,7 @@ def plan_runs(specs: Sequence[RunSpec], store: Path) -> list[PlannedRun]:
     tasks: dict[Component, Task] = {}
     begun: dict[str, str] = {}
     kept: list[str] = []
-    for assembly in _assemble_all(specs):
+    for assembly in _assemble_all(specs, asked):
         if assembly.key in runs:
             continue
         runs[assembly.key] = PlannedRun(assembly.key, assembly.spec, assembly.shown())
@@ -177,7 +180,7 @@ def plan_runs(specs: Sequence[RunSpec], store: Path) -> list[PlannedRun]:
     return backends.settle(list(runs.values()), tasks, begun, store)
 
 
-def _assemble_all(specs: Sequence[RunSpec]) -> Iterator[Assembly]:
+def _assemble_all(specs: Sequence[RunSpec], asked: Container[Component]) -> Iterator[Assembly]:
     """Yield the parts of every spec; every distinct component is built once, and every optimizer asked once.
 
     A task is built for every seed: what a seed draws, such as examples too long to be shown, may not fit.
@@ -185,20 +188,32 @@ def _assemble_all(specs: Sequence[RunSpec]) -> Iterator[Assembly]:
     tasks: dict[Component, Task] = {}
     built: set[tuple[Component, int]] = set()
     assemblies: dict[tuple[Component, Component, Component], Assembly] = {}
+    others: dict[Component, Task] = {}
+    left_out: set[tuple[Component, Component]] = set()
     for part in ("task", "optimizer", "projection"):
         refuse_namesakes(getattr(spec, part) for spec in specs)
     for spec in specs:
         combination = spec.task, spec.projection, spec.optimizer
-        if combination not in assemblies:
-            assembly = assemble(spec, tasks.get(spec.task))
-            tasks[spec.task] = assembly.task
-            _ask_once(assembly)
-            assemblies[combination] = assembly
-            built.add((spec.task, spec.seed))
-        assembly = assemblies[combination]
-        if (spec.task, spec.seed) not in built:
-            built.add((spec.task, spec.seed))
-            assembly.plugins.task.construct(rngs=streams(spec.seed))
+        try:
+            if combination not in assemblies:
+                assembly = assemble(spec, tasks.get(spec.task))
+                tasks[spec.task] = assembly.task
+                _ask_once(assembly)
+                assemblies[combination] = assembly
+                built.add((spec.task, spec.seed))
+            assembly = assemblies[combination]
+            if (spec.task, spec.seed) not in built:
+                built.add((spec.task, spec.seed))
+                others[spec.task] = assembly.plugins.task.construct(rngs=streams(spec.seed))
+            if isinstance(assembly.task, Fitted) and spec.task in others:
+                assemble(spec, others[spec.task])
+        except UnfitError as error:
+            if spec.optimizer in asked:
+                raise
+            if combination[::2] not in left_out:
+                left_out.add(combination[::2])
+                _logger.warning("%s is left out of %s: %s", spec.optimizer, spec.task, error)
+            continue
         # Another seed changes neither what the key rests on nor what a journal must agree with.
         yield replace(assembly, spec=replace(assembly.spec, seed=spec.seed))
 

@@ -57,6 +57,9 @@ def name_methods(runs: pd.DataFrame) -> pd.DataFrame:
     fitted = pd.Series([variant.get("calibrate", "none") != "none" for variant in variants], named.index)
     sees = named["sees"].mask(fitted, named["sees"].replace("losses", "outputs"))
     named = named.assign(sees=sees, method=_methods(named, variants))
+    # Two plugins of one name, in stores that were merged, or one that has changed.
+    differ = named.groupby("method")["sees"].transform("nunique") > 1
+    named["method"] = named["method"].mask(differ, named["method"] + " · " + named["sees"])
     again = named["baseline"].astype(bool) & named.duplicated(["column", "method", "seed"])
     return named[~again]
 
