@@ -70,10 +70,10 @@ class Fitted(Task):
                 f"{name} sees {reference.sees}, and the task offers only {', '.join(texts.offers)}; use another "
                 "reference, or another model"
             )
-        self._texts, self._plain = reference.view(texts), not reference.fitted
+        self.view, self._plain = reference.view(texts), not reference.fitted
         self.space, self.optimum, self.tolerance = inner.space, None, inner.tolerance
         self.splits, self.metric, self.contents = inner.splits, inner.metric, inner.contents
-        self.cost, self.backend = reference.cost(self._texts), inner.backend
+        self.cost, self.backend = reference.cost(self.view), inner.backend
         self.progress: FitProgress = lambda share: None
         """What is told of the fit; a run sets it."""
 
@@ -84,19 +84,19 @@ class Fitted(Task):
     @cached_property
     def classifier(self) -> Classifier:
         """What the reference has learned: fitted when it is first needed, and again after a resume."""
-        return self._make().fit(self._texts, self.progress)
+        return self._make().fit(self.view, self.progress)
 
     @property
     def events(self) -> Sequence[str]:
         """Those of the texts, and what dev has selected."""
         chosen = vars(self).get("classifier")
         values = ", ".join(f"{name}={value}" for name, value in chosen.chosen.items()) if chosen else ""
-        return [*self._texts.events, *([f"selected on dev: {values}"] if values else [])]
+        return [*self.view.events, *([f"selected on dev: {values}"] if values else [])]
 
     def evaluate(self, points: Points) -> Array:
         """Return the loss on train, shape (n,): that of the fit, whatever the points."""
         logits = self._logits("train")
-        loss = self._texts.scores(logits, "train")["loss"] if np.isfinite(logits).all() else np.nan
+        loss = self.view.scores(logits, "train")["loss"] if np.isfinite(logits).all() else np.nan
         return np.full(len(points), loss)
 
     def measure(self, point: Points, split: str) -> tuple[dict[str, float], Cost]:
@@ -105,12 +105,12 @@ class Fitted(Task):
         On test those of a reference that learns nothing stand there with a bias per class, too (`calibrated_`).
         """
         logits = self._logits(split)
-        found = self._texts.scores(logits, split)
+        found = self.view.scores(logits, split)
         if split == "test" and self._plain:
-            calibrated = self._texts.calibrated(logits, self._logits("train"))
-            scores = self._texts.scores(calibrated, split)
+            calibrated = self.view.calibrated(logits, self._logits("train"))
+            scores = self.view.scores(calibrated, split)
             found |= {f"calibrated_{name}": value for name, value in scores.items()}
-        return found, self._texts.cost(split)
+        return found, self.view.cost(split)
 
     def _logits(self, split: str) -> Array:
-        return self.classifier.logits(self._texts.rows(split))
+        return self.classifier.logits(self.view.rows(split))
