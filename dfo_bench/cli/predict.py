@@ -89,11 +89,13 @@ def predict(
 
 def _new_columns(asked: "Asked", classifier: "TextClassifier") -> list[str]:
     """Return the columns that are added; raise InputError where the file does not fit the run."""
-    wanted, there = (("text",), ("text_a", "text_b"))[:: 1 if classifier.fields == 1 else -1]
-    if len(asked.rows[0].texts) != classifier.fields:
+    from dfo_bench.lm.unlabelled import FIELDS
+
+    there, wanted = (" and ".join(FIELDS[fields]) for fields in (asked.fields, classifier.fields))
+    if there != wanted:
         raise InputError(
-            f"{asked.name} has the texts in {' and '.join(there)}, and run {classifier.key} takes "
-            f"{' and '.join(wanted)}; rename its columns, or take another run"
+            f"{asked.name} has its texts in {there}, and run {classifier.key} takes {wanted}; rename the columns, or "
+            "take another run"
         )
     columns = [_PREDICTED, *(f"probability_{label}" for label in classifier.labels)]
     if taken := [column for column in columns if column in asked.columns]:

@@ -15,6 +15,9 @@ LINES = ".txt"
 STREAM = "-"
 """What stands for standard input."""
 
+FIELDS = {1: ("text",), 2: ("text_a", "text_b")}
+"""The columns of the texts, by how many of them make a row."""
+
 _WANTED = "text, or text_a and text_b for pairs"
 
 
@@ -30,6 +33,11 @@ class Asked:
     """One per record; a label that is missing is ""."""
     blank: int
     """How many lines without a text were passed over."""
+
+    @property
+    def fields(self) -> int:
+        """How many texts make a row."""
+        return len(self.rows[0].texts)
 
     @property
     def labelled(self) -> bool:
@@ -61,7 +69,7 @@ def read_asked(name: str, stream: IO[bytes]) -> Asked:
     if not found:
         raise InputError(f"{shown} holds no texts; each row or line has {_WANTED}")
     columns = list(dict.fromkeys(column for _, record in found for column in record))
-    fields = ("text_a", "text_b") if "text_a" in columns else ("text",)
+    fields = FIELDS[2 if FIELDS[2][0] in columns else 1]
     if missing := [field for field in fields if field not in columns]:
         raise InputError(
             f"{shown}: no column {missing[0]!r} among {', '.join(columns)}; rename the column of the texts: {_WANTED}"
