@@ -1,7 +1,6 @@
 """The prompts that runs have found, as one file of tensors.
 
-A prompt is what a language-model task makes of a point. So this module, alone outside of `lm`, `tasks` and `validate`,
-knows such tasks; it imports them when it is used.
+A prompt is what a language-model task makes of a point.
 """
 
 from collections.abc import Mapping
@@ -18,15 +17,14 @@ from safetensors.numpy import save
 from dfo_bench import __version__
 from dfo_bench.errors import InputError, writing
 from dfo_bench.exchange.suite import ELSEWHERE
-from dfo_bench.plugins.registry import TASKS
 from dfo_bench.runs import columns
 from dfo_bench.runs.assembly import Assembly, assemble
 from dfo_bench.runs.columns import SPLITS
 from dfo_bench.runs.journal import plain_json
 from dfo_bench.runs.rebuild import rebuild
-from dfo_bench.runs.spec import RunSpec
 from dfo_bench.runs.summary import Summary
 from dfo_bench.store.store import Store
+from dfo_bench.store.text_runs import TextRun, find_differences, find_text_runs
 from dfo_bench.threads import single_threaded
 
 if TYPE_CHECKING:
@@ -58,7 +56,7 @@ def collect_prompts(store: Store) -> tuple[list[Prompt], list[str]]:
 
     Raise InputError where there are none, or where a run's model or data are not there any more.
     """
-    runs = [run for run in _find_finished(store) if _is_of_text(run[0])]
+    runs = find_text_runs(store)
     frame = store.runs().set_index("key")
     scores = frame[[column for split in SPLITS for column in columns.scores(frame.columns, split)]]
     prompts: list[Prompt] = []
@@ -68,9 +66,10 @@ def collect_prompts(store: Store) -> tuple[list[Prompt], list[str]]:
         # Runs of one task and seed share it: to build one may mean to load a model.
         for _, shared in groupby(sorted(runs, key=_name_instance), key=_name_instance):
             assembly = None
-            for spec, summary in shared:
-                assembly = assemble(spec, assembly.task if assembly else None)
-                notes += _find_differences(assembly, summary)
+            for run in shared:
+                summary = run.summary
+                assembly = assemble(run.spec, assembly.task if assembly else None)
+                notes += find_differences(assembly, summary, "export from a store without this run")
                 if assembly.task.space.dim:
                     prompts.append(_read_prompt(store, assembly, summary, scores.loc[[summary.key]].iloc[0]))
     if not prompts:
@@ -81,35 +80,8 @@ def collect_prompts(store: Store) -> tuple[list[Prompt], list[str]]:
     return prompts, notes
 
 
-def _find_finished(store: Store) -> list[tuple[RunSpec, Summary]]:
-    summaries = [summary for key in store if (summary := store.summary(key))]
-    chosen = [summary for summary in summaries if summary.status == "finished" and summary.selected]
-    # Nothing is computed: what computed the runs need not be here.
-    return [(summary.spec.on("torch") if summary.spec.backend else summary.spec, summary) for summary in chosen]
-
-
-def _is_of_text(spec: RunSpec) -> bool:
-    from dfo_bench.lm import TextTask
-
-    return issubclass(TASKS.load(spec.task.name), TextTask)
-
-
-def _name_instance(run: tuple[RunSpec, Summary]) -> tuple[str, int]:
-    return str(run[0].task), run[0].seed
-
-
-def _find_differences(assembly: Assembly, summary: Summary) -> list[str]:
-    """Return which plugins, of those a prompt rests on, have changed; raise InputError if the files they read have."""
-    now, then = assembly.source_digests, summary.digests
-    other = [name for name in now if now[name] != then.get(name)]
-    for kind in ("task", "projection"):
-        if files := [name.removeprefix(f"{kind}:") for name in other if name.startswith(f"{kind}:")]:
-            raise InputError(
-                f"run {summary.key} used another {' and '.join(files)} than {summary.shown[kind]} names now; put "
-                "it back, or export from a store without this run"
-            )
-    plugins = [f"{name} {getattr(assembly.spec, name).name}" for name in ("task", "projection") if name in other]
-    return [f"run {summary.key} was made by another version of {' and '.join(plugins)}"] if plugins else []
+def _name_instance(run: TextRun) -> tuple[str, int]:
+    return str(run.spec.task), run.spec.seed
 
 
 def _read_prompt(store: Store, assembly: Assembly, summary: Summary, scores: pd.Series) -> Prompt:

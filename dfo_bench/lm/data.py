@@ -58,18 +58,26 @@ def read_file(path: Path) -> list[Row]:
     Texts and labels are read without whitespace around them, and with their accents composed (NFC). A label may also be
     a whole number, or true or false.
     """
-    records = _READERS.get(path.suffix.lower())
-    if records is None:
-        raise InputError(f"data file {path} must be {', '.join(_READERS)}")
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(f"data file {path} must be {', '.join(READERS)}")
+    return _checked([_row(record, where) for where, record in read_records(path, reader, _EXAMPLE)], str(path))
+
+
+def read_records(path: Path, reader: Callable[[Path], Records], wanted: str) -> Records:
+    """Yield the records of a file, each with its file and place.
+
+    Raise InputError where it cannot be read; `wanted` says what each record is to hold.
+    """
     try:
-        rows = [_row(record, f"{path}{place}") for place, record in records(path)]
+        for place, record in reader(path):
+            yield f"{path}{place}", record
     except FileNotFoundError:
-        raise InputError(f"no data file {path}; it must hold one example per row: {_EXAMPLE}") from None
+        raise InputError(f"no data file {path}; it must hold one example per row: {wanted}") from None
     except OSError as error:
         raise InputError(
             f"data file {path} cannot be read: {error.strerror}; it must be a file you may read"
         ) from error
-    return _checked(rows, str(path))
 
 
 def read_hub(hub: Hub, split: str, labels: Sequence[str], name: str) -> list[Row]:
@@ -206,16 +214,23 @@ def _parquet(path: Path) -> Records:
         yield f" row {number}", record
 
 
-_READERS: dict[str, Callable[[Path], Records]] = {".jsonl": _json_lines, ".csv": _csv, ".parquet": _parquet}
+READERS: dict[str, Callable[[Path], Records]] = {".jsonl": _json_lines, ".csv": _csv, ".parquet": _parquet}
+"""What reads the records of a file, by the end of its name."""
 
 
 def _text(path: Path) -> str:
+    return decode(path.read_bytes(), str(path))
+
+
+def decode(raw: bytes, name: str) -> str:
+    """Return UTF-8 as text; raise InputError with the line of a byte that is none."""
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        byte = error.object[error.start]
-        raise InputError(f"{path}:{line}: byte 0x{byte:02x} is not UTF-8; save the file as UTF-8 text") from None
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{name}:{line}: byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8 text"
+        ) from None
 
 
 def _row(record: Record, where: str) -> Row:
@@ -223,12 +238,9 @@ def _row(record: Record, where: str) -> Row:
     if missing := [name for name in (*names, "label") if name not in record]:
         there = reprlib.repr(list(record))
         raise InputError(f"{where}: no field {missing[0]!r} among {there}; each example has {_EXAMPLE}")
-    label = record["label"]
-    if isinstance(label, int):
-        # true and false are written as in JSON.
-        label = json.dumps(label)
+    label = label_text(record["label"])
     for name, value in [*((name, record[name]) for name in names), ("label", label)]:
-        if not isinstance(value, str) or not value.strip() or not _encodes(value):
+        if not is_text(value):
             number = " or a whole number" if name == "label" else ""
             raise InputError(
                 f"{where}: field {name!r} is {reprlib.repr(value)}; it must be text that is not empty{number}"
@@ -236,13 +248,17 @@ def _row(record: Record, where: str) -> Row:
     return Row(compose(label.strip()), tuple(compose(record[name].strip()) for name in names), where)
 
 
-def _encodes(text: str) -> bool:
-    """Return whether a text has an encoding in UTF-8: JSON can write half a character."""
+def label_text(label: Any) -> Any:
+    """Return a label as text: true, false and whole numbers are written as in JSON, all else stays as it is."""
+    return json.dumps(label) if isinstance(label, int) else label
+
+
+def is_text(value: Any) -> bool:
+    """Return whether a value is text that is not empty, and has an encoding in UTF-8: JSON can write half a letter."""
     try:
-        text.encode()
+        return isinstance(value, str) and bool(value.strip() and value.encode())
     except UnicodeEncodeError:
         return False
-    return True
 
 
 def _checked(rows: list[Row], where: str) -> list[Row]:

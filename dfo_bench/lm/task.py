@@ -17,6 +17,7 @@ from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.heads import EmbeddingHead, WordsHead
 from dfo_bench.lm.initial import read_initial
 from dfo_bench.lm.modes import Mode, ModeName, check
+from dfo_bench.lm.prompted import Prompted
 from dfo_bench.lm.templates import Encoded, Template, label_tokens
 from dfo_bench.lm.texts import Texts
 
@@ -249,6 +250,17 @@ class TextTask(Task):
             self._encoded[split] = [self._template.encode(row) for row in self.rows(split)]
         return self._encoded[split]
 
+    def classifier(self, point: Points) -> Prompted:
+        """Return what classifies any texts by a single candidate."""
+        prompts = self.prompts(point)
+        return Prompted(
+            lambda texts: self._engine.logits(prompts, texts),
+            self._template,
+            self.inputs("train"),
+            self._classes("train"),
+            self._calibrate,
+        )
+
     def logits(self, points: Points, split: str) -> Array:
         """Return the label logits of every example of a split, shape (n, examples, classes)."""
         return self._engine.logits(self.prompts(points), self.inputs(split))
@@ -295,8 +307,7 @@ class TextTask(Task):
         """Return the metrics and the loss of a single candidate on "dev" or "test", and the cost.
 
         On test the same stands there without calibration (`plain_`), or where there is none with a bias per class
-        (`calibrated_`). The train outputs that a calibration is fitted on were answered when the point was evaluated:
-        they are computed again, alone, so that a run that was interrupted scores as one that was not, and cost nothing.
+        (`calibrated_`).
         """
         if split not in self.splits:
             return super().measure(point, split)
@@ -305,12 +316,10 @@ class TextTask(Task):
         kinds = {"": self._calibrate}
         if split == "test":
             kinds["calibrated_" if other == "bias" else "plain_"] = other
-        fitted = set(kinds.values()) != {"none"}
-        train = self.logits(point, "train") if fitted else logits[:, :0]
+        classifier = self.classifier(point)
         found: dict[str, float] = {}
         for prefix, kind in kinds.items():
-            *_, calibrated = calibrate_logits(kind, train, self._classes("train"), logits)
-            scores = self._scores(calibrated, split)
+            scores = self._scores(classifier.calibrated(kind, logits), split)
             found |= {f"{prefix}{name}": float(value[0]) for name, value in scores.items()}
         return found, self._cost(split)
 

@@ -72,8 +72,8 @@ class Fitted(Task):
                 "reference, or another model"
             )
         try:
-            self._texts = reference.view(texts)
-            self.cost = reference.cost(self._texts)
+            self.view = reference.view(texts)
+            self.cost = reference.cost(self.view)
         except InputError as error:
             raise UnfitError(str(error)) from error
         self._plain = not reference.fitted
@@ -90,19 +90,19 @@ class Fitted(Task):
     @cached_property
     def classifier(self) -> Classifier:
         """What the reference has learned: fitted when it is first needed, and again after a resume."""
-        return self._make().fit(self._texts, self.progress)
+        return self._make().fit(self.view, self.progress)
 
     @property
     def events(self) -> Sequence[str]:
         """Those of the texts, and what dev has selected."""
         chosen = vars(self).get("classifier")
         values = ", ".join(f"{name}={value}" for name, value in chosen.chosen.items()) if chosen else ""
-        return [*self._texts.events, *([f"selected on dev: {values}"] if values else [])]
+        return [*self.view.events, *([f"selected on dev: {values}"] if values else [])]
 
     def evaluate(self, points: Points) -> Array:
         """Return the loss on train, shape (n,): that of the fit, whatever the points."""
         logits = self._logits("train")
-        loss = self._texts.scores(logits, "train")["loss"] if np.isfinite(logits).all() else np.nan
+        loss = self.view.scores(logits, "train")["loss"] if np.isfinite(logits).all() else np.nan
         return np.full(len(points), loss)
 
     def measure(self, point: Points, split: str) -> tuple[dict[str, float], Cost]:
@@ -111,12 +111,12 @@ class Fitted(Task):
         On test those of a reference that learns nothing stand there with a bias per class, too (`calibrated_`).
         """
         logits = self._logits(split)
-        found = self._texts.scores(logits, split)
+        found = self.view.scores(logits, split)
         if split == "test" and self._plain:
-            calibrated = self._texts.calibrated(logits, self._logits("train"))
-            scores = self._texts.scores(calibrated, split)
+            calibrated = self.view.calibrated(logits, self._logits("train"))
+            scores = self.view.scores(calibrated, split)
             found |= {f"calibrated_{name}": value for name, value in scores.items()}
-        return found, self._texts.cost(split)
+        return found, self.view.cost(split)
 
     def _logits(self, split: str) -> Array:
-        return self.classifier.logits(self._texts.rows(split))
+        return self.classifier.logits(self.view.rows(split))

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -25,6 +25,9 @@ from dfo_bench.store.cache import Cache
 from dfo_bench.store.filenames import CACHES, CURVE, JOURNAL, MARKER, SUMMARY
 from dfo_bench.store.folder import read_curve, read_summary
 from dfo_bench.store.plan import read_plan
+
+if TYPE_CHECKING:
+    from dfo_bench.store.classifier import TextClassifier
 
 _logger = logging.getLogger("dfo_bench")
 _Read = TypeVar("_Read")
@@ -154,6 +157,19 @@ class Store:
     def made_with(self) -> list[dict[str, Any]]:
         """Return the `provenance` and the `digests` of every run that ended, as its summary has them."""
         return [json.loads(made) for made in self._runs()[0]["made"].to_pylist()]
+
+    def classifier(self, run: str = "best", task: str | None = None) -> "TextClassifier":
+        """Return what a finished run of a text task has found as a classifier.
+
+        `run` is a key, also of a reference, or "best": the search with the best score on dev, then the lowest train
+        loss, of `task`, which may be left out where the store has searches of one task only. Model and data must still
+        be there. Raise InputError for what cannot be taken.
+
+        >>> store.classifier().predict(["the parcel never came"])
+        """
+        from dfo_bench.store.classifier import take_classifier
+
+        return take_classifier(self, run, task)
 
     def compact(self) -> tuple[list[Path], list[Path]]:
         """Pack the folders of the finished runs into few files, from which they are read like before.

@@ -1,0 +1,144 @@
+"""The command that classifies texts by what a run has found."""
+
+import csv
+import io
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dfo_bench.cli._command import examples
+from dfo_bench.cli._options import StoreFrom, plugin_names
+from dfo_bench.cli._output import print_notes, write
+from dfo_bench.errors import InputError, count
+
+if TYPE_CHECKING:
+    from dfo_bench.core import Array, FitProgress
+    from dfo_bench.lm.unlabelled import Asked
+    from dfo_bench.store.classifier import TextClassifier
+
+commands = typer.Typer()
+
+_PREDICTED = "predicted"
+
+
+@commands.command(
+    epilog=examples(
+        "dfo-bench predict new.csv --store results/tickets --output labelled.csv",
+        "dfo-bench predict new.csv --store results/tickets --run 0123456789abcdef > labelled.csv",
+        "echo 'the parcel never came' | dfo-bench predict - --store results/tickets",
+    )
+)
+def predict(
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="Texts: .txt with one per line, or .csv, .jsonl or .parquet with the column text, or text_a and "
+            "text_b; - reads lines from standard input.",
+            metavar="FILE",
+        ),
+    ],
+    store: StoreFrom = Path("results"),
+    task: Annotated[
+        str | None,
+        typer.Option(
+            "-t",
+            "--task",
+            help="Task, where the store has searches of several.",
+            metavar="TASK",
+            autocompletion=lambda: plugin_names("task"),
+        ),
+    ] = None,
+    run: Annotated[
+        str, typer.Option("--run", help="Key of a run, also of a reference, or best.", metavar="KEY|best")
+    ] = "best",
+    output: Annotated[
+        Path | None, typer.Option("--output", help="File to write, .csv. [default: standard output]")
+    ] = None,
+) -> None:
+    """Classify texts by what a run has found.
+
+    Writes CSV: the columns of the file, the label (predicted), and the probability of each label (probability_LABEL).
+    best is the search with the best score on dev, then the lowest train loss; which it was, and whether a reference is
+    better on dev, is said on standard error. Where the file has a column label, the accuracy is said there, too. The
+    model and the data of the run must still be there.
+    """
+    from dfo_bench.lm.unlabelled import read_asked
+    from dfo_bench.store.store import Store
+
+    if output and output.suffix.lower() != ".csv":
+        raise InputError(f"cannot write {str(output)!r}; the name must end in .csv")
+    opened = Store(store)
+    asked = read_asked(file, sys.stdin.buffer)
+    classifier = opened.classifier(run, task)
+    columns = _new_columns(asked, classifier)
+    print_notes(classifier.notes)
+    with _bar() as progress:
+        logits = classifier.logits(asked.rows, progress)
+    print_notes(_remarks(asked, classifier, logits))
+    text = _csv(asked, columns, classifier, logits)
+    if output:
+        write(output, text)
+        print(output)
+    else:
+        sys.stdout.write(text)
+
+
+def _new_columns(asked: "Asked", classifier: "TextClassifier") -> list[str]:
+    """Return the columns that are added; raise InputError where the file does not fit the run."""
+    from dfo_bench.lm.unlabelled import FIELDS
+
+    there, wanted = (" and ".join(FIELDS[fields]) for fields in (asked.fields, classifier.fields))
+    if there != wanted:
+        raise InputError(
+            f"{asked.name} has its texts in {there}, and run {classifier.key} takes {wanted}; rename the columns, or "
+            "take another run"
+        )
+    columns = [_PREDICTED, *(f"probability_{label}" for label in classifier.labels)]
+    if taken := [column for column in columns if column in asked.columns]:
+        raise InputError(f"{asked.name} has a column {taken[0]!r} already; rename it or leave it out")
+    return columns
+
+
+def _remarks(asked: "Asked", classifier: "TextClassifier", logits: "Array") -> list[str]:
+    """Return what was passed over or cut, and where there are labels the accuracy."""
+    notes = [f"{count(asked.blank, 'blank line')} passed over"] if asked.blank else []
+    if cut := classifier.truncated(asked.rows):
+        notes.append(f"{cut} of {count(len(asked.rows), 'text')} cut to {classifier.limit} tokens")
+    if asked.labelled:
+        pairs = list(zip(asked.rows, classifier.name(logits), strict=True))
+        known = [(row.label, label) for row, label in pairs if row.label in classifier.labels]
+        if known:
+            hits = sum(label == found for label, found in known)
+            notes.append(f"accuracy {hits / len(known):.4f} on {count(len(known), 'row')}")
+        if others := len(pairs) - len(known):
+            notes.append(f"{count(others, 'row')} not scored: the label is none of {', '.join(classifier.labels)}")
+    return notes
+
+
+def _csv(asked: "Asked", columns: list[str], classifier: "TextClassifier", logits: "Array") -> str:
+    from scipy.special import softmax
+
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([*asked.columns, *columns])
+    rows = zip(asked.records, classifier.name(logits), softmax(logits, axis=1).tolist(), strict=True)
+    for record, label, shares in rows:
+        kept = (record.get(column) for column in asked.columns)
+        writer.writerow([*kept, label, *(f"{share:.6g}" for share in shares)])
+    return out.getvalue()
+
+
+@contextmanager
+def _bar() -> "Iterator[FitProgress]":
+    """Show a bar on standard error, where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
+        bar = bars.add_task("texts", total=1.0)
+        yield lambda share: bars.update(bar, completed=share)

@@ -1,0 +1,193 @@
+"""The result of a run as what classifies texts."""
+
+import shlex
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from scipy.special import softmax
+
+from dfo_bench.core import Array, Classifier, FitProgress, InputError, Rows, UnknownNameError
+from dfo_bench.plugins.component import parse
+from dfo_bench.runs.assembly import Assembly, assemble
+from dfo_bench.runs.fitted import Fitted
+from dfo_bench.runs.rebuild import rebuild
+from dfo_bench.store.store import Store
+from dfo_bench.store.text_runs import TextRun, find_differences, find_text_runs, name_task
+from dfo_bench.threads import single_threaded
+
+if TYPE_CHECKING:
+    from dfo_bench.lm import TextTask
+    from dfo_bench.lm.templates import Template
+    from dfo_bench.lm.texts import Texts
+
+BEST = "best"
+"""What stands for the best search."""
+
+_AT_ONCE = 512
+"""The texts between two reports of progress."""
+
+
+class TextClassifier:
+    """What a run has found, a prompt or a reference, as a classifier of texts.
+
+    Texts are strings, or pairs of strings where the task takes two.
+    """
+
+    def __init__(
+        self, key: str, labels: tuple[str, ...], fields: int, template: "Template", make: Callable[[], Classifier]
+    ) -> None:
+        """`make` fits a reference again, or takes the prompt; it is called when the first text comes."""
+        self.key = key
+        """The run that it was taken from."""
+        self.labels = labels
+        """The labels, in the order of `probabilities`."""
+        self.fields = fields
+        """How many texts make a row: 1, or 2 for pairs."""
+        self.limit = template.limit
+        """How many tokens of a text with its template are read."""
+        self.notes: list[str] = []
+        """What is to be known of the run: which it is, and what is better or has changed."""
+        self._template, self._make = template, make
+
+    def predict(self, texts: Sequence[Any]) -> list[str]:
+        """Return the label of each text."""
+        return self.name(self.logits(self.rows(texts)))
+
+    def probabilities(self, texts: Sequence[Any]) -> Array:
+        """Return the probability of each label, shape (n, classes): the softmax of the label logits."""
+        return np.asarray(softmax(self.logits(self.rows(texts)), axis=1))
+
+    def rows(self, texts: Sequence[Any]) -> Rows:
+        """Return texts as the model takes them; raise InputError for what are no texts of this task."""
+        from dfo_bench.lm.unlabelled import rows_of
+
+        return rows_of(texts, self.fields)
+
+    def name(self, logits: Array) -> list[str]:
+        """Return the label of each row of logits."""
+        return [self.labels[index] for index in logits.argmax(axis=1)]
+
+    def logits(self, rows: Rows, progress: FitProgress = lambda share: None) -> Array:
+        """Return the label logits, shape (n, classes), after the task's calibration; `progress` hears the share done.
+
+        Raise InputError where one is not finite.
+        """
+        # Texts of about one length are computed together, and the longest come first, at the peak of memory.
+        order = sorted(range(len(rows)), key=lambda i: -sum(map(len, rows[i].texts)))
+        found = np.empty((len(rows), len(self.labels)))
+        for begin in range(0, len(order), _AT_ONCE):
+            some = order[begin : begin + _AT_ONCE]
+            found[some] = self._classifier.logits([rows[i] for i in some])
+            progress((begin + len(some)) / len(order))
+        if wrong := np.flatnonzero(~np.isfinite(found).all(axis=1)).tolist():
+            raise InputError(
+                f"{rows[wrong[0]].where}: the model's outputs are not finite under run {self.key}; take another run"
+            )
+        return found
+
+    def truncated(self, rows: Rows) -> int:
+        """Return how many of the texts are cut to what the model takes."""
+        room = self._template.room
+        # A token has a byte at least: a text of no more bytes than tokens fit need not be cut into tokens once more.
+        long = [row for row in rows if sum(len(text.encode()) for text in row.texts) > room]
+        return sum(self._template.encode(row).cut > 0 for row in long)
+
+    @cached_property
+    def _classifier(self) -> Classifier:
+        # As in a run: what threads add up in another order differs in the last bits.
+        with single_threaded():
+            return self._make()
+
+
+def take_classifier(store: Store, run: str = BEST, task: str | None = None) -> TextClassifier:
+    """Return the classifier of a run, or of the best search of a task (see `choose`)."""
+    runs = find_text_runs(store)
+    if not runs:
+        raise InputError(
+            f"{store.path} has no finished run of a text task; make one with: "
+            f"dfo-bench run -t helpdesk -o cma -b 300 --store {store.path}"
+        )
+    if run == BEST:
+        chosen, notes = choose(store, runs, task)
+    else:
+        if task is not None:
+            raise InputError(f"task {task!r} changes nothing beside run {run}; leave out one of them")
+        chosen, notes = _find(store, runs, run), []
+    classifier = build(chosen)
+    classifier.notes = [f"run {chosen.describe()}", *notes, *classifier.notes]
+    return classifier
+
+
+def choose(store: Store, runs: Sequence[TextRun], task: str | None = None) -> tuple[TextRun, list[str]]:
+    """Return the best search by dev, then by train loss, and the references of its seed that dev likes better.
+
+    Of the searches of `task` (as -t takes it), or of the only one there is; raise InputError where there are several.
+    """
+    searches = [one for one in runs if not one.summary.baseline]
+    if not searches:
+        best = max(runs, key=lambda one: one.dev)
+        raise InputError(f"{store.path} has no finished search; take another run: --run {best.describe()}")
+    tasks = sorted({one.task for one in searches})
+    wanted = tasks[0] if task is None else name_task(parse(task))
+    if task is None and len(tasks) > 1:
+        named = "; ".join(f"--task {shlex.quote(one)}" for one in tasks)
+        raise InputError(f"{store.path} has searches of {len(tasks)} tasks; choose one: {named}")
+    if wanted not in tasks:
+        raise UnknownNameError(f"searched task in {store.path}", wanted, tasks)
+    of_task = [one for one in searches if one.task == wanted]
+    highest = max(one.dev for one in of_task)
+    # Only where dev does not decide, for a curve is read for it.
+    tied = [one for one in of_task if one.dev == highest]
+    best = min(tied, key=lambda one: one.loss(store)) if len(tied) > 1 else tied[0]
+    rivals = [
+        one
+        for one in runs
+        if one.reference and (one.task, one.spec.seed) == (best.bare, best.spec.seed) and one.dev > best.dev
+    ]
+    rivals.sort(key=lambda one: -one.dev)
+    return best, [f"a reference is better on dev: --run {one.describe()}" for one in rivals[:1]]
+
+
+def build(run: TextRun) -> TextClassifier:
+    """Return the classifier of a run; raise InputError where its model or its data are not what they were."""
+    key = run.summary.key
+    with single_threaded():
+        try:
+            assembly = assemble(run.spec)
+        except InputError as error:
+            raise InputError(f"run {key} cannot be built again: {error}") from error
+        changed = find_differences(assembly, run.summary, "take another run")
+        classifier = (
+            _of_reference(key, assembly.task) if isinstance(assembly.task, Fitted) else _of_prompt(run, assembly)
+        )
+    classifier.notes = changed
+    return classifier
+
+
+def _of_reference(key: str, task: Fitted) -> TextClassifier:
+    texts = cast("Texts", task.view)
+    fields = len(texts.rows("train")[0].texts)
+    return TextClassifier(key, texts.labels, fields, texts.template, lambda: task.classifier)
+
+
+def _of_prompt(run: TextRun, assembly: Assembly) -> TextClassifier:
+    task = cast("TextTask", assembly.task)
+    assert run.summary.selected
+    found = task.classifier(rebuild(run.summary.selected.recipe, task.space, assembly.embed))
+    fields = len(task.rows("train")[0].texts)
+    return TextClassifier(run.summary.key, task.labels, fields, found.template, lambda: found)
+
+
+def _find(store: Store, runs: Sequence[TextRun], key: str) -> TextRun:
+    """Return the run of a key; raise InputError where there is none that can be used."""
+    for one in runs:
+        if one.summary.key == key:
+            return one
+    if key in set(store):
+        summary = store.summary(key)
+        ended = summary and summary.status == "finished"
+        reason = "its task is no text task" if ended else f"it {summary.status if summary else 'has not finished'}"
+        raise InputError(f"run {key} classifies no texts: {reason}; take another run of {store.path}, or --run {BEST}")
+    raise UnknownNameError(f"run in {store.path}", key, [BEST, *(one.summary.key for one in runs)])
