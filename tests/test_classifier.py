@@ -135,7 +135,7 @@ def test_which_run_it_is_and_a_reference_that_is_better_on_dev_are_said(store: S
     for one, dev in [(search, 0.5), (reference, 0.75), (worse, 0.6)]:
         rate(store, one, dev)
     which, better = store.classifier().notes
-    test = store.runs().set_index("key").loc[search.key, "test_accuracy"]
+    test = float(store.runs().set_index("key")["test_accuracy"][search.key])
     assert which.startswith(f"run {search.key} (random on text:")
     assert which.endswith(f", normal, seed 0; dev accuracy 0.5, test accuracy {test:.4g})")
     assert better.startswith(f"a reference is better on dev: --run {reference.key} (knn on text:")

@@ -8,8 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from dfo_bench.cli import app
 from dfo_bench.errors import InputError
