@@ -121,7 +121,7 @@ def test_texts_that_the_examples_leave_no_room_are_said_to_be_cut(tmp_path: Path
 
 
 def test_examples_of_a_head_without_label_words_are_refused(tmp_path: Path, zoo: Zoo) -> None:
-    with pytest.raises(InputError, match="need label words; pass head=masked"):
+    with pytest.raises(InputError, match="need label words, which head=embedding has not; pass head=masked"):
         texts_of(tmp_path, zoo.folder(), head="embedding").shown(1)
 
 
