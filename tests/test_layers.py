@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from configparser import ConfigParser
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -69,3 +70,11 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_no_module_is_longer_than_400_lines(module: str) -> None:
     assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= 400
+
+
+def test_every_package_is_in_the_wheel() -> None:
+    settings = ConfigParser()
+    settings.read(ROOT.parent / "setup.cfg")
+    packed = set(settings["options"]["packages"].split())
+    folders = {".".join(init.parent.relative_to(ROOT.parent).parts) for init in ROOT.rglob("__init__.py")}
+    assert packed == folders | {"dfo_bench.optimizers", "dfo_bench.tasks"}
