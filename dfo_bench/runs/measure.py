@@ -1,6 +1,7 @@
 """Dev on schedule and test once: what the search has found is worth on data that it does not see."""
 
 import time
+from collections.abc import Sequence
 
 from dfo_bench.core import Cost, Points, Task
 from dfo_bench.errors import RunError
@@ -13,6 +14,12 @@ from dfo_bench.runs.meter import Meter
 def worth(metrics: dict[str, float], metric: str) -> tuple[float, float]:
     """Return what orders candidates on dev: the metric, higher is better, then the loss, lower is better."""
     return metrics.get(metric, 0.0), -metrics.get("loss", 0.0)
+
+
+def best_on_dev(measurements: Sequence[Measurement], metric: str) -> dict[str, float]:
+    """Return the scores on dev of the candidate that dev selects; {} where it has scored none."""
+    dev = [measurement.metrics for measurement in measurements if measurement.split == "dev"]
+    return max(dev, key=lambda metrics: worth(metrics, metric), default={})
 
 
 class Measurer:

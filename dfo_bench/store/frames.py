@@ -12,7 +12,7 @@ import pyarrow as pa
 from dfo_bench.runs import columns, header, machine, measure, summary
 from dfo_bench.runs import curve as curves
 from dfo_bench.runs.header import PlannedRun
-from dfo_bench.runs.measure import worth
+from dfo_bench.runs.measure import best_on_dev
 from dfo_bench.runs.summary import Summary
 
 IMPORTED = "imported"
@@ -87,11 +87,8 @@ def row(summary: Summary) -> dict[str, Any]:
     seconds = summary.seconds
     found = identity(summary) | {name: getattr(summary, name) for name in columns.STATE}
     found["optimum"] = _number(summary.optimum)
-    dev = [m.metrics for m in summary.measurements if m.split == "dev"]
     test = [m.metrics for m in summary.measurements if m.split == "test"]
-    if dev:
-        selected = max(dev, key=lambda metrics: worth(metrics, summary.metric))
-        found |= {f"dev_{name}": value for name, value in selected.items()}
+    found |= {f"dev_{name}": value for name, value in best_on_dev(summary.measurements, summary.metric).items()}
     if test:
         found |= {f"test_{name}": value for name, value in test[-1].items()}
     found |= {

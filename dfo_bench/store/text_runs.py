@@ -13,7 +13,8 @@ from dfo_bench.plugins.plugin import resolve
 from dfo_bench.plugins.registry import TASKS
 from dfo_bench.runs.assembly import Assembly
 from dfo_bench.runs.columns import REFERENCE
-from dfo_bench.runs.measure import worth
+from dfo_bench.runs.loop import changes
+from dfo_bench.runs.measure import best_on_dev
 from dfo_bench.runs.spec import RunSpec, describe
 from dfo_bench.runs.summary import Summary
 from dfo_bench.store.store import Store
@@ -44,9 +45,7 @@ class TextRun:
     @cached_property
     def dev(self) -> float:
         """The score on dev of the point that was selected, by the task's metric; -inf where there is none."""
-        scores = [m.metrics for m in self.summary.measurements if m.split == "dev"]
-        best = max(scores, key=lambda metrics: worth(metrics, self.summary.metric), default={})
-        return best.get(self.summary.metric, -float("inf"))
+        return best_on_dev(self.summary.measurements, self.summary.metric).get(self.summary.metric, -float("inf"))
 
     def loss(self, store: Store) -> float:
         """Return the train loss of the point that was selected."""
@@ -107,8 +106,7 @@ def find_differences(assembly: Assembly, summary: Summary, remedy: str) -> list[
 
     Raise InputError if the files they read have; `remedy` says what else to do than to put them back.
     """
-    now, then = assembly.source_digests, summary.digests
-    other = [name for name in now if now[name] != then.get(name)]
+    other = changes(assembly, summary)
     for kind in ("task", "projection"):
         if files := [name.removeprefix(f"{kind}:") for name in other if name.startswith(f"{kind}:")]:
             raise InputError(
