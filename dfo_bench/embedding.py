@@ -94,16 +94,17 @@ class Lifted(Points):
 
     def at(self, index: Index) -> Array:
         """Return coordinates, shape (n, len(index)), clipped into the task's bounds."""
-        space = self.embedding.space
-        base = space.start if self.base is None else self.base
-        return space.clip(base.at(index) + self.embedding.image(self.z, index))
+        return self.embedding.space.clip(self._unclipped(index))
+
+    def _unclipped(self, index: Index) -> Array:
+        base = self.embedding.space.start if self.base is None else self.base
+        return base.at(index) + self.embedding.image(self.z, index)
 
     def pull_back(self, gradients: Array) -> Array:
         """Return the gradients in z, shape (n, d), of what has these in x, shape (n, D): 0 where the lift clips."""
         index, space = np.arange(self.dim), self.embedding.space
         if space.lower is not None or space.upper is not None:
-            base = space.start if self.base is None else self.base
-            x = base.at(index) + self.embedding.image(self.z, index)
+            x = self._unclipped(index)
             gradients = np.where(x == space.clip(x), gradients, 0.0)
         return self.embedding.pull_back(gradients, index)
 
