@@ -134,7 +134,7 @@ class Engine:
         rows, deltas, inputs = self._place(prompts, texts, shared, cache)
         if texts[0].decoder:
             inputs["decoder_input_ids"] = self._tensor([text.decoder for text in texts]).repeat(n, 1)
-        at = self._tensor([self._read_at(text, rows.size(1)) for text in texts]).repeat(n)
+        at = self._tensor([read_at(text, rows.size(1), self._mode.before) for text in texts]).repeat(n)
         return self._run(rows, at, deltas, inputs).view(n, len(texts), -1)
 
     def _place(
@@ -191,12 +191,6 @@ class Engine:
             return [(len(text.ids) - text.end, bool(text.end)) for text in texts]
         return [(len(text.ids), len(text.decoder)) for text in texts]
 
-    def _read_at(self, text: Encoded, length: int) -> int:
-        """Return the row where a text's answer is read: in the decoder if it has one, else in its `length` own rows."""
-        if text.decoder:
-            return len(text.decoder) - 1
-        return length - 1 if text.mask is None else text.mask + self._mode.before
-
     def _run(
         self, rows: torch.Tensor, at: torch.Tensor, deltas: torch.Tensor | None, inputs: dict[str, Any]
     ) -> torch.Tensor:
@@ -233,6 +227,16 @@ class Engine:
 def _after(cache: DynamicCache) -> dict[str, Any]:
     """Return what a model takes to go on after a cache."""
     return {"past_key_values": cache, "use_cache": True}
+
+
+def read_at(text: Encoded, length: int, before: int = 0) -> int:
+    """Return the row where a text's answer is read: in the decoder if it has one, else in its own rows.
+
+    Of these there are `length`, the prompt's included, of which `before` stand before the text's.
+    """
+    if text.decoder:
+        return len(text.decoder) - 1
+    return length - 1 if text.mask is None else text.mask + before
 
 
 def batches(kinds: Sequence[tuple[int, ...]], size: int) -> Iterator[list[int]]:

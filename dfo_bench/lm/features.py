@@ -6,18 +6,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from dfo_bench.lm.engine import ROWS, batches
+from dfo_bench.lm.engine import ROWS, batches, read_at
 from dfo_bench.lm.heads import EmbeddingHead, Head
 from dfo_bench.lm.models import LanguageModel
 from dfo_bench.lm.templates import Encoded
 from dfo_bench.points import Array
-
-
-def read_at(text: Encoded) -> int:
-    """Return the place where a text's answer is read: in the decoder if it has one, else in its own ids."""
-    if text.decoder:
-        return len(text.decoder) - 1
-    return len(text.ids) - 1 if text.mask is None else text.mask
 
 
 def alike(texts: Sequence[Encoded], size: int = ROWS) -> Iterator[tuple[list[int], list[Encoded]]]:
@@ -31,7 +24,7 @@ def inputs(model: LanguageModel, texts: Sequence[Encoded]) -> tuple[dict[str, An
     given = {"input_ids": torch.tensor([text.ids for text in texts], device=model.device)}
     if texts[0].decoder:
         given["decoder_input_ids"] = torch.tensor([text.decoder for text in texts], device=model.device)
-    return given, torch.tensor([read_at(text) for text in texts], device=model.device)
+    return given, torch.tensor([read_at(text, len(text.ids)) for text in texts], device=model.device)
 
 
 @torch.inference_mode()
