@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import chain, cycle, islice
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -197,8 +197,7 @@ class TextTask(Task):
         fits = {"model_digest": model_digest, "mode": self.mode, "prompt_tokens": self.prompt_tokens}
         prompt, digest = read_initial(initial, **fits)
         self.contents = {**self.contents, "initial": digest}
-        coordinates = (prompt if self._steps is None else prompt / self._steps).astype(float).ravel()
-        return Anchor(len(coordinates), f"initial prompt {digest[:16]}", lambda index: coordinates[index])
+        return self._anchor(f"initial prompt {digest[:16]}", prompt)
 
     def _blocks(self) -> int:
         """Return the number of blocks of a candidate; measure the scale of each."""
@@ -218,9 +217,12 @@ class TextTask(Task):
         if self.mode != "prefix" or not dim:
             return Anchor.origin(dim)
         ids = list(islice(cycle(chain.from_iterable(text.ids for text in self.inputs("train"))), self.prompt_tokens))
-        assert self._steps is not None
-        start = (self._mode.written(ids) / self._steps).ravel()
-        return Anchor(dim, "first train ids", lambda index: start[index])
+        return self._anchor("first train ids", self._mode.written(ids))
+
+    def _anchor(self, name: str, prompt: npt.NDArray[np.floating[Any]]) -> Anchor:
+        """Return the point of a prompt, what `prompts` makes a prompt of."""
+        coordinates = (prompt if self._steps is None else prompt / self._steps).astype(float).ravel()
+        return Anchor(len(coordinates), name, lambda index: coordinates[index])
 
     @abstractmethod
     def read(self) -> dict[str, list[data.Row]]:
