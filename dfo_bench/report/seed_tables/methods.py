@@ -18,7 +18,7 @@ from dfo_bench.report.seed_tables.published import TASKS
 METRICS = ("accuracy", "f1")
 """The metrics of text tasks: shares of 1, higher is better."""
 
-OF_METHOD = PROMPT | {"initial", "calibrate", "loss"}
+OF_METHOD = PROMPT | {"loss"}
 """The parameters of a task that belong to the method in these tables."""
 
 GRADIENT_BASED, GRADIENT_FREE = GROUPS = ("gradient-based", "gradient-free")
