@@ -4,6 +4,7 @@ import logging
 import operator
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -105,26 +106,18 @@ def expand_axes(request: SweepRequest) -> list[RunSpec]:
         [component(one) for one in axis] for axis in (request.tasks, request.projections, request.optimizers)
     )
     budgets = _budgets(request.budget, {task.name for task in tasks})
-    methods = {optimizer: method_kind(optimizer.name) for optimizer in optimizers}
-    fitted = [(task, one) for task in tasks for one, kind in methods.items() if kind is REFERENCES]
+    kinds = {optimizer: method_kind(optimizer.name) for optimizer in optimizers}
+    fitted = list(product(tasks, [one for one, kind in kinds.items() if kind is REFERENCES]))
     fitted += beside(tasks) if request.references else []
-    # The seed changes slowest, so that a sweep that is stopped early holds whole comparisons; references are cheap.
-    specs = [
-        spec
-        for seed in seeds
-        for spec in (
-            *(settle(RunSpec(task, one, WHOLE, seed=seed)) for task, one in fitted),
-            *(
-                RunSpec(
-                    task, optimizer, projection, dim, budgets[task.name], seed, request.dev_every, request.selection
-                )
-                for task in tasks
-                for projection in projections
-                for optimizer, kind in methods.items()
-                if kind is OPTIMIZERS
-            ),
-        )
-    ]
+    searched = list(product(tasks, projections, [one for one, kind in kinds.items() if kind is OPTIMIZERS]))
+    specs: list[RunSpec] = []
+    # The seed changes slowest, so that a sweep that is stopped early holds whole comparisons.
+    for seed in seeds:
+        specs += [settle(RunSpec(task, reference, WHOLE, seed=seed)) for task, reference in fitted]
+        specs += [
+            RunSpec(task, optimizer, projection, dim, budgets[task.name], seed, request.dev_every, request.selection)
+            for task, projection, optimizer in searched
+        ]
     return list(dict.fromkeys(specs))
 
 
