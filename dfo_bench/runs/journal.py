@@ -11,6 +11,7 @@ import numpy as np
 
 from dfo_bench.core import Cost
 from dfo_bench.errors import BusyError, ReplayError, StoreError, unwritable, writing
+from dfo_bench.runs.growing import append, open_growing
 from dfo_bench.runs.header import Header
 from dfo_bench.runs.lock import lock
 from dfo_bench.runs.oracle import Told
@@ -205,8 +206,7 @@ class Journal:
     def _append(self, record: dict[str, Any]) -> None:
         line = plain_json.encode(record).encode() + b"\n"
         try:
-            while (written := os.write(self._fd, line)) < len(line):
-                line = line[written:]
+            append(self._fd, line)
         except OSError as error:
             # Not in a context, which would take longer than the writing, for every batch of a run.
             raise unwritable(self.path, error) from error
@@ -222,7 +222,7 @@ def _open_locked(path: Path) -> int:
     """Open and lock a file that another process may unlink or rename at any moment."""
     while True:
         with writing(path):
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            fd = open_growing(path)
         try:
             if not lock(fd, path):
                 raise BusyError(f"{path.parent} is being written by another process")

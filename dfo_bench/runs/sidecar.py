@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dfo_bench.errors import StoreError, writing
+from dfo_bench.runs.growing import append, open_growing
 from dfo_bench.runs.oracle import Told
 
 _NUMBER = np.dtype("<f4")
@@ -27,7 +28,7 @@ class Sidecar:
         """Open or create, cut to what the journal knows; raise StoreError where that is not there."""
         self.path, self._width = path, width
         with writing(path):
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            self._fd = open_growing(path)
         try:
             size = evaluations * self._row
             if (found := os.fstat(self._fd).st_size) < size:
@@ -46,10 +47,8 @@ class Sidecar:
 
     def append(self, told: Told) -> None:
         """Write what a batch told, shape (n, width)."""
-        left = memoryview(told.astype(_NUMBER).tobytes())
         with writing(self.path):
-            while left:
-                left = left[os.write(self._fd, left) :]
+            append(self._fd, told.astype(_NUMBER).tobytes())
 
     def read(self, begin: int, count: int) -> Told:
         """Return what `count` evaluations from `begin` on told, shape (count, width)."""
