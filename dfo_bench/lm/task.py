@@ -16,6 +16,7 @@ from dfo_bench.lm.calibration import calibrate as calibrate_logits
 from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.heads import EmbeddingHead, WordsHead
 from dfo_bench.lm.initial import read_initial
+from dfo_bench.lm.inputs import Inputs
 from dfo_bench.lm.modes import Mode, ModeName, check
 from dfo_bench.lm.prompted import Prompted
 from dfo_bench.lm.templates import Encoded, Template, label_tokens
@@ -123,11 +124,11 @@ class TextTask(Task):
         check(mode, head)
         loaded = models.load(model, head, precision)
         self.contents = {"model": loaded.digest, **self.digests({s: data.digest(r) for s, r in rows.items()})}
-        self._encoded: dict[str, list[Encoded]] = {}
         self.mode, self.prompt_tokens, self.model_name, self.head = mode, prompt_tokens, loaded.name, head
         self._mode = Mode(loaded, mode, prompt_tokens)
         words = (self.causal_words if head == "causal" else ()) or self.words
-        self._template = self._filled(loaded, head, words, demonstrations)
+        template = self._filled(loaded, head, words, demonstrations)
+        self._inputs = Inputs(self._rows, template, self._mode.before)
         if head == "embedding":
             reader: EmbeddingHead | WordsHead = EmbeddingHead(loaded, self.embedding_texts, self._mode.before)
         else:
@@ -143,7 +144,7 @@ class TextTask(Task):
             # Texts that the model cannot take are refused now, not when the budget is spent. Where every token has an
             # embedding, one text tells whether those of a split fit the template.
             if loaded.complete:
-                self._template.encode(self.rows(split)[0])
+                template.encode(self.rows(split)[0])
             else:
                 self.inputs(split)
 
@@ -155,7 +156,7 @@ class TextTask(Task):
             meaning = ""
         start = self._start(dim) if initial is None else self._initial(initial, loaded.digest)
         self.space = Space(dim, None, None, start, self._mode.scale, blocks, meaning)
-        self.cost = self._cost("train")
+        self.cost = self._inputs.cost("train", len(self.labels), dim)
 
     def _filled(self, model: models.LanguageModel, head: str, words: tuple[str, ...], demonstrations: int) -> Template:
         """Return the template of a head, with its demonstrations; raise InputError where no room for text is left."""
@@ -248,16 +249,14 @@ class TextTask(Task):
 
     def inputs(self, split: str) -> list[Encoded]:
         """Return the examples of a split as they enter the model, without the prompt's vectors."""
-        if split not in self._encoded:
-            self._encoded[split] = [self._template.encode(row) for row in self.rows(split)]
-        return self._encoded[split]
+        return self._inputs.of(split)
 
     def classifier(self, point: Points) -> Prompted:
         """Return what classifies any texts by a single candidate."""
         prompts = self.prompts(point)
         return Prompted(
             lambda texts: self._engine.logits(prompts, texts),
-            self._template,
+            self._inputs.template,
             self.inputs("train"),
             self._classes("train"),
             self._calibrate,
@@ -323,17 +322,16 @@ class TextTask(Task):
         for prefix, kind in kinds.items():
             scores = self._scores(classifier.calibrated(kind, logits), split)
             found |= {f"{prefix}{name}": float(value[0]) for name, value in scores.items()}
-        return found, self._cost(split)
+        return found, self._inputs.cost(split, len(self.labels), self.space.dim)
 
     def texts(self) -> Texts:
         """Return what a reference is given of it; it must be bare."""
         return Texts(
             labels=self.labels,
             metric=self.metric,
-            splits=self._rows,
+            inputs=self._inputs,
             model=self._model,
             head=self._head,
-            template=self._template,
             engine=self._engine,
             none=self.prompts(self.space.start),
             show=lambda count: self._filled(self._model, self.head, self._words, count),
@@ -346,14 +344,12 @@ class TextTask(Task):
 
     def truncated(self, split: str) -> int:
         """Return the number of texts of a split that are cut to what the model takes."""
-        return sum(text.cut > 0 for text in self.inputs(split))
+        return self._inputs.cut(split)
 
     @property
     def events(self) -> list[str]:
         """The number of texts that are cut, per split that was read."""
-        counts = {split: (self.truncated(split), len(texts)) for split, texts in self._encoded.items()}
-        limit = self._template.limit
-        return [f"{cut} of {n} {split} texts are cut to {limit} tokens" for split, (cut, n) in counts.items() if cut]
+        return self._inputs.events
 
     def _losses(self, logits: Array) -> Array:
         """Return the losses of train logits, shape (n,), after their calibration; nan where one is not finite."""
@@ -370,15 +366,3 @@ class TextTask(Task):
 
     def _classes(self, split: str) -> losses.Classes:
         return data.classes(self.rows(split), self.labels)
-
-    def _cost(self, split: str) -> Cost:
-        """Return what a call costs; tokens are all positions, also those that an engine keeps or never computes."""
-        texts = self.inputs(split)
-        up = sum(text.text_bytes for text in texts)
-        return Cost(
-            examples=len(texts),
-            tokens=sum(len(text.ids) + self._mode.before for text in texts),
-            bytes_up_z=up,
-            bytes_up_prompt=up + 4 * self.space.dim,
-            bytes_down=4 * len(self.labels) * len(texts),
-        )

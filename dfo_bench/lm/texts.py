@@ -1,7 +1,7 @@
 """Texts: a text task without a prompt, as references see it (`dfo_bench.core.LabelledTexts`)."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,8 +11,9 @@ from dfo_bench.lm import data, features
 from dfo_bench.lm.calibration import calibrate
 from dfo_bench.lm.engine import Engine, Prompts
 from dfo_bench.lm.heads import Head
+from dfo_bench.lm.inputs import Inputs
 from dfo_bench.lm.models import LanguageModel
-from dfo_bench.lm.templates import Encoded, Template
+from dfo_bench.lm.templates import Template
 from dfo_bench.lm.tuning import Tuned
 
 
@@ -22,10 +23,9 @@ class Texts:
 
     labels: tuple[str, ...]
     metric: str
-    splits: Mapping[str, Sequence[data.Row]]
+    inputs: Inputs
     model: LanguageModel
     head: Head
-    template: Template
     engine: Engine
     none: Prompts
     """One candidate without rows."""
@@ -34,26 +34,27 @@ class Texts:
     score: Callable[[Array, str], Mapping[str, Array]]
     """score(logits, split): the scores of logits of shape (1, n, classes)."""
     offers: Collection[Sees] = ("losses", "outputs", "features", "weights")
-    encoded: dict[str, list[Encoded]] = field(default_factory=dict)
-    """The splits that were read so far."""
+
+    @property
+    def template(self) -> Template:
+        """What stands around a text."""
+        return self.inputs.template
 
     @property
     def events(self) -> list[str]:
         """The number of texts that are cut, per split that was read."""
-        counts = {split: (sum(text.cut > 0 for text in some), len(some)) for split, some in self.encoded.items()}
-        limit = self.template.limit
-        return [f"{cut} of {n} {split} texts are cut to {limit} tokens" for split, (cut, n) in counts.items() if cut]
+        return self.inputs.events
 
     @cached_property
     def sizes(self) -> Sizes:
         """The sizes of the train set; the longest text counts what stands around it, too."""
-        train = self._encode(self.rows("train"))
+        train = self.inputs.of("train")
         width = features.width(self.model, self.head, train[0])
         return Sizes(len(train), len(self.labels), width, max(len(text.ids) for text in train))
 
     def rows(self, split: str) -> Sequence[data.Row]:
         """Return the examples of a split."""
-        return self.splits[split]
+        return self.inputs.splits[split]
 
     def classes(self, split: str) -> Index:
         """Return the class index of each example, shape (n,)."""
@@ -61,19 +62,19 @@ class Texts:
 
     def logits(self, rows: Rows) -> Array:
         """Return the label logits, shape (n, classes)."""
-        return self.engine.logits(self.none, self._encode(rows))[0]
+        return self.engine.logits(self.none, self.inputs.encode(rows))[0]
 
     def features(self, rows: Rows) -> Array:
         """Return the hidden states that the head reads, shape (n, width)."""
-        return features.features(self.model, self.head, self._encode(rows))
+        return features.features(self.model, self.head, self.inputs.encode(rows))
 
     def states(self, rows: Rows) -> list[Array]:
         """Return all last hidden states of each text, shape (length, width)."""
-        return features.states(self.model, self._encode(rows))
+        return features.states(self.model, self.inputs.encode(rows))
 
     def tunable(self) -> Tuned:
         """Return a copy of the model that may be trained."""
-        return Tuned(self.model, self.head, self._encode)
+        return Tuned(self.model, self.head, self.inputs.encode)
 
     def shown(self, count: int | None) -> "Texts":
         """Return the same with `count` solved examples per class before every text.
@@ -82,9 +83,9 @@ class Texts:
         has no label words, or no room is left.
         """
         if count is not None:
-            return replace(self, template=self.show(count), encoded={})
+            return self._under(self.show(count))
         most = int(np.bincount(self.classes("train"), minlength=len(self.labels)).min())
-        needed = max(len(text.ids) + text.cut for text in self._encode(self.rows("train"))) - self.template.bare
+        needed = max(len(text.ids) + text.cut for text in self.inputs.of("train")) - self.template.bare
         template = self.show(1)
         for more in range(2, most + 1):
             try:
@@ -95,7 +96,10 @@ class Texts:
             if longer.room < needed:
                 break
             template = longer
-        return replace(self, template=template, encoded={})
+        return self._under(template)
+
+    def _under(self, template: Template) -> "Texts":
+        return replace(self, inputs=Inputs(self.inputs.splits, template))
 
     def scores(self, logits: Array, split: str) -> dict[str, float]:
         """Return the metrics and the loss, by name."""
@@ -108,21 +112,4 @@ class Texts:
 
     def cost(self, split: str) -> Cost:
         """Return what it costs to ask for the outputs of a split."""
-        texts = self._encode(self.rows(split))
-        up = sum(text.text_bytes for text in texts)
-        return Cost(
-            examples=len(texts),
-            tokens=sum(len(text.ids) for text in texts),
-            bytes_up_z=up,
-            bytes_up_prompt=up,
-            bytes_down=4 * len(self.labels) * len(texts),
-        )
-
-    def _encode(self, rows: Rows) -> list[Encoded]:
-        split = next((name for name, own in self.splits.items() if own is rows), "")
-        if split in self.encoded:
-            return self.encoded[split]
-        found = [self.template.encode(row) for row in rows]
-        if split:
-            self.encoded[split] = found
-        return found
+        return self.inputs.cost(split, len(self.labels))

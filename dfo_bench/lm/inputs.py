@@ -1,0 +1,56 @@
+"""Inputs: the texts of a task's splits as they enter its model, each cut into tokens once."""
+
+from collections.abc import Mapping, Sequence
+
+from dfo_bench.core import Cost, Rows
+from dfo_bench.lm.data import Row
+from dfo_bench.lm.templates import Encoded, Template
+
+
+class Inputs:
+    """The splits of a task under its template; `before` is how many positions its prompt takes beside a text's own."""
+
+    def __init__(self, splits: Mapping[str, Sequence[Row]], template: Template, before: int = 0) -> None:
+        self.splits, self.template, self.before = splits, template, before
+        self._encoded: dict[str, list[Encoded]] = {}
+
+    def split(self, rows: Rows) -> str:
+        """Return the split whose very rows these are; "" for any others."""
+        return next((name for name, own in self.splits.items() if own is rows), "")
+
+    def of(self, split: str) -> list[Encoded]:
+        """Return the texts of a split, without the prompt's vectors."""
+        if split not in self._encoded:
+            self._encoded[split] = [self.template.encode(row) for row in self.splits[split]]
+        return self._encoded[split]
+
+    def encode(self, rows: Rows) -> list[Encoded]:
+        """Return any rows as they enter the model."""
+        split = self.split(rows)
+        return self.of(split) if split else [self.template.encode(row) for row in rows]
+
+    def cut(self, split: str) -> int:
+        """Return the number of texts of a split that are cut to what the model takes."""
+        return sum(text.cut > 0 for text in self.of(split))
+
+    @property
+    def events(self) -> list[str]:
+        """The number of texts that are cut, per split that was read."""
+        counts = {split: (self.cut(split), len(texts)) for split, texts in self._encoded.items()}
+        limit = self.template.limit
+        return [f"{cut} of {n} {split} texts are cut to {limit} tokens" for split, (cut, n) in counts.items() if cut]
+
+    def cost(self, split: str, classes: int, dim: int = 0) -> Cost:
+        """Return what a call costs under a prompt of `dim` numbers.
+
+        Tokens are all positions, also those that an engine keeps or never computes.
+        """
+        texts = self.of(split)
+        up = sum(text.text_bytes for text in texts)
+        return Cost(
+            examples=len(texts),
+            tokens=sum(len(text.ids) + self.before for text in texts),
+            bytes_up_z=up,
+            bytes_up_prompt=up + 4 * dim,
+            bytes_down=4 * classes * len(texts),
+        )
