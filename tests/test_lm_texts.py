@@ -132,3 +132,16 @@ def test_outputs_are_those_of_the_bare_template(tmp_path: Path, zoo: Zoo) -> Non
         none = torch.empty(0, texts.model.words.size(1))
         plain = plain_lm.logits(texts.model, "masked", "add", none, texts.template.encode(row), ids, 1)
         np.testing.assert_allclose(logits, plain, atol=1e-5)
+
+
+def test_what_a_fit_asks_of_train_and_dev_is_computed_once(tmp_path: Path, zoo: Zoo) -> None:
+    texts = texts_of(tmp_path, zoo.folder(), head="masked")
+    for ask in (texts.logits, texts.features):
+        for split in ("train", "dev"):
+            first = ask(texts.rows(split))
+            assert ask(texts.rows(split)) is first
+            np.testing.assert_allclose(ask(list(texts.rows(split))), first, atol=1e-6)
+            with pytest.raises(ValueError, match="read-only"):
+                first[0] = 0.0
+    examples = texts.shown(1)
+    assert not np.allclose(examples.logits(texts.rows("train")), texts.logits(texts.rows("train")))

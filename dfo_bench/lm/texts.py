@@ -1,7 +1,7 @@
 """Texts: a text task without a prompt, as references see it (`dfo_bench.core.LabelledTexts`)."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +13,7 @@ from dfo_bench.lm.engine import Engine, Prompts
 from dfo_bench.lm.heads import Head
 from dfo_bench.lm.inputs import Inputs
 from dfo_bench.lm.models import LanguageModel
-from dfo_bench.lm.templates import Template
+from dfo_bench.lm.templates import Encoded, Template
 from dfo_bench.lm.tuning import Tuned
 
 
@@ -34,6 +34,7 @@ class Texts:
     score: Callable[[Array, str], Mapping[str, Array]]
     """score(logits, split): the scores of logits of shape (1, n, classes)."""
     offers: Collection[Sees] = ("losses", "outputs", "features", "weights")
+    _known: dict[tuple[str, str], Array] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def template(self) -> Template:
@@ -62,11 +63,11 @@ class Texts:
 
     def logits(self, rows: Rows) -> Array:
         """Return the label logits, shape (n, classes)."""
-        return self.engine.logits(self.none, self.inputs.encode(rows))[0]
+        return self._once("logits", rows, lambda texts: self.engine.logits(self.none, texts)[0])
 
     def features(self, rows: Rows) -> Array:
         """Return the hidden states that the head reads, shape (n, width)."""
-        return features.features(self.model, self.head, self.inputs.encode(rows))
+        return self._once("features", rows, lambda texts: features.features(self.model, self.head, texts))
 
     def states(self, rows: Rows) -> list[Array]:
         """Return all last hidden states of each text, shape (length, width)."""
@@ -97,6 +98,17 @@ class Texts:
                 break
             template = longer
         return self._under(template)
+
+    def _once(self, what: str, rows: Rows, compute: Callable[[Sequence[Encoded]], Array]) -> Array:
+        """Compute what is asked of some rows; of those of train and dev once: a fit asks, and its scores ask again."""
+        key = what, self.inputs.split(rows)
+        if key in self._known:
+            return self._known[key]
+        found = compute(self.inputs.encode(rows))
+        found.flags.writeable = False
+        if key[1] in ("train", "dev"):
+            self._known[key] = found
+        return found
 
     def _under(self, template: Template) -> "Texts":
         return replace(self, inputs=Inputs(self.inputs.splits, template))
