@@ -81,12 +81,6 @@ def make(path: Path, runs: int) -> None:
             measurements=measurements,
             seconds=Totals.of(batches, measurements),
             peak_memory=10**9,
-            peak_device_memory=None,
-            attempts=1,
-            repaid=0,
-            discarded=0,
-            events=[],
-            interrupted=False,
             provenance=made,
         )
         folder = store.path / spec.key()

@@ -96,13 +96,6 @@ class ImportedRun:
             selected=None,
             measurements=[],
             seconds=Totals(task_wall, np.nan, optimizer_wall, np.nan, np.nan),
-            peak_memory=None,
-            peak_device_memory=None,
-            attempts=1,
-            repaid=0,
-            discarded=0,
-            events=[],
-            interrupted=False,
             provenance=None,
             imported=self.source,
         )

@@ -56,18 +56,18 @@ class Summary(Header):
     """The candidate that was scored on test."""
     measurements: Sequence[Measurement]
     seconds: Totals
-    peak_memory: int | None
-    peak_device_memory: int | None
-    attempts: int
-    repaid: int
-    """How many evaluations may have been paid for in vain, and were paid for again."""
-    discarded: int
-    """How many evaluations were paid for by attempts that could not be gone on with."""
-    events: Sequence[str]
-    interrupted: bool
-    """Whether its last attempt was stopped from outside."""
     provenance: Provenance | None
     """None of a run of another program."""
+    peak_memory: int | None = None
+    peak_device_memory: int | None = None
+    attempts: int = 1
+    repaid: int = 0
+    """How many evaluations may have been paid for in vain, and were paid for again."""
+    discarded: int = 0
+    """How many evaluations were paid for by attempts that could not be gone on with."""
+    events: Sequence[str] = ()
+    interrupted: bool = False
+    """Whether its last attempt was stopped from outside."""
     imported: Mapping[str, Any] | None = None
     """Where a run of another program came from, as plain JSON."""
 
