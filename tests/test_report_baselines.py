@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from dfo_bench.cli import app
-from dfo_bench.report.baselines import drop_baselines, place_baselines
+from dfo_bench.lm import TextTask
+from dfo_bench.report.baselines import PROMPT, drop_baselines, place_baselines
 from dfo_bench.report.figures import KINDS
 from dfo_bench.report.labels import looks
 from dfo_bench.report.rules import AXES, Rules
@@ -210,3 +211,7 @@ def test_two_sweeps_into_one_store_show_what_the_search_added(in_tmp: Path, zoo:
     assert "wins need two methods, there is only random · normal" in str(refused.exception)
     assert runner.invoke(app, ["report", "--store", "demo"]).exit_code == 0
     assert Path("demo/report.html").read_text().count("<section data-task") == 1
+
+
+def test_a_prompt_is_what_a_bare_task_is_without_and_its_template() -> None:
+    assert {*TextTask.bare, "template"} == PROMPT
