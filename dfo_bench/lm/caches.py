@@ -4,10 +4,11 @@ Those of some rows are one tensor, shape (rows, layers, 2, heads, length, size),
 one shape. A cache is what the stock model reads and writes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from torch.nn.functional import pad
 from transformers import DynamicCache
 
 from dfo_bench.lm.models import LanguageModel
@@ -40,11 +41,18 @@ def states(model: LanguageModel, ids: torch.Tensor) -> torch.Tensor:
     return torch.stack([torch.stack([layer.keys, layer.values], 1) for layer in cache.layers], 1)
 
 
+def padded(all_ids: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Return ids as long as the longest of them: the shorter ones go on with their last."""
+    longest = max(map(len, all_ids))
+    return [ids + ids[-1:] * (longest - len(ids)) for ids in all_ids]
+
+
 class TextStates:
     """The keys and values of the texts' own ids, for mode=after, where a prompt stands behind them."""
 
-    def __init__(self, model: LanguageModel) -> None:
-        self._model = model
+    def __init__(self, model: LanguageModel, tokens: int = 0) -> None:
+        """Texts of `tokens` tokens together are computed at once; by default each is alone, without padding."""
+        self._model, self._tokens = model, tokens
         self._wanted: list[tuple[int, ...]] = []
         self._kept: dict[tuple[int, ...], torch.Tensor] = {}
 
@@ -58,21 +66,26 @@ class TextStates:
         self._fill()
         all_ids = [text.ids[: text.end] for text in texts]
         longest = max(map(len, all_ids))
-        found = []
-        for ids in all_ids:
-            own = self._kept.get(ids)
-            if own is None:
-                own = states(self._model, torch.tensor([ids], device=self._model.device))
-            found.append(torch.nn.functional.pad(own, (0, 0, longest - len(ids), 0)))
-        return torch.cat(found)
+        found = self._kept | dict(self._computed([ids for ids in all_ids if ids not in self._kept]))
+        return torch.cat([pad(found[ids], (0, 0, longest - len(ids), 0)) for ids in all_ids])
 
     def _fill(self) -> None:
         wanted, self._wanted = self._wanted, []
         left = KEPT_BYTES
-        for ids in filter(None, dict.fromkeys(wanted)):
-            # Each alone: then their bits do not depend on what is asked for first.
-            made = states(self._model, torch.tensor([ids], device=self._model.device))
+        # Always all of them: then their bits do not depend on what is asked for first.
+        for ids, made in self._computed(list(filter(None, dict.fromkeys(wanted)))):
             left -= made.nbytes
             if left < 0:
                 break
             self._kept[ids] = made
+
+    def _computed(self, all_ids: Sequence[tuple[int, ...]]) -> Iterator[tuple[tuple[int, ...], torch.Tensor]]:
+        """Yield each text's ids and keys and values."""
+        size = max(1, self._tokens // max(map(len, all_ids), default=1))
+        for begin in range(0, len(all_ids), size):
+            some = all_ids[begin : begin + size]
+            # No row sees the padding, which comes after it.
+            made = states(self._model, torch.tensor(padded(some), device=self._model.device))
+            for i, ids in enumerate(some):
+                # A copy, so that none keeps the whole batch.
+                yield ids, made[i : i + 1, ..., : len(ids), :].clone()

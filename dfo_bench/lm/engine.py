@@ -1,4 +1,4 @@
-"""The engine: label logits of many candidates on many texts, by a stock model with hooks, without padding."""
+"""The engine: label logits of many candidates on many texts, by a stock model with hooks; on a CPU without padding."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
-from dfo_bench.lm.caches import TextStates, filled, repeated
+from dfo_bench.lm.caches import TextStates, filled, padded, repeated
 from dfo_bench.lm.graph import graph
 from dfo_bench.lm.heads import Head, WordsHead
 from dfo_bench.lm.models import LanguageModel
@@ -26,8 +26,12 @@ Slopes = Callable[[Array, Sequence[int]], Array]
 ROWS = 20
 """The rows, texts x candidates, per batch on a CPU: 5 to 30 are equally fast, more are slower."""
 
-GPU_TOKENS = 2**18
-"""The tokens per batch on a GPU, halved whenever its memory does not suffice."""
+GPU_TOKENS = 2**13
+"""The tokens per batch on a GPU, halved whenever its memory does not suffice.
+
+So many keep it at work for as long as Python takes to start the next batch. Texts of all lengths share a batch, padded:
+to start one per length would take several times as long as the padding.
+"""
 
 
 class Engine:
@@ -37,12 +41,12 @@ class Engine:
         """`backend` is one of `dfo_bench.lm.backends`; "auto" is torch."""
         self._model, self._head, self._mode = model, head, mode
         self.tokens = GPU_TOKENS if model.device.type == "cuda" else 0
-        """The tokens per batch; 0 stands for ROWS rows."""
+        """The tokens per batch, of texts of all lengths; 0 stands for ROWS rows of texts of one length."""
         self._graph = graph(model, head, mode) if backend == "openvino" else None
         self._products: AbstractContextManager[None] = Packed(model) if backend == "onednn" else nullcontext()
         # A decoder sees only what comes before, so what all texts begin with is computed once per candidate.
         self._causal = "causal" in model.family.heads and isinstance(head, WordsHead)
-        self._states = TextStates(model) if mode.name == "after" else None
+        self._states = TextStates(model, self.tokens) if mode.name == "after" else None
 
     def keep(self, texts: Sequence[Encoded]) -> None:
         """Expect these texts again and again: with mode=after, compute what stands before the prompt only once."""
@@ -77,7 +81,7 @@ class Engine:
         compute: Callable[[Prompts, int], tuple[Array, ...]],
     ) -> tuple[Array, ...]:
         """Call `compute` with a few candidates at a time and the number of texts per batch; put together its arrays."""
-        longest = max(len(text.ids) for text in texts) + self._mode.before
+        longest = max(map(self._own, texts)) + self._mode.before
         while True:
             rows = max(1, self.tokens // longest) if self.tokens else ROWS
             try:
@@ -134,8 +138,11 @@ class Engine:
         rows, deltas, inputs = self._place(prompts, texts, shared, cache)
         if texts[0].decoder:
             inputs["decoder_input_ids"] = self._tensor([text.decoder for text in texts]).repeat(n, 1)
-        at = self._tensor([read_at(text, rows.size(1), self._mode.before) for text in texts]).repeat(n)
-        return self._run(rows, at, deltas, inputs).view(n, len(texts), -1)
+        # Padding stands after a text's own rows.
+        longest = max(map(self._own, texts))
+        ends = (rows.size(1) - (longest - self._own(text)) for text in texts)
+        at = self._tensor([read_at(text, end, self._mode.before) for text, end in zip(texts, ends, strict=True)])
+        return self._run(rows, at.repeat(n), deltas, inputs).view(n, len(texts), -1)
 
     def _place(
         self, prompts: torch.Tensor, texts: Sequence[Encoded], shared: int, cache: Any
@@ -147,10 +154,24 @@ class Engine:
         n = len(prompts)
         if self._states is not None:
             return self._mode.put(self._rest(texts), prompts), None, self._before(texts, n)
-        rows = self._mode.rows(self._tensor([text.ids for text in texts]))
+        ids = [text.ids for text in texts]
+        rows = self._mode.rows(self._tensor(padded(ids)))
         if cache is None:
-            return self._mode.put(rows, prompts), prompts, {}
+            put = self._mode.put(rows, prompts)
+            mask = self._mask(ids, put.size(1))
+            if mask is None:
+                return put, prompts, {}
+            mask = mask.repeat(n, 1)
+            # A DeBERTa's convolution reads padding, too, and expects nothing there.
+            return put * mask.unsqueeze(2).to(put.dtype), prompts, {"attention_mask": mask}
         return rows[:, shared:].repeat(n, 1, 1), None, _after(repeated(cache, len(texts)))
+
+    def _mask(self, ids: Sequence[Sequence[int]], length: int) -> torch.Tensor | None:
+        """Return the mask that leaves padding unseen, where there is some and rows see what comes after them."""
+        lengths = [self._mode.before + len(own) for own in ids]
+        if self._causal or min(lengths) == length:
+            return None
+        return (torch.arange(length, device=self._model.device) < self._tensor(lengths)[:, None]).long()
 
     def _rest(self, texts: Sequence[Encoded]) -> torch.Tensor:
         """Return the rows of what comes after the texts, with mode=after."""
@@ -188,8 +209,12 @@ class Engine:
     def _kinds(self, texts: Sequence[Encoded]) -> list[tuple[int, ...]]:
         """Return what the texts of a batch must agree in: with mode=after only in what is computed of them."""
         if self._states is not None:
-            return [(len(text.ids) - text.end, bool(text.end)) for text in texts]
-        return [(len(text.ids), len(text.decoder)) for text in texts]
+            return [(self._own(text), bool(text.end)) for text in texts]
+        return [(0 if self.tokens else self._own(text), len(text.decoder)) for text in texts]
+
+    def _own(self, text: Encoded) -> int:
+        """Return how many ids of a text are computed with every prompt: with mode=after those behind the text."""
+        return len(text.ids) - (text.end if self._states is not None else 0)
 
     def _run(
         self, rows: torch.Tensor, at: torch.Tensor, deltas: torch.Tensor | None, inputs: dict[str, Any]

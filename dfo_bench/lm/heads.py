@@ -64,7 +64,16 @@ class EmbeddingHead(Head):
         hidden = self._model.model(**inputs).last_hidden_state
         # A prompt that stands before [CLS] does not take its place.
         sentence = self._model.sentence
-        pooled = {"mean": hidden.mean(dim=1), "cls": hidden[:, before], "last": hidden[:, -1]}[sentence.pooling]
+        if sentence.pooling == "cls":
+            pooled = hidden[:, before]
+        elif "attention_mask" not in inputs:
+            pooled = hidden.mean(dim=1) if sentence.pooling == "mean" else hidden[:, -1]
+        else:
+            # Padding stands behind a text's rows.
+            seen = inputs["attention_mask"].unsqueeze(2).to(hidden.dtype)
+            length = seen.sum(dim=1)
+            last = hidden.gather(1, (length.long() - 1).unsqueeze(2).expand(-1, -1, hidden.size(2)))[:, 0]
+            pooled = (hidden * seen).sum(dim=1) / length if sentence.pooling == "mean" else last
         for layer in sentence.layers:
             pooled = layer(pooled)
         return torch.nn.functional.normalize(pooled, dim=1)
