@@ -1,9 +1,10 @@
-"""Black-Box Tuning's own run on a GPU: RoBERTa-large's shape, SST-2's shape, 8,000 calls of cma, wall time.
+"""Two runs on a GPU, of SST-2's shape, wall time: Black-Box Tuning's own on RoBERTa-large's shape, and Gemma's.
 
-The weights are random and the texts made up: time does not depend on them. The share of the bf16 peak is that of the
+RoBERTa-large: 8,000 calls of cma in bfloat16 (or float32), with random weights; Gemma 3 270M (extra gemma): 1,000 calls
+in float32 per mode. The texts are made up: time does not depend on what they say. The share of the peak is that of the
 model's matrix products, counted on unpadded texts, at the rate of one large product on the same GPU.
 
-Run: python benchmarks/gpu.py [float32|bfloat16]        (or, to try the script on a CPU: python benchmarks/gpu.py tiny)
+Run: python benchmarks/gpu.py [bfloat16|float32|gemma]  (or, to try the script on a CPU: python benchmarks/gpu.py tiny)
 """
 
 import json
@@ -62,35 +63,52 @@ def peak(dtype: torch.dtype, device: str) -> float:
     return 10 * 2 * size**3 / (time.perf_counter() - begin)
 
 
-def main(precision: str, shape: dict[str, int], budget: int) -> None:
-    """Run the sweep and print its wall time and rate."""
+def timed(task: str, budget: int, flop_per_token: int, precision: str) -> None:
+    """Run cma on a task and print its wall time and rate; {folder} in the task is where the texts are."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     name = torch.cuda.get_device_name() if device == "cuda" else machine()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        write_model(folder, shape)
         write_texts(folder / "train.jsonl")
-        words = json.dumps({"a": "bad", "b": "great"})
-        task = f"text:train={folder}/train.jsonl,model={folder},head=masked,words={words},precision={precision}"
         begin = time.perf_counter()
+        words = json.dumps({"a": "bad", "b": "great"})
         store = dfo_bench.sweep(
-            tasks=[f'{task},template="{{text}} . It was [MASK] ."'], optimizers=["cma:popsize=20"], budget=budget,
-            store=folder / "store",
+            tasks=[f"text:train={folder}/train.jsonl,words={words},precision={precision},{task}"],
+            optimizers=["cma:popsize=20"], budget=budget, store=folder / "store", references=False,
         )  # fmt: skip
         wall = time.perf_counter() - begin
         run = store.runs().iloc[0]
-    hidden, layers = shape["hidden_size"], shape["num_hidden_layers"]
-    # Twelve squares a token and block; attention's two products are below 2 % at these lengths, and left out.
-    flop = run.tokens * layers * (8 * hidden**2 + 4 * hidden * shape["intermediate_size"])
-    dtype = models.PRECISIONS[precision]
-    print(f"{name}, torch {torch.__version__}, {precision}: {budget} calls of {run.examples / budget:.0f} texts")
+    flop = run.tokens * flop_per_token
+    print(f"{name}, torch {torch.__version__}, {precision}, {task}")
+    print(f"{budget} calls of {run.examples / budget:.0f} texts, {budget / run.task_seconds:.0f} a second")
     print(f"wall {wall:.1f} s, in the task {run.task_seconds:.1f} s, optimizer {run.optimizer_seconds:.1f} s")
-    print(f"{flop / run.task_seconds:.3g} flop/s, {flop / run.task_seconds / peak(dtype, device):.2f} of the peak")
+    rate = flop / run.task_seconds
+    print(f"{rate:.3g} flop/s, {rate / peak(models.PRECISIONS[precision], device):.2f} of the peak", flush=True)
+
+
+def roberta(precision: str, shape: dict[str, int], budget: int) -> None:
+    """Time a model of RoBERTa's classes."""
+    hidden, layers = shape["hidden_size"], shape["num_hidden_layers"]
+    with tempfile.TemporaryDirectory() as folder:
+        write_model(Path(folder), shape)
+        # Twelve squares a token and block; attention's two products are below 2 % at these lengths, and left out.
+        per_token = layers * (8 * hidden**2 + 4 * hidden * shape["intermediate_size"])
+        timed(f'model={folder},head=masked,template="{{text}} . It was [MASK] ."', budget, per_token, precision)
+
+
+def gemma() -> None:
+    """Time Gemma 3 270M, the prompt before the texts and after them."""
+    for mode in ("inputs_embeds", "after"):
+        task = f'model=gemma-3-270m,head=causal,mode={mode},prompt_tokens=10,template="{{text}} . It was"'
+        # 100 million parameters beside the embeddings, two operations each.
+        timed(task, 1000, 2 * 100_000_000, "float32")
 
 
 if __name__ == "__main__":
     given = sys.argv[1] if len(sys.argv) > 1 else "bfloat16"
     if given == "tiny":
-        main("float32", TINY, 100)
+        roberta("float32", TINY, 100)
+    elif given == "gemma":
+        gemma()
     else:
-        main(given, LARGE, 8000)
+        roberta(given, LARGE, 8000)
