@@ -26,7 +26,7 @@ Slopes = Callable[[Array, Sequence[int]], Array]
 ROWS = 20
 """The rows, texts x candidates, per batch on a CPU: 5 to 30 are equally fast, more are slower."""
 
-GPU_TOKENS = 2**13
+GPU_TOKENS = 2**14
 """The tokens per batch on a GPU, halved whenever its memory does not suffice.
 
 So many keep it at work for as long as Python takes to start the next batch. Texts of all lengths share a batch, padded:
