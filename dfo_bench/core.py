@@ -42,7 +42,8 @@ from dfo_bench.embedding import Embedding, IdentityEmbedding, Lifted, RandomEmbe
 from dfo_bench.errors import InputError, UnknownNameError
 from dfo_bench.plugins.component import Component, Value
 from dfo_bench.points import Anchor, Array, Dense, Index, Points, Space
-from dfo_bench.texts import Classifier, Cost, LabelledTexts, Rows, Sees, Sizes, Tunable
+from dfo_bench.predicted import Predicted
+from dfo_bench.texts import Classifier, Cost, LabelledTexts, Rows, Scores, Sees, Sizes, Tunable
 
 # In the order in which a reader meets them: an optimizer's, a task's, a projection's, and those of few.
 __all__ = [  # noqa: RUF022
@@ -79,6 +80,8 @@ __all__ = [  # noqa: RUF022
     "LabelledTexts",
     "Classifier",
     "Rows",
+    "Scores",
+    "Predicted",
     "Sees",
     "Sizes",
     "Tunable",
@@ -216,6 +219,10 @@ class Task(Plugged, ABC):
     def measure(self, point: Points, split: str) -> tuple[dict[str, float], Cost]:
         """Score a single candidate on a split of `splits`; return the metrics and what it cost."""
         raise NotImplementedError(f"{type(self).__name__} has no split {split!r}")
+
+    def score(self, point: Points, split: str) -> Scores:
+        """Score as `measure` does, which is enough to write; a task that predicts classes tells these, too."""
+        return Scores(*self.measure(point, split))
 
     def texts(self) -> LabelledTexts:
         """Return what a reference is given of it."""

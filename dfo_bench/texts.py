@@ -1,12 +1,13 @@
 """Labelled texts: what a reference is given of a task, and what it makes of it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from dfo_bench.plugins.component import Value
 from dfo_bench.points import Array, Index
+from dfo_bench.predicted import Predicted
 
 Sees = Literal["losses", "outputs", "features", "gradients", "weights"]
 """What a method sees of a model: a service may sell the losses of a prompt, or the outputs for every text, or features
@@ -29,6 +30,16 @@ class Cost:
     bytes_up_z: int = 0
     bytes_up_prompt: int = 0
     bytes_down: int = 0
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a candidate is worth on a split."""
+
+    metrics: Mapping[str, float]
+    cost: Cost
+    predicted: Predicted | None = None
+    """What it predicts there, where it predicts a class for every row."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +101,10 @@ class LabelledTexts(Protocol):
 
     def classes(self, split: str) -> Index:
         """Return the index of each row's label, shape (n,)."""
+        ...
+
+    def digest(self, split: str) -> str:
+        """Return the digest of the rows."""
         ...
 
     def logits(self, rows: Rows) -> Array:

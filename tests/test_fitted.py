@@ -102,7 +102,7 @@ def test_a_run_that_was_stopped_after_its_fit_goes_on_to_the_same_scores(
     whole, cut = Store.create(tmp_path / "whole"), Store.create(tmp_path / "cut")
     expected = execute(spec, whole.path)
     with monkeypatch.context() as patched:
-        patched.setattr(Fitted, "measure", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(Fitted, "score", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             execute(spec, cut.path)
     assert (cut.path / expected.key / JOURNAL).exists()

@@ -15,7 +15,7 @@ MODULES = {
 }
 
 LAYERS = [
-    {"errors", "threads", "points", "embedding", "composed", "texts", "core", "plugins"},
+    {"errors", "threads", "points", "embedding", "composed", "predicted", "texts", "core", "plugins"},
     {"projections", "references", "lm", "runs"},
     {"store"},
     {"sweeps"},
@@ -26,7 +26,17 @@ LAYERS = [
 ]
 """Each room imports from its own layer and from those before it."""
 
-FOUNDATIONS = ["errors", "threads", "plugins.component", "points", "embedding", "composed", "texts", "core"]
+FOUNDATIONS = [
+    "errors",
+    "threads",
+    "plugins.component",
+    "points",
+    "embedding",
+    "composed",
+    "predicted",
+    "texts",
+    "core",
+]
 """The modules that plugins rest on, each importing only those before it."""
 
 

@@ -8,7 +8,19 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from dfo_bench.core import Anchor, Array, Cost, InputError, Points, Rngs, Space, Task, Value
+from dfo_bench.core import (
+    Anchor,
+    Array,
+    Cost,
+    InputError,
+    Points,
+    Predicted,
+    Rngs,
+    Scores,
+    Space,
+    Task,
+    Value,
+)
 from dfo_bench.lm import data, losses, models
 from dfo_bench.lm.backends import Backend, fastest
 from dfo_bench.lm.calibration import Calibration, pull_back
@@ -305,13 +317,18 @@ class TextTask(Task):
         return values, gradients.reshape(len(points), -1)
 
     def measure(self, point: Points, split: str) -> tuple[dict[str, float], Cost]:
-        """Return the metrics and the loss of a single candidate on "dev" or "test", and the cost.
+        """Return the metrics and the cost of `score`."""
+        scores = self.score(point, split)
+        return dict(scores.metrics), scores.cost
+
+    def score(self, point: Points, split: str) -> Scores:
+        """Return the metrics and the loss of a single candidate on "dev" or "test", the cost, and what it predicts.
 
         On test the same stands there without calibration (`plain_`), or where there is none with a bias per class
         (`calibrated_`).
         """
         if split not in self.splits:
-            return super().measure(point, split)
+            return super().score(point, split)
         logits = self.logits(point, split)
         other: Calibration = "bias" if self._calibrate == "none" else "none"
         kinds = {"": self._calibrate}
@@ -319,10 +336,13 @@ class TextTask(Task):
             kinds["calibrated_" if other == "bias" else "plain_"] = other
         classifier = self.classifier(point)
         found: dict[str, float] = {}
-        for prefix, kind in kinds.items():
-            scores = self._scores(classifier.calibrated(kind, logits), split)
+        after = {prefix: classifier.calibrated(kind, logits) for prefix, kind in kinds.items()}
+        for prefix, calibrated in after.items():
+            scores = self._scores(calibrated, split)
             found |= {f"{prefix}{name}": float(value[0]) for name, value in scores.items()}
-        return found, self._inputs.cost(split, len(self.labels), self.space.dim)
+        cost = self._inputs.cost(split, len(self.labels), self.space.dim)
+        rows, truth = data.digest(self.rows(split)), self._classes(split)
+        return Scores(found, cost, Predicted.of(rows, truth, {prefix: some[0] for prefix, some in after.items()}))
 
     def texts(self) -> Texts:
         """Return what a reference is given of it; it must be bare."""

@@ -61,6 +61,10 @@ class Texts:
         """Return the class index of each example, shape (n,)."""
         return data.classes(self.rows(split), self.labels)
 
+    def digest(self, split: str) -> str:
+        """Return the digest of labels and texts in their order."""
+        return data.digest(self.rows(split))
+
     def logits(self, rows: Rows) -> Array:
         """Return the label logits, shape (n, classes)."""
         return self._once("logits", rows, lambda texts: self.engine.logits(self.none, texts)[0])

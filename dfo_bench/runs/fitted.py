@@ -11,12 +11,13 @@ import numpy as np
 from dfo_bench.core import (
     Array,
     Classifier,
-    Cost,
     EmbeddingOptimizer,
     FitProgress,
     InputError,
     Points,
+    Predicted,
     Reference,
+    Scores,
     Task,
 )
 from dfo_bench.errors import UnfitError
@@ -105,18 +106,21 @@ class Fitted(Task):
         loss = self.view.scores(logits, "train")["loss"] if np.isfinite(logits).all() else np.nan
         return np.full(len(points), loss)
 
-    def measure(self, point: Points, split: str) -> tuple[dict[str, float], Cost]:
-        """Return the metrics and the loss on a split, and what it costs to ask for its outputs.
+    def score(self, point: Points, split: str) -> Scores:
+        """Return the metrics and the loss on a split, what it costs to ask for its outputs, and what is predicted.
 
         On test those of a reference that learns nothing stand there with a bias per class, too (`calibrated_`).
         """
-        logits = self._logits(split)
-        found = self.view.scores(logits, split)
+        logits = {"": self._logits(split)}
         if split == "test" and self._plain:
-            calibrated = self.view.calibrated(logits, self._logits("train"))
-            scores = self.view.scores(calibrated, split)
-            found |= {f"calibrated_{name}": value for name, value in scores.items()}
-        return found, self.view.cost(split)
+            logits["calibrated_"] = self.view.calibrated(logits[""], self._logits("train"))
+        found = {
+            f"{prefix}{name}": value
+            for prefix, some in logits.items()
+            for name, value in self.view.scores(some, split).items()
+        }
+        predicted = Predicted.of(self.view.digest(split), self.view.classes(split), logits)
+        return Scores(found, self.view.cost(split), predicted)
 
     def _logits(self, split: str) -> Array:
         return self.classifier.logits(self.view.rows(split))

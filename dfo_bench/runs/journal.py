@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from dfo_bench.core import Cost
+from dfo_bench.core import Cost, Predicted
 from dfo_bench.errors import BusyError, ReplayError, StoreError, unwritable, writing
 from dfo_bench.runs.growing import append, open_growing
 from dfo_bench.runs.header import Header
@@ -66,15 +66,19 @@ class Measurement:
     metrics: dict[str, float]
     cost: Cost
     seconds: float
+    predicted: Predicted | None = None
+    """What it predicted, the first time that it was scored, where it predicts a class for every row."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, from which `from_json` makes an equal one."""
-        return {**vars(self), "cost": asdict(self.cost)}
+        plain = asdict(self)
+        return plain if self.predicted else {name: value for name, value in plain.items() if name != "predicted"}
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> "Measurement":
         """Read what `to_json` made."""
-        return cls(**{**plain, "cost": Cost(**plain["cost"])})
+        predicted = Predicted(**plain["predicted"]) if "predicted" in plain else None
+        return cls(**{**plain, "cost": Cost(**plain["cost"]), "predicted": predicted})
 
 
 @dataclass

@@ -1,9 +1,9 @@
 """Dev on schedule and test once: what the search has found is worth on data that it does not see."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from dfo_bench.core import Cost, Points, Task
+from dfo_bench.core import Cost, Points, Scores, Task
 from dfo_bench.errors import RunError
 from dfo_bench.runs.columns import meets
 from dfo_bench.runs.defaults import Selection
@@ -11,7 +11,7 @@ from dfo_bench.runs.journal import Journal, Measurement
 from dfo_bench.runs.meter import Meter
 
 
-def worth(metrics: dict[str, float], metric: str) -> tuple[float, float]:
+def worth(metrics: Mapping[str, float], metric: str) -> tuple[float, float]:
     """Return what orders candidates on dev: the metric, higher is better, then the loss, lower is better."""
     return metrics.get(metric, 0.0), -metrics.get("loss", 0.0)
 
@@ -33,7 +33,7 @@ class Measurer:
         self.selected: Points | None = None
         self.selected_at = 0
         self._best = (-float("inf"), -float("inf"))
-        self._scored: dict[str, float] | None = None
+        self._scored: Mapping[str, float] | None = None
         self._scored_at = 0
 
     def dev(self, meter: Meter) -> None:
@@ -57,19 +57,21 @@ class Measurer:
             self._score(self.selected, "test", meter.spent)
 
     def _score(
-        self, point: Points, split: str, evaluation: int, known: dict[str, float] | None = None
-    ) -> dict[str, float]:
-        """Return the metrics: those in the journal, those known, or those measured now; the last two are journalled."""
+        self, point: Points, split: str, evaluation: int, known: Mapping[str, float] | None = None
+    ) -> Mapping[str, float]:
+        """Return the metrics: those in the journal, those known, or those measured now; the last two are journalled.
+
+        What it predicts is journalled the first time.
+        """
         for old in self._journal.log.measurements:
             if (old.split, old.evaluation) == (split, evaluation):
                 return old.metrics
-        begin, cost = time.perf_counter(), Cost()
-        if known is None:
-            metrics, cost = self.task.measure(point, split)
-            for metric in metrics:
-                if column := meets(metric):
-                    raise RunError(f"the task scores a metric {metric!r}, whose column {column} is taken; rename it")
-            known = {name: float(value) for name, value in metrics.items()}
+        begin = time.perf_counter()
+        scores = self.task.score(point, split) if known is None else Scores(known, Cost())
+        for metric in scores.metrics:
+            if column := meets(metric):
+                raise RunError(f"the task scores a metric {metric!r}, whose column {column} is taken; rename it")
+        metrics = {name: float(value) for name, value in scores.metrics.items()}
         seconds = time.perf_counter() - begin
-        self._journal.add_measurement(Measurement(evaluation, split, known, cost, seconds))
-        return known
+        self._journal.add_measurement(Measurement(evaluation, split, metrics, scores.cost, seconds, scores.predicted))
+        return metrics

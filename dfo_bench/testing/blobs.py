@@ -40,6 +40,10 @@ class Blobs:
         """Return the class indices, shape (24,)."""
         return np.repeat(np.arange(3), _SHOTS)
 
+    def digest(self, split: str) -> str:
+        """Return the name of the split."""
+        return split
+
     def features(self, rows: Rows) -> Array:
         """Return points around the centres, shape (n, 6)."""
         return np.array([one.mean(axis=0) for one in self.states(rows)])

@@ -58,7 +58,7 @@ def measures(plugin: Plugin[Task]) -> Problem:
     """Every split it names can be scored, with the metric that selects."""
     task = _task(plugin)
     for split in task.splits:
-        metrics, _ = task.measure(task.space.start, split)
+        metrics = task.score(task.space.start, split).metrics
         if task.metric not in metrics:
             return f"{split} has {sorted(metrics)} and no {task.metric!r}"
         if not all(np.isfinite(value) for value in metrics.values()):
