@@ -91,6 +91,7 @@ def _page(store: Any, counting: Any, refresh: int) -> str:
         commands=reproduce.commands(runs, str(store.path)),
         provenance=reproduce.provenance(store.made_with()),
         planned=store.planned(),
+        predictions=store.predictions(),
         counting=counting,
         refresh=refresh,
     )
@@ -143,6 +144,7 @@ def plot(
     from dfo_bench.report.baselines import drop_baselines, place_baselines
     from dfo_bench.report.figures.canvas import save
     from dfo_bench.report.rules import parse_rules
+    from dfo_bench.report.stats.rows import RowHits
     from dfo_bench.report.stats.standings import WRITERS, standings
     from dfo_bench.report.stats.steps import beyond_reach
     from dfo_bench.store.store import Store
@@ -162,7 +164,7 @@ def plot(
     select = place_baselines if KINDS[kind].by_task else drop_baselines
     runs, curves = select(opened.runs()), opened.curves(improvements=True)
     if suffix in WRITERS:
-        write(path, WRITERS[suffix](standings(runs, curves, rules), rules))
+        write(path, WRITERS[suffix](standings(runs, curves, rules, RowHits(opened.predictions())), rules))
         print_notes(beyond_reach(curves))
     else:
         figure = KINDS[kind].draw(runs, curves, rules=rules, style=style)

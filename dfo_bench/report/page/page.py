@@ -22,6 +22,7 @@ from dfo_bench.report.rules import AXES
 from dfo_bench.report.scores import scores
 from dfo_bench.report.seed_tables import page_tables
 from dfo_bench.report.stats.groups import STATUSES, summarise
+from dfo_bench.report.stats.rows import RowHits
 from dfo_bench.runs import columns
 
 _TEMPLATES = Environment(
@@ -71,19 +72,20 @@ def build_page(
     commands: list[str],
     provenance: dict[str, str],
     planned: pd.DataFrame | None = None,
+    predictions: pd.DataFrame | None = None,
     counting: Counting = Counting.LAST,
     refresh: int = 0,
 ) -> str:
     """Return the report of a store's frames as one HTML document; the store may be empty or unfinished.
 
     `commands` reproduce the runs, `provenance` says with what they were made; both are shown as they are. `planned` has
-    a row for each run that is yet to begin. Comparisons count failed and unfinished runs by the rule `counting`; curves
-    and the tables of results and costs show what was measured. A page that is watched loads itself again every
-    `refresh` seconds.
+    a row for each run that is yet to begin, `predictions` what runs predict, where they kept it. Comparisons count
+    failed and unfinished runs by the rule `counting`; curves and the tables of results and costs show what was
+    measured. A page that is watched loads itself again every `refresh` seconds.
     """
     return _TEMPLATES.get_template("page.html").render(
         title=title,
-        content=Content() if runs.empty else _content(runs, curves, measures, counting),
+        content=Content() if runs.empty else _content(runs, curves, measures, predictions, counting),
         waiting=_waiting(planned),
         counting=counting.words,
         commands=commands,
@@ -94,17 +96,25 @@ def build_page(
     )
 
 
-def _content(runs: pd.DataFrame, curves: pd.DataFrame, measures: pd.DataFrame, counting: Counting) -> Content:
+def _content(
+    runs: pd.DataFrame,
+    curves: pd.DataFrame,
+    measures: pd.DataFrame,
+    predictions: pd.DataFrame | None,
+    counting: Counting,
+) -> Content:
     shown, compared = place_baselines(runs), drop_baselines(runs)
     look = looks(shown)
     legend = _legend(compared, look)
     groups = summarise(shown)
     by_metric = _scores(shown, curves, counting)
     named = {metric: metric.replace("_", " ") for metric in by_metric} | {"loss": "loss"}
+    hits = None if predictions is None else RowHits(predictions)
     sections = []
     for task, members in shown.groupby("task", sort=True):
         drawn = panels(members, curves, measures, look)
-        verdicts = tabulate_verdicts({m: frame[frame["task"] == task] for m, frame in by_metric.items()}, named)
+        own = {m: frame[frame["task"] == task] for m, frame in by_metric.items()}
+        verdicts = tabulate_verdicts(own, named, hits)
         sections.append(_section(str(task), members, groups.loc[[task]].droplevel("task"), drawn, verdicts, look))
     methods = [one.label for one in legend]
     over_tasks = {metric: frame[frame["method"].isin(methods)] for metric, frame in by_metric.items()}
