@@ -160,8 +160,11 @@ def _print_results(store: "Store") -> None:
     from dfo_bench.report.labels import looks
     from dfo_bench.report.page.tables import tabulate_results
     from dfo_bench.report.stats.groups import summarise
+    from dfo_bench.report.versions import tell_versions, version_notes
 
-    runs = place_baselines(store.runs())
+    runs = store.runs()
+    print_notes(version_notes(runs, str(store.path)))
+    runs = place_baselines(tell_versions(runs))
     groups = summarise(runs)
     for task in groups.index.unique("task"):
         content = tabulate_results(groups.loc[groups.index.get_level_values("task") == task], looks(runs))

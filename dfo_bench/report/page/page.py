@@ -1,5 +1,6 @@
 """The page of the report: one HTML file that needs nothing but itself."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from dfo_bench.report.scores import scores
 from dfo_bench.report.seed_tables import page_tables
 from dfo_bench.report.stats.groups import STATUSES, summarise
 from dfo_bench.report.stats.rows import RowHits
+from dfo_bench.report.versions import tell_versions
 from dfo_bench.runs import columns
 
 _TEMPLATES = Environment(
@@ -73,19 +75,21 @@ def build_page(
     provenance: dict[str, str],
     planned: pd.DataFrame | None = None,
     predictions: pd.DataFrame | None = None,
+    notes: Sequence[str] = (),
     counting: Counting = Counting.LAST,
     refresh: int = 0,
 ) -> str:
     """Return the report of a store's frames as one HTML document; the store may be empty or unfinished.
 
     `commands` reproduce the runs, `provenance` says with what they were made; both are shown as they are. `planned` has
-    a row for each run that is yet to begin, `predictions` what runs predict, where they kept it. Comparisons count
-    failed and unfinished runs by the rule `counting`; curves and the tables of results and costs show what was
-    measured. A page that is watched loads itself again every `refresh` seconds.
+    a row for each run that is yet to begin, `predictions` what runs predict, where they kept it; `notes` stand with the
+    cautions. Comparisons count failed and unfinished runs by the rule `counting`; curves and the tables of results and
+    costs show what was measured. A page that is watched loads itself again every `refresh` seconds.
     """
     return _TEMPLATES.get_template("page.html").render(
         title=title,
-        content=Content() if runs.empty else _content(runs, curves, measures, predictions, counting),
+        content=Content() if runs.empty else _content(tell_versions(runs), curves, measures, predictions, counting),
+        notes=notes,
         waiting=_waiting(planned),
         counting=counting.words,
         commands=commands,

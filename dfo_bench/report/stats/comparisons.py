@@ -38,7 +38,7 @@ def differences(
             both = blocks[[first, second]].notna().all(axis="columns")
             rows_half = np.nan
             if hits and keys is not None:
-                rows_half = hits.half(zip(keys.loc[both, first], keys.loc[both, second], strict=True), metric)
+                rows_half = hits.half(zip(keys[first][both], keys[second][both], strict=True), metric)
             size = np.maximum(abs(one), abs(other))
             finite = size[np.isfinite(size)]
             scale = float(finite.mean()) if len(finite) else 0.0
