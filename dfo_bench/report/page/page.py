@@ -25,6 +25,7 @@ from dfo_bench.report.seed_tables import page_tables
 from dfo_bench.report.stats.groups import STATUSES, summarise
 from dfo_bench.report.stats.rows import RowHits
 from dfo_bench.report.versions import tell_versions
+from dfo_bench.report.worth import Worth, worth
 from dfo_bench.runs import columns
 
 _TEMPLATES = Environment(
@@ -61,6 +62,7 @@ class Content:
     sections: list[Section] = field(default_factory=list)
     legend: list[Look] = field(default_factory=list)
     comparison: Comparison | None = None
+    worth: list[Worth] = field(default_factory=list)
     seed_tables: list[Table] = field(default_factory=list)
     troubles: Table | None = None
 
@@ -131,6 +133,7 @@ def _content(
         sections=sections,
         legend=legend,
         comparison=compare_methods(compared, curves, over_tasks, named, counting) if over_tasks else None,
+        worth=[] if predictions is None else worth(runs, predictions),
         seed_tables=page_tables(runs),
         troubles=tabulate_troubles(runs, looks(runs)),
     )
