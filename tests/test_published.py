@@ -10,6 +10,7 @@ import pytest
 
 from dfo_bench.plugins.plugin import resolve
 from dfo_bench.plugins.registry import OPTIMIZERS, PROJECTIONS, TASKS
+from dfo_bench.runs.columns import ROWS
 from dfo_bench.store.store import Store
 from dfo_bench.store.verify import verify
 
@@ -40,6 +41,12 @@ def test_published_frames_read_as_before(store: Store) -> None:
     assert (runs.pop("sees") == "losses").all()
     assert set(runs.pop("metric")) == {"accuracy"}
     assert (runs.pop("backend") == "").all()
+    assert runs.pop("ended").str.startswith("2026").all()
+    assert (runs.pop("data") != "").all()
+    shapes = {tuple(row) for row in runs[ROWS].values.tolist()}
+    assert shapes <= {(32, 32, 872), (64, 64, 2000)}
+    runs = runs.drop(columns=ROWS)
+    assert store.predictions().empty
     assert (digest(runs), digest(curves), digest(measures)) == DIGESTS[store.path.name]
 
 

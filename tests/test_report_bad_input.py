@@ -88,8 +88,8 @@ def test_tasks_whose_losses_differ_by_orders_of_magnitude() -> None:
     page = whole(page_of(runs, curves, frames[0][2]))
     # On one scale each, not a mean over both: the tiny task counts as much as the huge one.
     assert "Loss on one scale" in page.text
-    assert page.text.count("1.250e+11 ± 0.000e+00") == 1
-    assert page.text.count("1.250e-13 ± 0.000e+00") == 1
+    assert page.text.count("1.250e+11") == 1
+    assert page.text.count("1.250e-13") == 1
 
 
 @pytest.mark.parametrize(("counting", "ranks"), [("last", "1.00 2.00"), ("worst", "3.00 1.00"), ("drop", "")])

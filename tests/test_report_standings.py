@@ -43,7 +43,7 @@ def test_an_accuracy_is_best_when_highest_and_a_margin_opens_what_is_within_it()
 
 def test_cells_are_in_the_precision_of_their_task_and_say_how_many_runs_have_a_score() -> None:
     shown = cells(standings(*store_of(SEEN)))
-    assert list(shown.T["lossless · normal"]) == ["—", "0.500 ± 0.000 (2 of 3) †"]
+    assert list(shown.T["lossless · normal"]) == ["—", "0.500 (2 of 3) †"]
     assert list(shown.T["best · normal"]) == ["1.000e-09", "2.000 ± 1.000"]
     assert shown.index[0] == "best · normal"
 
@@ -52,7 +52,7 @@ def test_a_table_for_latex_is_escaped_and_balanced() -> None:
     text = WRITERS["tex"](standings(*store_of(SEEN)), Rules())
     assert r"method & b\_\% & s \\" in text
     assert r"best $\cdot$ normal & \textbf{1.000e-09} & \textbf{2.000 $\pm$ 1.000} \\" in text
-    assert r"0.500 $\pm$ 0.000 (2 of 3) $^\dagger$ \\" in text
+    assert r"0.500 (2 of 3) $^\dagger$ \\" in text
     assert text.count(r"\begin") == text.count(r"\end") == 2
     body = text.partition(r"\midrule")[2].partition(r"\bottomrule")[0]
     assert {line.count("&") for line in body.strip().splitlines()} == {2}

@@ -81,6 +81,7 @@ def report(
 def _page(store: Any, counting: Any, refresh: int) -> str:
     from dfo_bench.report.page import reproduce
     from dfo_bench.report.page.page import build_page
+    from dfo_bench.report.versions import version_notes
 
     runs = store.runs()
     return build_page(
@@ -91,6 +92,8 @@ def _page(store: Any, counting: Any, refresh: int) -> str:
         commands=reproduce.commands(runs, str(store.path)),
         provenance=reproduce.provenance(store.made_with()),
         planned=store.planned(),
+        predictions=store.predictions(),
+        notes=version_notes(runs, str(store.path)),
         counting=counting,
         refresh=refresh,
     )
@@ -143,8 +146,10 @@ def plot(
     from dfo_bench.report.baselines import drop_baselines, place_baselines
     from dfo_bench.report.figures.canvas import save
     from dfo_bench.report.rules import parse_rules
+    from dfo_bench.report.stats.rows import RowHits
     from dfo_bench.report.stats.standings import WRITERS, standings
     from dfo_bench.report.stats.steps import beyond_reach
+    from dfo_bench.report.versions import tell_versions
     from dfo_bench.store.store import Store
 
     given = {"metric": metric, "budget": budget, "counting": counting, "margin": margin, "against": against}
@@ -160,9 +165,9 @@ def plot(
     if suffix not in formats:
         raise InputError(f"cannot write {str(path)!r}; the name must end in {', '.join('.' + f for f in formats)}")
     select = place_baselines if KINDS[kind].by_task else drop_baselines
-    runs, curves = select(opened.runs()), opened.curves(improvements=True)
+    runs, curves = select(tell_versions(opened.runs())), opened.curves(improvements=True)
     if suffix in WRITERS:
-        write(path, WRITERS[suffix](standings(runs, curves, rules), rules))
+        write(path, WRITERS[suffix](standings(runs, curves, rules, RowHits(opened.predictions())), rules))
         print_notes(beyond_reach(curves))
     else:
         figure = KINDS[kind].draw(runs, curves, rules=rules, style=style)

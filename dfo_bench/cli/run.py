@@ -12,6 +12,7 @@ from dfo_bench.runs.defaults import DEV_EVERY, SELECTION, Selection
 from dfo_bench.sweeps.presets import names as presets
 
 if TYPE_CHECKING:
+    from dfo_bench.report.page.tables import Table
     from dfo_bench.store.store import Store
     from dfo_bench.sweeps.config import SweepSettings
 
@@ -155,17 +156,33 @@ def work_off(settings: "SweepSettings") -> tuple["Store", int]:
 
 
 def _print_results(store: "Store") -> None:
-    """Print the report's table of each task."""
+    """Print the table of each question that has an answer at last, and before them the results of all other tasks."""
     from dfo_bench.report.baselines import place_baselines
     from dfo_bench.report.labels import looks
     from dfo_bench.report.page.tables import tabulate_results
     from dfo_bench.report.stats.groups import summarise
+    from dfo_bench.report.versions import tell_versions, version_notes
+    from dfo_bench.report.worth import worth
 
-    runs = place_baselines(store.runs())
-    groups = summarise(runs)
+    runs = store.runs()
+    print_notes(version_notes(runs, str(store.path)))
+    runs = tell_versions(runs)
+    answered = worth(runs, store.predictions())
+    told = {task for one in answered for task in one.tasks}
+    placed = place_baselines(runs)
+    groups = summarise(placed)
     for task in groups.index.unique("task"):
-        content = tabulate_results(groups.loc[groups.index.get_level_values("task") == task], looks(runs))
-        table = table_of(*content.columns, title=f"{task}: {content.caption.lower()}")
-        for row in content.rows:
-            table.add_row(*(f"{cell.note} {cell.text}".strip() for cell in row))
-        print_table(table)
+        if task not in told:
+            members = groups.loc[groups.index.get_level_values("task") == task]
+            content = tabulate_results(members, looks(placed))
+            _print(content, f"{task}: {content.caption.lower()}")
+    for one in answered:
+        _print(one.table, f"Was it worth it? {one.task}")
+        print(one.answer)
+
+
+def _print(content: "Table", title: str) -> None:
+    table = table_of(*content.columns, title=title)
+    for row in content.rows:
+        table.add_row(*(f"{cell.note} {cell.text}".strip() for cell in row))
+    print_table(table)

@@ -32,7 +32,7 @@ def place_baselines(runs: pd.DataFrame) -> pd.DataFrame:
         members = runs[runs["task"] == bare].sort_values("status", key=lambda s: s != "finished", kind="stable")
         same = {name: members[name].iloc[0] for name in ("dev_every", "selection")}
         members = members.drop_duplicates(["optimizer", "seed"]).assign(**same)
-        projection = members["projection"].where(members["projection"] == REFERENCE, _split(bare)[1] or bare)
+        projection = members["projection"].where(members["projection"] == REFERENCE, split_prompt(bare)[1] or bare)
         members = members.assign(projection=projection)
         frames += [members.assign(task=task) for task in tasks]
     return pd.concat(frames, ignore_index=True)
@@ -54,11 +54,11 @@ def _homes(runs: pd.DataFrame) -> dict[str, list[str]]:
     bare, searched = (
         runs["task"][rows].drop_duplicates().sort_values() for rows in (runs["dim"] == 0, ~runs["baseline"])
     )
-    homes = {task: [other for other in searched if _split(other)[0] == _split(task)[0]] for task in bare}
+    homes = {task: [other for other in searched if split_prompt(other)[0] == split_prompt(task)[0]] for task in bare}
     return {task: tasks for task, tasks in homes.items() if tasks}
 
 
-def _split(task: str) -> tuple[str, str]:
+def split_prompt(task: str) -> tuple[str, str]:
     """Return a task without its prompt, and the parameters that say what that is; an imported task has any name."""
     try:
         read = parse(task)

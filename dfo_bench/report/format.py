@@ -1,7 +1,7 @@
 """Numbers as people read them: counts, seconds, bytes, and columns of one precision."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 MISSING = "—"
 """What stands where there is no number."""
@@ -47,6 +47,21 @@ def percent(share: float) -> str:
     if 0 < share < 0.001:
         return "below 0.1 %"
     return f"{100 * share:.1f} %" if share < 0.0995 else f"{100 * share:.0f} %"
+
+
+def write_seeds(seeds: Sequence[int]) -> str:
+    """[0] -> seed 0, [0, 1, 2] -> seeds 0 to 2, [0, 2] -> seeds 0, 2; they are sorted, each once, "" for none."""
+    if not seeds:
+        return ""
+    if len(seeds) > 2 and seeds[-1] - seeds[0] == len(seeds) - 1:
+        return f"seeds {seeds[0]} to {seeds[-1]}"
+    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+
+
+def spread(deviation: float, number: Callable[[float], str]) -> str:
+    """Return " ± 0.012" to stand behind a mean; "" where there is none, or none that its digits show."""
+    written = number(deviation)
+    return f" ± {written}" if deviation > 0 and float(written) > 0 else ""
 
 
 def precision(numbers: Iterable[float], deviations: Iterable[float] = ()) -> Callable[[float], str]:

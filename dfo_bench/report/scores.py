@@ -59,12 +59,12 @@ def scores(
     budget: int | None = None,
     counting: Counting = Counting.LAST,
 ) -> pd.DataFrame:
-    """Return one row per run: task, seed, method, optimizer, projection, score.
+    """Return one row per run: task, seed, method, optimizer, projection, key, score.
 
     `metric` is the loss within the budget, by default the common one of each task, or a column of `runs` such as
     test_accuracy, as it was measured at the end. A loss is +inf where there is none; another metric is nan where a
     run lacks it, and under "worst" the worst value for a run that did not finish. Runs that differ in nothing that
-    the report shows are averaged. Raises InputError where no run counts or has the metric.
+    the report shows are averaged, and have no key. Raises InputError where no run counts or has the metric.
     """
     members = name_methods(runs, counting)
     if metric == "loss":
@@ -75,12 +75,14 @@ def scores(
     else:
         values = _measured(members, metric, budget, counting)
     names = [members[name] for name in (*BLOCK, *METHOD)]
-    return values.rename("score").groupby(names).mean().reset_index()
+    groups = members.assign(score=values).groupby(names)
+    keys = groups["key"].first().where(groups.size() == 1, "")
+    return pd.concat([keys, groups["score"].mean()], axis="columns").reset_index()
 
 
-def by_block(scored: pd.DataFrame) -> pd.DataFrame:
-    """Return the scores with a row per block and a column per method, nan where a method has no score."""
-    return scored.set_index([*BLOCK, "method"])["score"].unstack("method")
+def by_block(scored: pd.DataFrame, value: str = "score") -> pd.DataFrame:
+    """Return the scores (or their keys) with a row per block and a column per method, nan where there is none."""
+    return scored.set_index([*BLOCK, "method"])[value].unstack("method")
 
 
 def _measured(runs: pd.DataFrame, metric: str, budget: int | None, counting: Counting) -> pd.Series:

@@ -28,8 +28,15 @@ SECONDS = ["task_seconds", "optimizer_seconds", "measuring_seconds", "task_cpu_s
 
 MEMORY = ["peak_memory", "peak_device_memory"]
 
-MADE = ["backend"]
-"""What computed the task, of its parameter of that name: it changes no result beyond rounding, but the seconds."""
+MADE = ["backend", "ended", "data"]
+"""What computed the task, of its parameter of that name: it changes no result beyond rounding, but the seconds.
+
+`ended` is when, in ISO 8601, of one under way when it was read. `data` is a digest of the contents of train, dev, test
+and model, "" where the task names no files.
+"""
+
+ROWS = ["train_rows", "dev_rows", "test_rows"]
+"""How many texts each split has, 0 where it is not known or has not been scored."""
 
 TROUBLES = ["attempts", "repaid", "discarded"]
 
@@ -37,9 +44,22 @@ SPLITS = ["dev", "test"]
 
 CURVE = ["key", "evaluation", "loss", "best", "digest", "task_seconds", "optimizer_seconds"]
 
+PREDICTIONS = ["key", "split", "metric", "rows", "truth", "predicted"]
+
 MEASURE = ["key", "evaluation", "split", "metric", "value"]
 
-RUNS = ["key", *RUN, *STATE, *CALLS, *SECONDS, *MEMORY, *MADE, *TROUBLES, *(f"measuring_{cost}" for cost in CALLS)]
+RUNS = [
+    "key",
+    *RUN,
+    *STATE,
+    *CALLS,
+    *SECONDS,
+    *MEMORY,
+    *MADE,
+    *ROWS,
+    *TROUBLES,
+    *(f"measuring_{cost}" for cost in CALLS),
+]
 """All columns of `runs` but the scores."""
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,9 @@ MEASURES = pa.schema(
     ]
 )
 
+PREDICTIONS = pa.schema([(name, pa.string()) for name in columns.PREDICTIONS])
+"""What a run predicted on a split: `rows` is the digest of its rows, the classes are packed (`dfo_bench.predicted`)."""
+
 CURVES = curves.curve([]).schema.insert(0, pa.field("key", pa.string()))
 
 _SOURCES = [
@@ -63,6 +67,19 @@ def measures(key: str, summary: Summary) -> pa.Table:
     scores = [(m.evaluation, m.split, *score) for m in summary.measurements for score in m.metrics.items()]
     columns = [list(column) for column in zip(*scores, strict=True)] or [[]] * 4
     return pa.table([[key] * len(scores), *columns], schema=MEASURES)
+
+
+def predictions(key: str, summary: Summary) -> pa.Table:
+    """Return one row of PREDICTIONS per split and accuracy: of dev those of the candidate that dev selects."""
+    kept = [m for m in summary.measurements if m.predicted]
+    kept.sort(key=lambda m: measure.worth(m.metrics, summary.metric), reverse=True)
+    last = {m.split: m.predicted for m in reversed(kept)}
+    found = [
+        (key, split, f"{prefix}accuracy", one.rows, one.truth, classes)
+        for split, one in last.items() if one
+        for prefix, classes in one.classes.items()
+    ]  # fmt: skip
+    return pa.table([list(column) for column in zip(*found, strict=True)] or [[]] * 6, schema=PREDICTIONS)
 
 
 def evaluations(key: str, curve: pa.Table) -> pa.Table:
@@ -103,8 +120,19 @@ def row(summary: Summary) -> dict[str, Any]:
         spent = [m.cost for m in summary.measurements]
         found |= {f"measuring_{name}": sum(getattr(cost, name) for cost in spent) for name in columns.CALLS}
     found |= {name: _number(getattr(summary, name)) for name in columns.MEMORY}
-    found["backend"] = summary.provenance.backend if summary.provenance else ""
+    made = summary.provenance
+    found |= {"backend": made.backend if made else "", "ended": made.ended if made else ""}
+    found["data"] = _data(summary.digests)
+    scored = {m.split: m.cost.examples for m in summary.measurements if m.cost.examples}
+    rows = {"train": summary.cost.examples if summary.cost else 0, **scored}
+    found |= {name: rows.get(name.partition("_")[0], 0) for name in columns.ROWS}
     return found | {name: getattr(summary, name) for name in columns.TROUBLES}
+
+
+def _data(digests: Mapping[str, str]) -> str:
+    """Return a digest of the contents that a task was made of; a start in a file is part of the prompt."""
+    named = {name: digest for name, digest in digests.items() if name.startswith("task:") and name != "task:initial"}
+    return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:8] if named else ""
 
 
 def _number(value: float | None) -> float:

@@ -154,6 +154,17 @@ class Store:
         running = [frames.measures(key, in_progress(header, log)) for key, (header, log) in logs.items()]
         return _frame([table, *running], frames.MEASURES)
 
+    def predictions(self) -> pd.DataFrame:
+        """Return what each run that ended predicts, one row per split and accuracy.
+
+        The columns are key, split, metric, rows (the digest of the rows), and truth and predicted: the class indices,
+        packed, see `dfo_bench.predicted.unpack`. Of dev it is what the candidate that dev selects predicts. Runs that
+        were made before predictions were kept have no row.
+        """
+        stamps = self._stamps(SUMMARY, self._runs()[0]["key"].to_pylist())
+        cache = self._cache("predictions", frames.PREDICTIONS)
+        return _frame([cache.read(stamps, self._spared(self._of_summary(frames.predictions)))], frames.PREDICTIONS)
+
     def made_with(self) -> list[dict[str, Any]]:
         """Return the `provenance` and the `digests` of every run that ended, as its summary has them."""
         return [json.loads(made) for made in self._runs()[0]["made"].to_pylist()]

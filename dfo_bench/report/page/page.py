@@ -1,5 +1,6 @@
 """The page of the report: one HTML file that needs nothing but itself."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,6 +23,9 @@ from dfo_bench.report.rules import AXES
 from dfo_bench.report.scores import scores
 from dfo_bench.report.seed_tables import page_tables
 from dfo_bench.report.stats.groups import STATUSES, summarise
+from dfo_bench.report.stats.rows import RowHits
+from dfo_bench.report.versions import tell_versions
+from dfo_bench.report.worth import Worth, worth
 from dfo_bench.runs import columns
 
 _TEMPLATES = Environment(
@@ -58,6 +62,7 @@ class Content:
     sections: list[Section] = field(default_factory=list)
     legend: list[Look] = field(default_factory=list)
     comparison: Comparison | None = None
+    worth: list[Worth] = field(default_factory=list)
     seed_tables: list[Table] = field(default_factory=list)
     troubles: Table | None = None
 
@@ -71,19 +76,22 @@ def build_page(
     commands: list[str],
     provenance: dict[str, str],
     planned: pd.DataFrame | None = None,
+    predictions: pd.DataFrame | None = None,
+    notes: Sequence[str] = (),
     counting: Counting = Counting.LAST,
     refresh: int = 0,
 ) -> str:
     """Return the report of a store's frames as one HTML document; the store may be empty or unfinished.
 
     `commands` reproduce the runs, `provenance` says with what they were made; both are shown as they are. `planned` has
-    a row for each run that is yet to begin. Comparisons count failed and unfinished runs by the rule `counting`; curves
-    and the tables of results and costs show what was measured. A page that is watched loads itself again every
-    `refresh` seconds.
+    a row for each run that is yet to begin, `predictions` what runs predict, where they kept it; `notes` stand with the
+    cautions. Comparisons count failed and unfinished runs by the rule `counting`; curves and the tables of results and
+    costs show what was measured. A page that is watched loads itself again every `refresh` seconds.
     """
     return _TEMPLATES.get_template("page.html").render(
         title=title,
-        content=Content() if runs.empty else _content(runs, curves, measures, counting),
+        content=Content() if runs.empty else _content(tell_versions(runs), curves, measures, predictions, counting),
+        notes=notes,
         waiting=_waiting(planned),
         counting=counting.words,
         commands=commands,
@@ -94,17 +102,25 @@ def build_page(
     )
 
 
-def _content(runs: pd.DataFrame, curves: pd.DataFrame, measures: pd.DataFrame, counting: Counting) -> Content:
+def _content(
+    runs: pd.DataFrame,
+    curves: pd.DataFrame,
+    measures: pd.DataFrame,
+    predictions: pd.DataFrame | None,
+    counting: Counting,
+) -> Content:
     shown, compared = place_baselines(runs), drop_baselines(runs)
     look = looks(shown)
     legend = _legend(compared, look)
     groups = summarise(shown)
     by_metric = _scores(shown, curves, counting)
     named = {metric: metric.replace("_", " ") for metric in by_metric} | {"loss": "loss"}
+    hits = None if predictions is None else RowHits(predictions)
     sections = []
     for task, members in shown.groupby("task", sort=True):
         drawn = panels(members, curves, measures, look)
-        verdicts = tabulate_verdicts({m: frame[frame["task"] == task] for m, frame in by_metric.items()}, named)
+        own = {m: frame[frame["task"] == task] for m, frame in by_metric.items()}
+        verdicts = tabulate_verdicts(own, named, hits)
         sections.append(_section(str(task), members, groups.loc[[task]].droplevel("task"), drawn, verdicts, look))
     methods = [one.label for one in legend]
     over_tasks = {metric: frame[frame["method"].isin(methods)] for metric, frame in by_metric.items()}
@@ -117,6 +133,7 @@ def _content(runs: pd.DataFrame, curves: pd.DataFrame, measures: pd.DataFrame, c
         sections=sections,
         legend=legend,
         comparison=compare_methods(compared, curves, over_tasks, named, counting) if over_tasks else None,
+        worth=[] if predictions is None else worth(runs, predictions),
         seed_tables=page_tables(runs),
         troubles=tabulate_troubles(runs, looks(runs)),
     )

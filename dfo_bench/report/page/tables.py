@@ -6,9 +6,11 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from dfo_bench.report.format import MISSING, count, percent, precision, seconds, size
+from dfo_bench.report.format import MISSING, count, percent, precision, seconds, size, spread
 from dfo_bench.report.labels import SERIES, Looks
 from dfo_bench.report.stats.groups import COSTS, STATUSES, optimizer_share
+from dfo_bench.report.stats.rows import SHARES, score_half
+from dfo_bench.runs.columns import ROWS, SPLITS
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,11 @@ def tabulate_results(groups: pd.DataFrame, look: Looks) -> Table:
     finished = zip(groups["runs", "finished"], totals, strict=True)
     columns["finished"] = [Cell(f"{n} of {total}", n) for n, total in finished]
     columns["failed"] = [Cell(str(n), n) for n in groups["runs", "failed"]]
-    gap = "The gap is dev minus test." if any(name.startswith("gap in") for name in columns) else ""
-    return replace(_table("Results: mean ± sd over seeds", groups, look, columns), note=gap)
+    notes = [
+        "In brackets the 95 % interval over seeds and rows." if _any(columns, " to ") else "",
+        "The gap is dev minus test." if any(name.startswith("gap in") for name in columns) else "",
+    ]
+    return replace(_table("Results: mean ± sd over seeds", groups, look, columns), note=" ".join(filter(None, notes)))
 
 
 def tabulate_costs(groups: pd.DataFrame, look: Looks) -> Table:
@@ -113,8 +118,12 @@ def tabulate_troubles(runs: pd.DataFrame, look: Looks) -> Table | None:
 def _headline(groups: pd.DataFrame) -> list[str]:
     """Choose the metrics to show: those that are not the loss, which the curves show, where there is any."""
     columns = [c for c in groups.columns.get_level_values(0).unique() if _known(groups, c)]
-    metrics = dict.fromkeys(c.partition("_")[2] for c in columns if c.startswith(("dev_", "test_")))
+    metrics = dict.fromkeys(c.partition("_")[2] for c in columns if c.startswith(("dev_", "test_")) and c not in ROWS)
     return [m for m in metrics if m != "loss"] or list(metrics)
+
+
+def _any(columns: dict[str, list[Cell]], text: str) -> bool:
+    return any(text in cell.text for cells in columns.values() for cell in cells)
 
 
 def _known(groups: pd.DataFrame, column: str) -> bool:
@@ -122,20 +131,34 @@ def _known(groups: pd.DataFrame, column: str) -> bool:
 
 
 def _scores(groups: pd.DataFrame, names: dict[str, str]) -> dict[str, list[Cell]]:
-    """Write mean ± sd in the precision of the first column; columns that no run has are left out.
+    """Write each mean in the precision of the first column; columns that no run has are left out.
 
-    Where not all runs that have begun have the value, the cell says how many do.
+    An accuracy on a known number of rows has its interval behind it, another score its deviation, unless all seeds
+    have the same. Where not all runs that have begun have the value, or its seeds are not those of most groups, the
+    cell names its seeds.
     """
     known = [column for column in names if _known(groups, column)]
     number = precision(groups[known[0], "mean"], groups[known[0], "sd"]) if known else count
     cells: dict[str, list[Cell]] = {names[column]: [] for column in known}
     for column in known:
-        described = zip(*(groups[column, part] for part in ("mean", "sd", "n")), groups["runs", "begun"], strict=True)
-        for mean, sd, n, begun in described:
-            spread = "" if math.isnan(sd) else f" ± {number(sd)}"
-            note = f"n = {n}" if 0 < n < begun else ""
-            cells[names[column]].append(Cell(f"{number(mean)}{spread}", mean, note, sd))
+        split, _, metric = column.partition("_")
+        shared = metric in SHARES and split in SPLITS
+        rows = groups[f"{split}_rows", "mean"] if shared else pd.Series(0.0, groups.index)
+        seeds = groups["seeds", column]
+        usual = seeds[seeds != ""].mode().iloc[0]
+        parts = [groups[column, part] for part in ("mean", "sd", "n")]
+        for mean, sd, n, begun, own, of in zip(*parts, groups["runs", "begun"], seeds, rows, strict=True):
+            note = own if n < begun or own != usual else ""
+            cells[names[column]].append(Cell(f"{number(mean)}{_spread(mean, sd, n, of, number)}", mean, note, sd))
     return cells
+
+
+def _spread(mean: float, sd: float, n: int, rows: float, number: Callable[[float], str]) -> str:
+    """Write what stands behind a mean: its interval where it is a share of rows, else its deviation if it has one."""
+    half = score_half(mean, 0.0 if math.isnan(sd) else sd, n, rows)
+    if half > 0:
+        return f" ({number(max(0.0, mean - half))} to {number(min(1.0, mean + half))})"
+    return spread(sd, number)
 
 
 def _table(caption: str, groups: pd.DataFrame, look: Looks, columns: dict[str, list[Cell]]) -> Table:

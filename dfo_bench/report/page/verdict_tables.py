@@ -9,24 +9,29 @@ from dfo_bench.report.format import MISSING, precision
 from dfo_bench.report.page.tables import Cell, Table
 from dfo_bench.report.scores import higher_is_better
 from dfo_bench.report.stats.comparisons import differences
+from dfo_bench.report.stats.rows import RowHits
 
 
-def tabulate_verdicts(by_metric: dict[str, pd.DataFrame], names: dict[str, str]) -> list[Table]:
+def tabulate_verdicts(
+    by_metric: dict[str, pd.DataFrame], names: dict[str, str], hits: RowHits | None = None
+) -> list[Table]:
     """Tabulate the verdicts on one task: first against the best mean of each metric, then all pairs.
 
     `by_metric` maps metrics to what `scores.scores` returns of the task, `names` to their names on the page. Metrics
-    of which fewer than two methods have a score are left out; so is a table without one.
+    of which fewer than two methods have a score are left out; so is a table without one. `hits` is what the runs
+    predict, where it is kept.
     """
     known = {metric: frame for metric, frame in by_metric.items() if frame["method"].nunique() > 1}
     if not known:
         return []
-    pairs = {metric: differences(frame, metric) for metric, frame in known.items()}
+    pairs = {metric: differences(frame, metric, hits=hits) for metric, frame in known.items()}
     against = {names[metric]: _against_best(frame, pairs[metric], metric) for metric, frame in known.items()}
     methods = list(dict.fromkeys(method for column in against.values() for method in column))
     rows = [[Cell(method), *(column.get(method, Cell(MISSING)) for column in against.values())] for method in methods]
     columns = ["optimizer · projection", *(f"in {name}" for name in against)]
     note = (
-        "By how much it is behind the best mean, with the 95 % interval over paired seeds, for this comparison alone."
+        "By how much it is behind the best mean, with the 95 % interval over paired seeds, of accuracies also over "
+        "rows, for this comparison alone."
     )
     best = Table("Verdicts", columns, rows, [[method] for method in methods], note=note, of_words=True)
     return [best, *(_all_pairs(frame, names[metric]) for metric, frame in pairs.items())]

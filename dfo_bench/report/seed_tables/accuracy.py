@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dfo_bench.report.format import MISSING
+from dfo_bench.report.format import MISSING, spread
 from dfo_bench.report.page.tables import Cell
 from dfo_bench.report.seed_tables.methods import GROUPS, group_of, ordered, setting, task_of
 from dfo_bench.report.seed_tables.published import METHODS, MODEL, TASKS
@@ -100,9 +100,12 @@ def missing(named: pd.DataFrame) -> list[str]:
 def _cell(row: dict[Hashable, Any], most: int, best: float) -> Cell:
     """Write mean and deviation, and the number of seeds where it is not that of most cells."""
     mean, sd, n = row["mean"], row["sd"], row["n"]
-    spread = "" if math.isnan(sd) else f" ± {percent(sd)}"
     return Cell(
-        f"{percent(mean)}{spread}", mean, f"n = {n}" if 0 < n < most else "", sd, best=n == most and mean == best
+        f"{percent(mean)}{spread(sd, percent)}",
+        mean,
+        f"n = {n}" if 0 < n < most else "",
+        sd,
+        best=n == most and mean == best,
     )
 
 

@@ -14,26 +14,35 @@ from dfo_bench.errors import InputError
 from dfo_bench.report.rules import MARGIN
 from dfo_bench.report.scores import by_block, higher_is_better
 from dfo_bench.report.stats.intervals import share_interval
+from dfo_bench.report.stats.rows import RowHits
 from dfo_bench.report.stats.verdict import judge
 
 WINS = ["first", "second", "wins", "ties", "losses", "n", "estimate", "low", "high"]
 
 
-def differences(scored: pd.DataFrame, metric: str = "loss", *, margin: float = MARGIN) -> pd.DataFrame:
+def differences(
+    scored: pd.DataFrame, metric: str = "loss", *, margin: float = MARGIN, hits: RowHits | None = None
+) -> pd.DataFrame:
     """Return a row per task and pair of its methods: task, first, second, the fields of `verdict.Verdict`, words.
 
-    `scored` is what `scores.scores` returns. The margin of a comparison is that share of the mean size of the
-    scores, in the metric's units. Raises InputError where no task has two methods.
+    `scored` is what `scores.scores` returns. With `hits` intervals are over the rows of a split, too, where both
+    methods have kept what they predict for the same ones. The margin of a comparison is that share of the mean size of
+    the scores, in the metric's units. Raises InputError where no task has two methods.
     """
     rows = []
     for task, members in scored.groupby("task", sort=True):
         blocks = by_block(members)
+        keys = by_block(members, "key") if hits else None
         for first, second in combinations(blocks, 2):
             one, other = _paired(blocks, first, second)
+            both = blocks[[first, second]].notna().all(axis="columns")
+            rows_half = np.nan
+            if hits and keys is not None:
+                rows_half = hits.half(zip(keys[first][both], keys[second][both], strict=True), metric)
             size = np.maximum(abs(one), abs(other))
             finite = size[np.isfinite(size)]
             scale = float(finite.mean()) if len(finite) else 0.0
-            verdict = judge(_advantage(one, other, metric), margin * scale)
+            verdict = judge(_advantage(one, other, metric), margin * scale, rows_half)
             rows.append({
                 "task": task, "first": first, "second": second, **vars(verdict),
                 "words": verdict.words(str(first), str(second)),

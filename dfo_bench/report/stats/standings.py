@@ -1,6 +1,5 @@
 """The standings: mean scores per method and task, and which methods cannot be told from the best; a paper's table."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -8,17 +7,20 @@ import numpy as np
 import pandas as pd
 
 from dfo_bench.errors import InputError
-from dfo_bench.report.format import MISSING, precision
+from dfo_bench.report.format import MISSING, precision, spread
 from dfo_bench.report.markup import OPEN, escape_latex, escape_markdown, latex_row, latex_table, markdown_table
 from dfo_bench.report.rules import STANDARD, Rules
 from dfo_bench.report.scores import higher_is_better, scores
 from dfo_bench.report.stats.comparisons import differences
+from dfo_bench.report.stats.rows import RowHits
 
 STANDINGS = ["task", "method", "mean", "sd", "n", "of", "best", "open"]
 
 
-def standings(runs: pd.DataFrame, curves: pd.DataFrame, rules: Rules = STANDARD) -> pd.DataFrame:
-    """Return a row per task and method, with the columns STANDINGS.
+def standings(
+    runs: pd.DataFrame, curves: pd.DataFrame, rules: Rules = STANDARD, hits: RowHits | None = None
+) -> pd.DataFrame:
+    """Return a row per task and method, with the columns STANDINGS; `hits` is what runs predict, where it is kept.
 
     `n` of the `of` runs that count have a score; mean and deviation are over them. `best` is the method of the best
     mean among those whose runs all have one; `open` are the others that the verdict of paired differences does not
@@ -32,30 +34,31 @@ def standings(runs: pd.DataFrame, curves: pd.DataFrame, rules: Rules = STANDARD)
     names = [scored["task"], scored["method"]]
     table = finite.groupby(names).agg(mean="mean", sd="std", n="count").reset_index()
     table["of"] = scored.groupby(names).size().to_numpy()
-    parts = [_ranked(_marked(members, scored, rules), rules) for _, members in table.groupby("task", sort=True)]
+    parts = [_ranked(_marked(members, scored, rules, hits), rules) for _, members in table.groupby("task", sort=True)]
     return pd.concat(parts, ignore_index=True)[STANDINGS]
 
 
-def _marked(table: pd.DataFrame, scored: pd.DataFrame, rules: Rules) -> pd.DataFrame:
+def _marked(table: pd.DataFrame, scored: pd.DataFrame, rules: Rules, hits: RowHits | None) -> pd.DataFrame:
     """Say of a task's methods which is the best, and which are open."""
     whole = table.loc[(table["n"] == table["of"]) & (table["n"] > 0)].set_index("method")["mean"]
     if whole.empty:
         return table.assign(best=False, open=False)
     best = str(whole.idxmax() if higher_is_better(rules.metric) else whole.idxmin())
     own = scored[scored["task"] == table["task"].iloc[0]]
-    return table.assign(best=table["method"] == best, open=_open(own, best, table["method"], rules))
+    return table.assign(best=table["method"] == best, open=_open(own, best, table["method"], rules, hits))
 
 
 def _ranked(table: pd.DataFrame, rules: Rules) -> pd.DataFrame:
     return table.sort_values(["best", "mean"], ascending=[False, not higher_is_better(rules.metric)], kind="stable")
 
 
-def _open(scored: pd.DataFrame, best: str, methods: pd.Series, rules: Rules) -> list[bool]:
+def _open(scored: pd.DataFrame, best: str, methods: pd.Series, rules: Rules, hits: RowHits | None) -> list[bool]:
     """Say of each method of a task whether the best is not surely better."""
     marks = []
     for method in methods:
         pair = scored[scored["method"].isin([best, method])]
-        outcomes = [] if method == best else differences(pair, rules.metric, margin=rules.margin)["outcome"].to_list()
+        found = differences(pair, rules.metric, margin=rules.margin, hits=hits) if method != best else None
+        outcomes = [] if found is None else found["outcome"].to_list()
         better = "first" if best < method else "second"
         marks.append(method != best and outcomes != [better])
     return marks
@@ -125,9 +128,8 @@ def _best(table: pd.DataFrame, task: str, method: str) -> bool:
 
 def _cell(row: Any, number: Callable[[float], str], full: int) -> str:
     """Write mean, deviation, how many runs have a score where not all do, and the mark."""
-    spread = "" if math.isnan(row.sd) else f" ± {number(row.sd)}"
     few = "" if row.n == row.of == full else f" ({row.n} of {row.of})"
-    return f"{number(row.mean)}{spread}{few}{' ' + OPEN if row.open else ''}"
+    return f"{number(row.mean)}{spread(row.sd, number)}{few}{' ' + OPEN if row.open else ''}"
 
 
 def _runs(table: pd.DataFrame) -> str:

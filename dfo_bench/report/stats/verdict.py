@@ -39,17 +39,21 @@ class Verdict:
     lossless: int
     margin: float
     more: int | None
+    rows: bool = False
+    """Whether more seeds would settle nothing: the rows are too few."""
 
     def words(self, first: str, second: str) -> str:
         """Say it: "cma better", "tie", "undecided: about 4 more seeds would settle it"."""
         if self.outcome in ("first", "second"):
-            return f"{first if self.outcome == 'first' else second} better"
+            return f"{first if self.outcome == 'first' else second} better{' on one seed' if self.n == 1 else ''}"
         if self.outcome == "tie":
             return "tie"
         if self.outcome == "incomparable":
             return "no seed in common"
         if self.lossless:
             return "undecided: runs without a loss allow no mean, and the wins alone do not settle it"
+        if self.rows:
+            return "undecided: the rows are too few for a difference this small"
         if self.n == 1:
             return "undecided: one seed shows no spread"
         if self.n < FEWEST:
@@ -60,8 +64,11 @@ class Verdict:
         return f"undecided: about {self.more} more seed{'s' * (self.more > 1)} would settle it{tie}"
 
 
-def judge(better: Array, margin: float) -> Verdict:
+def judge(better: Array, margin: float, rows: float = np.nan) -> Verdict:
     """Judge by how much the first of two methods was better in each block, nan where it cannot be said: (n,).
+
+    `rows` is half the width that the rows give to the interval (`rows.rows_half`), nan where scores have none: of a
+    single block there is no interval then.
 
     A tie is a mean that is surely within the margin, at the level of the interval; better is one whose interval
     leaves out 0. Where a run has no loss, `better` is infinite, and the exact interval of the share of wins decides.
@@ -71,6 +78,10 @@ def judge(better: Array, margin: float) -> Verdict:
     finite = pairs[np.isfinite(pairs)]
     lossless = len(better) - len(finite)
     advantage, low, high = (float(bound[0]) for bound in mean_interval(finite[:, None]))
+    too_few = False
+    if not np.isnan(rows):
+        half = np.hypot(0.0 if len(finite) == 1 else high - advantage, rows)
+        low, high, too_few = advantage - half, advantage + half, rows >= abs(advantage)
     outcome: Outcome = "undecided"
     more = None
     if not len(better):
@@ -83,10 +94,10 @@ def judge(better: Array, margin: float) -> Verdict:
         outcome = "tie"
     elif low > 0 or high < 0:
         outcome = "first" if low > 0 else "second"
-    elif len(finite) >= FEWEST:
+    elif len(finite) >= FEWEST and not too_few:
         needed = seeds_needed(advantage, float(finite.std(ddof=1)), margin)
         more = max(1, needed - len(finite)) if needed else None
-    return Verdict(outcome, advantage, low, high, len(better), lossless, margin, more)
+    return Verdict(outcome, advantage, low, high, len(better), lossless, margin, more, bool(too_few))
 
 
 def seeds_needed(mean: float, sd: float, margin: float) -> int | None:
