@@ -21,6 +21,8 @@ from numpy.random import mtrand
 
 from dfo_bench.core import Array, Given, Optimizer, Space, UnknownNameError
 
+from ._losses import tamed
+
 # nevergrad 1.0.12 calls float() of arrays of one element, which NumPy refuses from 2.4 on.
 if version("nevergrad") == "1.0.12" and np.lib.NumpyVersion(np.__version__) >= "2.4.0" and parent_process() is None:
     logging.getLogger("dfo_bench").warning(
@@ -38,9 +40,10 @@ class Nevergrad(Optimizer):
     """A method of nevergrad, asked for 20 points at a time where it can work in parallel.
 
     It starts at the space's start, with a mutation of one scale; in a box of at most a sixth of its width, which is
-    nevergrad's own. A loss of +inf is told as it is: nevergrad takes it for 5e20. A minimiser that has converged is
-    restarted from a random point; one inside a chain or portfolio is not: the rest of its share are the random points
-    that nevergrad puts there.
+    nevergrad's own. A loss of +inf is told as it is: nevergrad takes it for 5e20. So is one above 1e100; one below
+    -1e100 is told as that: between larger ones a slope is not finite. A minimiser that has converged is restarted from
+    a random point; one inside a chain or portfolio is not: the rest of its share are the random points that nevergrad
+    puts there.
 
     method: a name of `nevergrad.optimizers.registry`; NGOpt is its own choice.
     """
@@ -89,7 +92,7 @@ class Nevergrad(Optimizer):
 
     def tell(self, x: Array, losses: Array) -> None:
         """Tell the library, and let it think of the next batch at once."""
-        self._go_on(losses.tolist())
+        self._go_on(tamed(losses).tolist())
 
     def _go_on(self, losses: list[float]) -> None:
         """Tell the library these losses of its candidates, and take the next from it, as few as the budget leaves.

@@ -1,6 +1,5 @@
 """`adam`: the steps of torch on the gradients that it is told, from the start, in scales of the space."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -96,9 +95,8 @@ def test_it_stays_inside_the_box() -> None:
     ],
 )
 def test_under_the_identity_it_is_prompt_tuning_as_peft_does_it(
-    tmp_path: Path, model: str, head: str, kind: TaskType
+    store: Store, zoo: Zoo, model: str, head: str, kind: TaskType
 ) -> None:
-    zoo, store = Zoo(tmp_path / "models"), Store.create(tmp_path / "store")
     spec = planned(
         store,
         zoo.folder(model),
@@ -114,7 +112,7 @@ def test_under_the_identity_it_is_prompt_tuning_as_peft_does_it(
     tuned, prompt = prompt_tuning(zoo.folder(model), head, kind)
     theirs = torch.optim.Adam([prompt], lr=0.05 * task.space.scale)
     labels = torch.tensor([task.labels.index(row.label) for row in task.rows("train")])
-    for _ in range(20):
+    for _ in range(10):
         points = optimizer.ask()
         losses, *told = evaluated(assembly.oracle, points)
         optimizer.tell(losses, *told)
@@ -125,7 +123,7 @@ def test_under_the_identity_it_is_prompt_tuning_as_peft_does_it(
         np.testing.assert_allclose(points.dense()[0], prompt.detach().flatten(), rtol=0, atol=1e-5)
         np.testing.assert_allclose(losses, loss.item(), rtol=0, atol=1e-5)
         theirs.step()
-    assert np.abs(points.dense()).max() > 5 * 0.05 * task.space.scale
+    assert np.abs(points.dense()).max() > 3 * 0.05 * task.space.scale
 
 
 def prompt_tuning(folder: str, head: str, kind: TaskType) -> tuple[Any, torch.Tensor]:

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 from dfo_bench.core import Array, Dense, InputError, Optimizer, Space
+from dfo_bench.plugins.component import component
+from dfo_bench.plugins.plugin import resolve
 from dfo_bench.plugins.registry import OPTIMIZERS
+from dfo_bench.testing.optimizers import survives_huge_losses
 from dfo_bench.threads import single_threaded
 
 FREE = Space(3, None, None, Dense(np.array([[1.0, -2.0, 0.5]])), 0.5)
@@ -70,6 +73,10 @@ def test_a_seed_asks_the_same_finite_points_of_the_space_though_evaluations_fail
     x = np.concatenate(first)
     assert np.isfinite(x).all()
     assert np.array_equal(space.clip(x), x)
+
+
+def test_a_minimiser_of_slopes_goes_on_when_losses_are_as_large_as_floats_get() -> None:
+    assert not survives_huge_losses(resolve(OPTIMIZERS, component("nevergrad:method=BFGS")))
 
 
 @pytest.mark.parametrize(

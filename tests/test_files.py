@@ -114,7 +114,7 @@ def test_two_files_of_one_name_in_a_sweep_are_refused_with_both(lone: Path) -> N
 
 def test_a_file_with_the_name_of_an_installed_plugin_is_refused_unless_it_is_that(lone: Path) -> None:
     (lone / "cma.py").write_text(OPTIMIZER)
-    with pytest.raises(PluginError, match=r"two optimizers are named 'cma': cma.py and .*optimizers/cma.py; rename"):
+    with pytest.raises(PluginError, match=r"cma.py has the name of the optimizer .*optimizers/cma.py; rename the file"):
         OPTIMIZERS.load("./cma.py")
     source = OPTIMIZERS.sources()["cma"]
     assert source.file()

@@ -17,11 +17,14 @@ from tests.test_lm_engine import LABEL_TEXTS, LABELS, TOKENS, candidates, texts
 from tests.tiny_lm import TINY, Zoo
 
 ENCODERS = [name for name, tiny in TINY.items() if "masked" in FAMILIES[tiny.model_type].heads]
-WAYS = [("masked", "add"), ("embedding", "cat"), ("masked", "inputs_embeds")]
+# Every way of one encoder with positions of its own and of one with relative ones; of every other its whole graph.
+CASES = [(name, "masked", "inputs_embeds") for name in ENCODERS]
+CASES += [
+    (name, head, mode) for name in ("bert", "deberta") for head, mode in (("masked", "add"), ("embedding", "cat"))
+]
 
 
-@pytest.mark.parametrize(("head", "mode"), WAYS)
-@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize(("name", "head", "mode"), CASES)
 def test_the_graph_gives_the_logits_of_the_model_that_it_was_made_of(
     zoo: Zoo, name: str, head: str, mode: ModeName
 ) -> None:

@@ -1,13 +1,17 @@
 """A prompt from a file as the start of a search."""
 
+import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from dfo_bench.errors import InputError
 from dfo_bench.exchange.prompts import export_prompts
+from dfo_bench.lm.calibration import Calibration
+from dfo_bench.lm.initial import read_initial
 from dfo_bench.lm.modes import ModeName
 from dfo_bench.runs.assembly import assemble
 from dfo_bench.runs.summary import Summary
@@ -46,6 +50,18 @@ def test_of_several_prompts_the_best_on_dev_is_taken(store: Store, zoo: Zoo, fil
     best = min(zip(runs["key"], runs["dev_accuracy"], strict=True), key=lambda of: (-of[1], selected[of[0]], of[0]))[0]
     again = run(store, zoo.folder(), "start", head="masked", initial=str(file))
     assert again.best_loss == pytest.approx(selected[best], abs=1e-5)
+
+
+def test_a_prompt_that_was_scored_as_the_search_scores_comes_before_one_of_a_better_dev(tmp_path: Path) -> None:
+    path, prompts = str(tmp_path / "prompts"), {name: np.full((1, 2), i, np.float32) for i, name in enumerate("abc")}
+    sources = {
+        "a": {"calibrate": "bias", "dev_accuracy": 0.9, "loss": 0.1},
+        "b": {"calibrate": "none", "dev_accuracy": 0.5, "loss": 0.7},
+        "c": {"calibrate": "none", "dev_accuracy": 0.6, "loss": 0.8},
+    }
+    save_file(prompts, path, {key: json.dumps(source) for key, source in sources.items()})
+    taken = {kind: read_initial(path, kind)[0][0, 0] for kind in get_args(Calibration)}
+    assert taken == {"none": 2, "bias": 0, "affine": 0}
 
 
 def test_the_prompts_numbers_stand_in_the_key_not_the_path_of_its_file(store: Store, zoo: Zoo, file: Path) -> None:

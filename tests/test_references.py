@@ -20,7 +20,6 @@ from dfo_bench.plugins.registry import REFERENCES
 from dfo_bench.references._select import select
 from dfo_bench.references.feature_bilstm import FeatureBilstm
 from dfo_bench.references.feature_linear import GRID, FeatureLinear
-from dfo_bench.testing import check_plugin
 from dfo_bench.testing.blobs import Blobs
 from tests.texts_of import texts_of
 from tests.tiny_lm import Zoo
@@ -29,11 +28,6 @@ from tests.tiny_lm import Zoo
 def fitted(written: str, texts: LabelledTexts, seed: int = 0) -> Classifier:
     reference: Reference = resolve(REFERENCES, parse(written)).construct(rng=np.random.default_rng(seed))
     return reference.fit(reference.view(texts), lambda share: None)
-
-
-@pytest.mark.parametrize("name", REFERENCES.names())
-def test_every_reference_keeps_its_contract(name: str) -> None:
-    check_plugin("reference", name)
 
 
 class NoChoice(Blobs):

@@ -120,25 +120,23 @@ def test_runs_of_one_seed_share_task_and_embedding(store: Store) -> None:
         "start",
     ],
 )
-@pytest.mark.parametrize("cut", [0.0, 0.2, 0.5, 0.8, 1.0])
-def test_a_run_cut_anywhere_resumes_to_the_same_bits(store: Store, tmp_path: Path, optimizer: str, cut: float) -> None:
+def test_a_run_cut_anywhere_resumes_to_the_same_bits(store: Store, tmp_path: Path, optimizer: str) -> None:
     """The journal of an interrupted run, cut at any byte, leads to the curve of an uninterrupted one."""
     spec = _spec("toy:blocks=3", optimizer, budget=40)
     whole = execute(spec, store.path)
-    other = Store.create(tmp_path / "other")
-    folder = other.path / whole.key
-    folder.mkdir()
     text = _journal_of(spec, tmp_path)
-    (folder / JOURNAL).write_bytes(text[: int(cut * len(text))])
-    kept = Log.read(folder / JOURNAL).evaluations
-    resumed = execute(spec, other.path)
-    pd.testing.assert_frame_equal(_curve(other, whole.key), _curve(store, whole.key), check_exact=True)
-    assert resumed.best_loss == whole.best_loss
-    assert [m.metrics for m in resumed.measurements] == [m.metrics for m in whole.measurements]
-    assert resumed.selected == whole.selected
-    assert resumed.evaluations == whole.evaluations
-    assert kept <= 40
-    assert resumed.repaid <= 20
+    for cut in (0.0, 0.2, 0.5, 0.8, 1.0):
+        other = Store.create(tmp_path / f"cut at {cut}")
+        folder = other.path / whole.key
+        folder.mkdir()
+        (folder / JOURNAL).write_bytes(text[: int(cut * len(text))])
+        resumed = execute(spec, other.path)
+        pd.testing.assert_frame_equal(_curve(other, whole.key), _curve(store, whole.key), check_exact=True)
+        assert resumed.best_loss == whole.best_loss
+        assert [m.metrics for m in resumed.measurements] == [m.metrics for m in whole.measurements]
+        assert resumed.selected == whole.selected
+        assert resumed.evaluations == whole.evaluations
+        assert resumed.repaid <= 20
 
 
 @pytest.mark.parametrize("kept", [1, 4, 9, 16])

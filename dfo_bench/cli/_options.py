@@ -43,23 +43,31 @@ Dim = Annotated[
     int | None,
     typer.Option("-d", "--dim", help=f"Dimension to search in. [default: {DIM}, or the task's where that is smaller]"),
 ]
-Budget = Annotated[int | None, typer.Option("-b", "--budget", help=f"Evaluations per run. [default: {BUDGET}]")]
-Seeds = Annotated[
-    list[str] | None,
-    typer.Option(
+
+
+def budget_option(default: object) -> Any:
+    """Return the option of evaluations; `default` is what its help says of it."""
+    return typer.Option("-b", "--budget", help=f"Evaluations per run. [default: {default}]")
+
+
+def seeds_option(default: object) -> Any:
+    """Return the option of seeds."""
+    return typer.Option(
         "-s",
         "--seed",
-        help="Seed; a sweep takes a range such as 0-9, and several. "
-        f"[default: {' '.join(map(str, SweepRequest.seeds))}]",
+        help=f"Seed; a sweep takes a range such as 0-9, and several. [default: {default}]",
         metavar="SEED",
-    ),
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        "--workers", help=f"Processes that run side by side, each on one core. [default: {SweepRequest.workers}]"
-    ),
-]
+    )
+
+
+def workers_option(default: object) -> Any:
+    """Return the option of processes."""
+    return typer.Option("--workers", help=f"Processes that run side by side, each on one core. [default: {default}]")
+
+
+Budget = Annotated[int | None, budget_option(BUDGET)]
+Seeds = Annotated[list[str] | None, seeds_option(" ".join(map(str, SweepRequest.seeds)))]
+Workers = Annotated[int | None, workers_option(SweepRequest.workers)]
 StoreTo = Annotated[Path | None, typer.Option("--store", help=f"Folder of runs. [default: {SweepRequest.store}]")]
 StoreFrom = Annotated[Path, typer.Option("--store", help="Folder of runs.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dfo_bench.cli._command import examples
-from dfo_bench.cli._options import OPTIMIZER, TASK, Budget, Seeds, StoreTo, Workers
+from dfo_bench.cli._options import OPTIMIZER, TASK, StoreTo, budget_option, seeds_option, workers_option
 from dfo_bench.cli._output import print_table, table_of, write
 from dfo_bench.cli.run import work_off
 from dfo_bench.errors import InputError
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from dfo_bench.report.seed_tables.sheet import Sheet
 
 commands = typer.Typer()
+
+_PRESET = "the preset's"
 
 
 @commands.command(
@@ -37,10 +39,10 @@ def tables(
     ] = None,
     tasks: Annotated[list[str] | None, TASK] = None,
     optimizers: Annotated[list[str] | None, OPTIMIZER] = None,
-    budget: Budget = None,
-    seeds: Seeds = None,
+    budget: Annotated[int | None, budget_option(_PRESET)] = None,
+    seeds: Annotated[list[str] | None, seeds_option(_PRESET)] = None,
     store: StoreTo = None,
-    workers: Workers = None,
+    workers: Annotated[int | None, workers_option(_PRESET)] = None,
     paper: Annotated[
         bool, typer.Option("--paper", help="Add the paper's own figures, which are RoBERTa-large's.")
     ] = False,

@@ -97,7 +97,7 @@ def _read_prompt(store: Store, assembly: Assembly, summary: Summary, scores: pd.
         **{str(name): value for name, value in scores.dropna().items()},
         "model": _resolve_model(task.model_name),
         "model_digest": task.contents["model"],
-        **{name: getattr(task, name) for name in ("head", "mode", "prompt_tokens")},
+        **{name: getattr(task, name) for name in ("head", "mode", "prompt_tokens", "calibrate")},
         "space": task.space.meaning,
     }
     return Prompt(key, task.prompts(point)[0], source)

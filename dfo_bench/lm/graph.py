@@ -41,7 +41,7 @@ def graph(model: LanguageModel, head: Head, mode: Mode) -> Callable[[torch.Tenso
     if not computes(model, mode):
         raise InputError(
             "backend=openvino is offered in fp32 on a CPU, for head=embedding and head=masked of encoders, with "
-            f"mode={', '.join(MODES)}; pass backend=auto"
+            f"mode={', '.join(MODES)}; pass backend=auto to a new run"
         )
     try:
         from openvino import Core
@@ -49,7 +49,7 @@ def graph(model: LanguageModel, head: Head, mode: Mode) -> Callable[[torch.Tenso
         from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
     except ImportError as error:
         raise InputError(
-            "backend=openvino needs OpenVINO; pip install 'dfo-bench[openvino]', or pass backend=torch"
+            "backend=openvino needs OpenVINO; pip install 'dfo-bench[openvino]', or pass backend=torch to a new run"
         ) from error
     size = model.words.size(1)
     example = torch.zeros(2, 16, size), torch.tensor([3, 4])

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,15 +10,17 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
 from dfo_bench.errors import InputError
+from dfo_bench.lm.calibration import Calibration
 
 _MADE_BY = "dfo-bench export prompts FILE --store DIR"
 
 
-def read_initial(path: str, **fits: Any) -> tuple[npt.NDArray[np.float32], str]:
+def read_initial(path: str, calibrate: Calibration, **fits: Any) -> tuple[npt.NDArray[np.float32], str]:
     """Return a prompt of a file, in the shape that enters the model, and the digest of its numbers.
 
     Of several prompts it is the one of the highest dev accuracy; of equals that of the lowest train loss, then the
-    first by key. `fits` is what the source of a prompt must say, such as its model_digest, mode and prompt_tokens:
+    first by key. Those that were scored under the calibration of the search come before all others, whose scores mean
+    something else. `fits` is what the source of a prompt must say, such as its model_digest, mode and prompt_tokens:
     prompts of other models or modes are passed over. Raise InputError where none is left.
     """
     try:
@@ -25,7 +28,7 @@ def read_initial(path: str, **fits: Any) -> tuple[npt.NDArray[np.float32], str]:
             sources = {key: json.loads(file.metadata()[key]) for key in sorted(file.keys())}
             fitting = [key for key, source in sources.items() if all(source[name] == fits[name] for name in fits)]
             if fitting:
-                best = min(fitting, key=lambda key: (-sources[key].get("dev_accuracy", 0), sources[key]["loss"], key))
+                best = min(fitting, key=lambda key: (_merit(sources[key], calibrate), key))
                 prompt: npt.NDArray[np.float32] = file.get_tensor(best)
                 return prompt, hashlib.sha256(prompt.tobytes()).hexdigest()
     except OSError as error:
@@ -37,6 +40,13 @@ def read_initial(path: str, **fits: Any) -> tuple[npt.NDArray[np.float32], str]:
         f"initial={path} has no prompt of {wanted}, but of {' and of '.join(sorted(there)) or 'nothing'}; export one "
         "of a run with the task's own model, mode and prompt_tokens"
     )
+
+
+def _merit(source: Mapping[str, Any], calibrate: Calibration) -> tuple[bool, float, float]:
+    """Return what prompts are sorted by, the best first."""
+    # A file from before prompts could be calibrated does not say.
+    other = source.get("calibrate", "none") != calibrate
+    return other, -source.get("dev_accuracy", 0), source["loss"]
 
 
 def _say(source: dict[str, Any]) -> str:

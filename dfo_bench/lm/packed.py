@@ -23,7 +23,10 @@ class Packed:
     def __init__(self, model: LanguageModel) -> None:
         """Pack the weights; raise InputError where that cannot be."""
         if not computes(model):
-            raise InputError("backend=onednn computes in fp32 on a CPU, by a torch that has oneDNN; pass backend=torch")
+            raise InputError(
+                "backend=onednn computes in fp32 on a CPU, by a torch that has oneDNN; take such a machine, or pass "
+                "backend=torch to a new run"
+            )
         # What a head puts in the place of its weights, it puts there for the call.
         output = model.model.get_output_embeddings()
         layers = [layer for layer in model.model.modules() if layer is not output]

@@ -114,7 +114,7 @@ class TextTask(Task):
         calibrate: the map of the logits that is fitted on the train outputs of each prompt before anything is scored:
             one number per class (bias), a matrix, too (affine), or none. It costs no further call.
         initial: a file of `dfo-bench export prompts`, whose prompt is the start: of several that fit the model, mode
-            and prompt_tokens, the best on dev.
+            and prompt_tokens, the best on dev, scored under this calibrate if one was.
         """
         for name, value, least in (
             ("shots", shots, 1),
@@ -150,7 +150,7 @@ class TextTask(Task):
         self._engine = Engine(loaded, reader, self._mode, backend)
         self.backend = "torch" if backend == "auto" else backend
         self._engine.keep(self.inputs("train"))
-        self._loss, self._calibrate = loss, calibrate
+        self._loss, self.calibrate = loss, calibrate
         self.tolerance = 1e-5 if precision == "float32" else 0.05
         for split in self.splits:
             # Texts that the model cannot take are refused now, not when the budget is spent. Where every token has an
@@ -208,7 +208,7 @@ class TextTask(Task):
     def _initial(self, initial: str, model_digest: str) -> Anchor:
         """Return the point of the prompt in a file."""
         fits = {"model_digest": model_digest, "mode": self.mode, "prompt_tokens": self.prompt_tokens}
-        prompt, digest = read_initial(initial, **fits)
+        prompt, digest = read_initial(initial, self.calibrate, **fits)
         self.contents = {**self.contents, "initial": digest}
         return self._anchor(f"initial prompt {digest[:16]}", prompt)
 
@@ -271,7 +271,7 @@ class TextTask(Task):
             self._inputs.template,
             self.inputs("train"),
             self._classes("train"),
-            self._calibrate,
+            self.calibrate,
         )
 
     def logits(self, points: Points, split: str) -> Array:
@@ -304,11 +304,11 @@ class TextTask(Task):
             finite = np.isfinite(logits).all(axis=(1, 2))
             some = classes[list(texts)]
             found[finite] = pull_back(
-                self._calibrate, logits[finite], some, lambda after: losses.SLOPES[self._loss](after, some)
+                self.calibrate, logits[finite], some, lambda after: losses.SLOPES[self._loss](after, some)
             )
             return found / len(classes)
 
-        whole = self._calibrate != "none"
+        whole = self.calibrate != "none"
         logits, gradients = self._engine.gradients(self.prompts(points), self.inputs("train"), slopes, whole=whole)
         if self._steps is not None:
             gradients *= self._steps
@@ -330,8 +330,8 @@ class TextTask(Task):
         if split not in self.splits:
             return super().score(point, split)
         logits = self.logits(point, split)
-        other: Calibration = "bias" if self._calibrate == "none" else "none"
-        kinds = {"": self._calibrate}
+        other: Calibration = "bias" if self.calibrate == "none" else "none"
+        kinds = {"": self.calibrate}
         if split == "test":
             kinds["calibrated_" if other == "bias" else "plain_"] = other
         classifier = self.classifier(point)
@@ -375,7 +375,7 @@ class TextTask(Task):
         """Return the losses of train logits, shape (n,), after their calibration; nan where one is not finite."""
         finite = np.isfinite(logits).all(axis=(1, 2))
         values = np.full(len(logits), np.nan)
-        (calibrated,) = calibrate_logits(self._calibrate, logits[finite], self._classes("train"))
+        (calibrated,) = calibrate_logits(self.calibrate, logits[finite], self._classes("train"))
         values[finite] = self._scores(calibrated, "train")["loss"]
         return values
 

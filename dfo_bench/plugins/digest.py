@@ -6,6 +6,7 @@ import importlib.util
 import json
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,26 @@ def source_digest(cls: type) -> str:
     Only imports from the own package count: a family's private modules, all of the language-model objective. The
     contracts are left out.
     """
-    code: dict[str, Any] = {}
+    code: dict[str, str] = {}
     waiting = [base.__module__ for base in cls.__mro__ if base.__module__ not in ("builtins", "abc", "dfo_bench.core")]
     while waiting:
         name = waiting.pop()
         file = getattr(sys.modules.get(name), "__file__", None)
         if name not in code and file and file.endswith(".py"):
-            tree = ast.parse(Path(file).read_bytes())
-            code[name] = _code(tree)
-            waiting += _family_imports(name, tree)
-    return hashlib.sha256(json.dumps([code[name] for name in sorted(code)]).encode()).hexdigest()[:16]
+            code[name], imports = _read(name, Path(file).read_bytes())
+            waiting += imports
+    listed = f"[{', '.join(code[name] for name in sorted(code))}]"
+    return hashlib.sha256(listed.encode()).hexdigest()[:16]
+
+
+@cache
+def _read(name: str, content: bytes) -> tuple[str, tuple[str, ...]]:
+    """Return the code of a module as JSON, and the modules of its own package that it imports.
+
+    To parse the language-model objective takes half a second, which every run would spend anew.
+    """
+    tree = ast.parse(content)
+    return json.dumps(_code(tree)), tuple(_family_imports(name, tree))
 
 
 def _code(node: Any) -> Any:

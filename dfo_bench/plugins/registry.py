@@ -97,8 +97,7 @@ class Kind(Generic[P]):
         path, installed = Path(name), taken.file() if taken else None
         if taken and not (installed and path.exists() and path.samefile(installed)):
             raise PluginError(
-                f"two {self.plural} are named {component.stem!r}: {path} and {taken.where}; rename the file, or "
-                "uninstall the other"
+                f"{path} has the name of the {self.name} {taken.where}; rename the file, or uninstall the other"
             )
         return taken or path
 

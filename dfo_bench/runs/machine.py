@@ -56,7 +56,7 @@ def provenance(backend: str = "") -> Provenance:
     """Return what this process runs on, its task computed by `backend`."""
     root = Path(dfo_bench.__file__).resolve().parent.parent
     versions = {"python": platform.python_version(), "dfo-bench": dfo_bench.__version__}
-    versions |= {name: version(name) for name in _REPORTED if name in sys.modules}
+    versions |= {name: _version(name) for name in _REPORTED if name in sys.modules}
     return Provenance(
         versions,
         platform.platform(),
@@ -66,6 +66,10 @@ def provenance(backend: str = "") -> Provenance:
         datetime.now(UTC).isoformat(timespec="seconds"),
         backend,
     )
+
+
+_version = cache(version)
+"""The version of an installed distribution; its metadata is parsed once, not for every run."""
 
 
 @cache
