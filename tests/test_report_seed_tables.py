@@ -84,7 +84,7 @@ def test_what_is_missing_is_named() -> None:
     assert "F1 on mrpc" in note
     assert "; model=m; mean ± standard deviation over 2 seeds" in note
     missing = note.partition("Missing: ")[2]
-    assert missing == "adam on mrpc; knn on mrpc; random on sst2, seed 1 (failed); random on mrpc, seed 1."
+    assert missing == "adam, knn on mrpc; random on sst2 (seed 1 failed), mrpc (seed 1)."
 
 
 def test_a_method_is_named_by_what_its_optimizer_has_several_of_on_one_task() -> None:

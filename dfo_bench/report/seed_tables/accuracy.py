@@ -81,20 +81,25 @@ def paper_groups(columns: list[str]) -> dict[str, list[list[Cell]]]:
 
 
 def missing(named: pd.DataFrame) -> list[str]:
-    """Name the scores that are not there: of each method on each column, of every seed that any method has there."""
-    said = []
+    """Name the scores that are not there, on each column of every seed that any method has there.
+
+    Methods that lack the same are named together.
+    """
+    lacking: dict[str, list[str]] = {}
     for method in sorted(named["method"].unique()):
-        own = named[named["method"] == method]
+        own, said = named[named["method"] == method], []
         for column in ordered(named["column"]):
             there = own[own["column"] == column]
             status = dict(zip(there["seed"], there["status"], strict=True))
             seeds = set(named.loc[named["column"] == column, "seed"]) - set(there.loc[there["score"].notna(), "seed"])
             if there.empty:
-                said.append(f"{method} on {column}")
+                said.append(column)
             elif seeds:
-                words = [f"{seed} ({status[seed]})" if seed in status else str(seed) for seed in sorted(seeds)]
-                said.append(f"{method} on {column}, seed {', '.join(words)}")
-    return said
+                words = [f"{seed} {status[seed]}" if seed in status else str(seed) for seed in sorted(seeds)]
+                said.append(f"{column} (seed {', '.join(words)})")
+        if said:
+            lacking.setdefault(", ".join(said), []).append(method)
+    return [f"{', '.join(methods)} on {columns}" for columns, methods in lacking.items()]
 
 
 def _cell(row: dict[Hashable, Any], most: int, best: float) -> Cell:
