@@ -43,7 +43,7 @@ from dfo_bench.errors import InputError, UnknownNameError
 from dfo_bench.plugins.component import Component, Value
 from dfo_bench.points import Anchor, Array, Dense, Index, Points, Space
 from dfo_bench.predicted import Predicted
-from dfo_bench.texts import Classifier, Cost, LabelledTexts, Rows, Scores, Sees, Sizes, Tunable
+from dfo_bench.texts import Arrays, Classifier, Cost, LabelledTexts, Learned, Rows, Scores, Sees, Sizes, Tunable
 
 # In the order in which a reader meets them: an optimizer's, a task's, a projection's, and those of few.
 __all__ = [  # noqa: RUF022
@@ -79,6 +79,8 @@ __all__ = [  # noqa: RUF022
     "Reference",
     "LabelledTexts",
     "Classifier",
+    "Learned",
+    "Arrays",
     "Rows",
     "Scores",
     "Predicted",
@@ -350,6 +352,11 @@ class Reference(Plugged, ABC):
     @abstractmethod
     def fit(self, texts: LabelledTexts, progress: FitProgress) -> Classifier:
         """Learn from the split "train" and select on "dev"; `texts` is what `view` returned."""
+
+    @classmethod
+    def restore(cls, texts: LabelledTexts, arrays: Arrays) -> Classifier:
+        """Return the classifier whose `learned` gave these arrays; `texts` has a model, and no split."""
+        raise InputError(f"{cls.__name__} cannot be restored; write its method `restore`")
 
     @classmethod
     def bytes_down(cls, sizes: Sizes) -> int:

@@ -2,9 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+import numpy.typing as npt
+
+from dfo_bench.errors import InputError
 from dfo_bench.plugins.component import Value
 from dfo_bench.points import Array, Index
 from dfo_bench.predicted import Predicted
@@ -12,6 +15,9 @@ from dfo_bench.predicted import Predicted
 Sees = Literal["losses", "outputs", "features", "gradients", "weights"]
 """What a method sees of a model: a service may sell the losses of a prompt, or the outputs for every text, or features
 of a text; gradients and weights only its owner has."""
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+"""Numbers of any type, by name."""
 
 Rows = Sequence[Any]
 """Texts, of a task or any others, each a `dfo_bench.lm.data.Row`."""
@@ -140,12 +146,38 @@ class LabelledTexts(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Learned:
+    """What a classifier has learned, such that it can be kept, and used without this program."""
+
+    arrays: Arrays = field(default_factory=dict)
+    """All that its logits rest on but the model and the template, by name."""
+    reads: Literal["logits", "features", "states", "weights"] = "logits"
+    """What it asks of `LabelledTexts`; "weights" are the model's own, and the arrays are those that have changed."""
+    lines: str = ""
+    """The way from there to its logits in Python, for a reader who has torch only.
+
+    They make `scores`, shape (classes,), of `scores`, the label logits of a text, of `feature`, shape (width,), or of
+    `states`, shape (length, width); the arrays are the torch tensors `tensors[NAME]`.
+    """
+
+
 class Classifier(ABC):
     """What a reference has learned."""
 
     def __init__(self, **chosen: Value) -> None:
         """`chosen` are the values that stand for selection on dev, by name."""
         self.chosen = chosen
+
+    def learned(self) -> Learned:
+        """Return what it has learned, from which `Reference.restore` makes an equal one; without it no bundle is made.
+
+        Raise InputError where it does not say.
+        """
+        raise InputError(
+            f"{type(self).__name__} does not say what it has learned, so it cannot be put into a bundle; write its "
+            "method `learned`, and `restore` of its reference"
+        )
 
     @abstractmethod
     def logits(self, rows: Rows) -> Array:

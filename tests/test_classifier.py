@@ -202,6 +202,6 @@ def test_a_run_that_cannot_be_read_hides_no_other(store: Store, zoo: Zoo, caplog
 def test_outputs_that_are_not_finite_are_no_labels(store: Store, zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
     run(store, zoo.folder())
     classifier = store.classifier()
-    monkeypatch.setattr(type(classifier._classifier), "logits", lambda self, rows: np.full((len(rows), 2), np.nan))
+    monkeypatch.setattr(type(classifier.learned), "logits", lambda self, rows: np.full((len(rows), 2), np.nan))
     with pytest.raises(InputError, match=rf"texts\[0\]: the model's outputs are not finite under run {classifier.key}"):
         classifier.predict(["a film"])

@@ -96,7 +96,7 @@ def test_a_task_returns_the_losses_of_evaluate_and_the_gradients_of_these(
     # Differences need fp64 throughout, and a fit that ends nearer to its optimum.
     loaded, steps = double(zoo.load("bert", "masked")), task._steps
     way = Mode(loaded, mode, TOKENS)
-    task._engine = Engine(loaded, WordsHead(loaded, task._engine._head._tokens.tolist()), way)  # type: ignore[attr-defined]
+    task._engine = Engine(loaded, WordsHead(loaded, task._engine._head.tokens), way)  # type: ignore[attr-defined]
     scales = np.ones(1) if steps is None else steps.astype(float)
     monkeypatch.setattr(task, "prompts", lambda x: x.dense().reshape(-1, *way.shape) * scales)
     monkeypatch.setattr(calibration, "PRECISION", 1e-14)

@@ -30,6 +30,22 @@ def fitted(written: str, texts: LabelledTexts, seed: int = 0) -> Classifier:
     return reference.fit(reference.view(texts), lambda share: None)
 
 
+@pytest.mark.parametrize("name", [name for name in REFERENCES.names() if name != "model_tuning"])
+def test_the_lines_of_a_reference_make_its_logits_of_what_it_reads(name: str) -> None:
+    blobs = Blobs()
+    rows, classifier = blobs.rows("test"), fitted(name, blobs)
+    learned = classifier.learned()
+    given: dict[str, Any] = {"torch": torch, "setting": {"labels": blobs.labels}}
+    given["tensors"] = {name: torch.from_numpy(np.asarray(array)) for name, array in learned.arrays.items()}
+    asked = zip(blobs.logits(rows), blobs.features(rows), blobs.states(rows), classifier.logits(rows), strict=True)
+    with torch.no_grad():
+        for scores, feature, states, expected in asked:
+            read = {"scores": scores, "feature": feature, "states": states}
+            scope = given | {name: torch.from_numpy(array) for name, array in read.items()}
+            exec(learned.lines, scope)
+            np.testing.assert_allclose(scope["scores"], expected, atol=1e-5)
+
+
 class NoChoice(Blobs):
     """Blobs of which dev says of everything the same."""
 

@@ -343,7 +343,7 @@ class Zoo:
         folder = self._folder / name
         return str(folder if folder.exists() else build(folder, name))
 
-    def load(self, name: str, head: str, precision: str = "float32") -> LanguageModel:
+    def load(self, name: str, head: str, precision: models.Precision = "float32") -> LanguageModel:
         """Return a model with what a head needs."""
         key = name, head, precision
         if key not in self._loaded:

@@ -70,4 +70,18 @@ Seeds = Annotated[list[str] | None, seeds_option(" ".join(map(str, SweepRequest.
 Workers = Annotated[int | None, workers_option(SweepRequest.workers)]
 StoreTo = Annotated[Path | None, typer.Option("--store", help=f"Folder of runs. [default: {SweepRequest.store}]")]
 StoreFrom = Annotated[Path, typer.Option("--store", help="Folder of runs.")]
+OfTask = Annotated[
+    str | None,
+    typer.Option(
+        "-t",
+        "--task",
+        help="Task, where the store has searches of several.",
+        metavar="TASK",
+        autocompletion=lambda: plugin_names("task"),
+    ),
+]
+OfRun = Annotated[
+    str | None,
+    typer.Option("--run", help="Key of a run, also of a reference, or best. [default: best]", metavar="KEY|best"),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -5,15 +5,17 @@ import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dfo_bench.cli._command import examples
-from dfo_bench.cli._options import StoreFrom, plugin_names
+from dfo_bench.cli._options import OfRun, OfTask, StoreTo
 from dfo_bench.cli._output import print_notes, write
 from dfo_bench.errors import InputError, count
+from dfo_bench.sweeps.request import SweepRequest
 
 if TYPE_CHECKING:
     from dfo_bench.core import Array, FitProgress
@@ -29,6 +31,7 @@ _PREDICTED = "predicted"
     epilog=examples(
         "dfo-bench predict new.csv --store results/tickets --output labelled.csv",
         "dfo-bench predict new.csv --store results/tickets --run 0123456789abcdef > labelled.csv",
+        "dfo-bench predict new.csv --bundle tickets --output labelled.csv",
         "echo 'the parcel never came' | dfo-bench predict - --store results/tickets",
     )
 )
@@ -41,20 +44,12 @@ def predict(
             metavar="FILE",
         ),
     ],
-    store: StoreFrom = Path("results"),
-    task: Annotated[
-        str | None,
-        typer.Option(
-            "-t",
-            "--task",
-            help="Task, where the store has searches of several.",
-            metavar="TASK",
-            autocompletion=lambda: plugin_names("task"),
-        ),
+    store: StoreTo = None,
+    bundle: Annotated[
+        Path | None, typer.Option("--bundle", help="Folder that export bundle wrote, in the place of a store.")
     ] = None,
-    run: Annotated[
-        str, typer.Option("--run", help="Key of a run, also of a reference, or best.", metavar="KEY|best")
-    ] = "best",
+    task: OfTask = None,
+    run: OfRun = None,
     output: Annotated[
         Path | None, typer.Option("--output", help="File to write, .csv. [default: standard output]")
     ] = None,
@@ -64,16 +59,23 @@ def predict(
     Writes CSV: the columns of the file, the label (predicted), and the probability of each label (probability_LABEL).
     best is the search with the best score on dev, then the lowest train loss; which it was, and whether a reference is
     better on dev, is said on standard error. Where the file has a column label, the accuracy is said there, too. The
-    model and the data of the run must still be there.
+    model and the data of the run must still be there; with --bundle only the model.
     """
+    from dfo_bench.exchange.bundles import load
     from dfo_bench.lm.unlabelled import read_asked
     from dfo_bench.store.store import Store
 
     if output and output.suffix.lower() != ".csv":
         raise InputError(f"cannot write {str(output)!r}; the name must end in .csv")
-    opened = Store(store)
+    if bundle:
+        given = {"--store": store, "--task": task, "--run": run}
+        if other := [name for name, value in given.items() if value is not None]:
+            raise InputError(f"{other[0]} changes nothing beside --bundle; leave out one of them")
+        take = partial(load, bundle)
+    else:
+        take = partial(Store(store or SweepRequest.store).classifier, run or "best", task)
     asked = read_asked(file, sys.stdin.buffer)
-    classifier = opened.classifier(run, task)
+    classifier = take()
     columns = _new_columns(asked, classifier)
     print_notes(classifier.notes)
     with _bar() as progress:

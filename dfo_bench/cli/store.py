@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 import typer
 
 from dfo_bench.cli._command import examples
-from dfo_bench.cli._options import AsJson, StoreFrom
+from dfo_bench.cli._options import AsJson, OfRun, OfTask, StoreFrom
 from dfo_bench.cli._output import print_json, print_notes, print_table, table_of
-from dfo_bench.errors import count
+from dfo_bench.errors import InputError, count
 
 commands = typer.Typer()
 
-Export = Literal["iohprofiler", "coco", "csv", "parquet", "prompts", "peft"]
+Export = Literal["iohprofiler", "coco", "csv", "parquet", "prompts", "peft", "bundle"]
 Import = Literal["iohprofiler", "coco"]
 
 
@@ -123,12 +123,16 @@ def verify(
         "dfo-bench export iohprofiler ioh --store results/demo",
         "dfo-bench export csv evaluations.csv --store results/demo",
         "dfo-bench export prompts prompts.safetensors --store results/demo",
+        "dfo-bench export bundle tickets --store results/tickets",
+        "dfo-bench export bundle tickets --store results/tickets --run 0123456789abcdef",
     )
 )
 def export(
     to: Annotated[Export, typer.Argument(help="Format, see above.", metavar="FORMAT")],
     out: Annotated[Path, typer.Argument(help="File or folder to write.", metavar="OUT")],
     store: StoreFrom = Path("results"),
+    task: OfTask = None,
+    run: OfRun = None,
 ) -> None:
     """Write runs in the format of another program.
 
@@ -136,11 +140,23 @@ def export(
     the optimum, or from the best of all runs where none is known. csv, parquet: one file with a row per evaluation.
     prompts: one safetensors file with a tensor per run of a language-model task. peft: a folder with an adapter per run
     of mode=inputs_embeds or prefix.
+
+    bundle: a new folder that predicts by what one run has found, without the store and the training data; --task and
+    --run choose the run as in predict. It is used by predict --bundle, by dfo_bench.load, or by the lines of
+    transformers in its README.md.
     """
     from dfo_bench.exchange import EXPORTS
     from dfo_bench.store.store import Store
 
-    print_notes(EXPORTS[to](Store(store), out))
+    if to == "bundle":
+        from dfo_bench.exchange.bundles import export_bundle
+
+        notes = export_bundle(Store(store), out, run or "best", task)
+    elif other := [name for name, value in {"--task": task, "--run": run}.items() if value is not None]:
+        raise InputError(f"{other[0]} changes nothing in {to}; it is for bundle")
+    else:
+        notes = EXPORTS[to](Store(store), out)
+    print_notes(notes)
     print(out)
 
 

@@ -58,7 +58,6 @@ def collect_prompts(store: Store) -> tuple[list[Prompt], list[str]]:
     """
     runs = find_text_runs(store)
     frame = store.runs().set_index("key")
-    scores = frame[[column for split in SPLITS for column in columns.scores(frame.columns, split)]]
     prompts: list[Prompt] = []
     notes: list[str] = []
     # As in a run: what threads add up in another order differs in the last bits.
@@ -71,7 +70,7 @@ def collect_prompts(store: Store) -> tuple[list[Prompt], list[str]]:
                 assembly = assemble(run.spec, assembly.task if assembly else None)
                 notes += find_differences(assembly, summary, "export from a store without this run")
                 if assembly.task.space.dim:
-                    prompts.append(_read_prompt(store, assembly, summary, scores.loc[[summary.key]].iloc[0]))
+                    prompts.append(_read_prompt(store, assembly, summary, frame.loc[[summary.key]].iloc[0]))
     if not prompts:
         raise InputError(
             f"{store.path} has no finished run with a prompt; make one with: "
@@ -84,29 +83,34 @@ def _name_instance(run: TextRun) -> tuple[str, int]:
     return str(run.spec.task), run.spec.seed
 
 
-def _read_prompt(store: Store, assembly: Assembly, summary: Summary, scores: pd.Series) -> Prompt:
-    task = cast("TextTask", assembly.task)
-    key, selected = summary.key, summary.selected
-    assert selected
-    point = rebuild(selected.recipe, task.space, assembly.embed)
-    source = {
+def say_source(store: Store, summary: Summary, row: pd.Series) -> dict[str, Any]:
+    """Return what a run is and what it scored, as plain JSON; `row` is its row in `store.runs()`."""
+    assert summary.selected
+    evaluation = summary.selected.evaluation
+    scores = row[[column for split in SPLITS for column in columns.scores(row.index, split)]]
+    return {
         **summary.shown,
         **{name: getattr(summary.spec, name) for name in ("dim", "budget", "seed")},
-        "evaluation": selected.evaluation,
-        "loss": store.curves([key])["loss"].iloc[selected.evaluation - 1],
-        **{str(name): value for name, value in scores.dropna().items()},
-        "model": _resolve_model(task.model_name),
+        "evaluation": evaluation,
+        "loss": float(store.curves([summary.key])["loss"].iloc[evaluation - 1]),
+        **{str(name): float(value) for name, value in scores.dropna().items()},
+    }
+
+
+def _read_prompt(store: Store, assembly: Assembly, summary: Summary, scores: pd.Series) -> Prompt:
+    from dfo_bench.lm.models import absolute
+
+    task = cast("TextTask", assembly.task)
+    assert summary.selected
+    point = rebuild(summary.selected.recipe, task.space, assembly.embed)
+    source = {
+        **say_source(store, summary, scores),
+        "model": absolute(task.model_name),
         "model_digest": task.contents["model"],
         **{name: getattr(task, name) for name in ("head", "mode", "prompt_tokens", "calibrate")},
         "space": task.space.meaning,
     }
-    return Prompt(key, task.prompts(point)[0], source)
-
-
-def _resolve_model(model: str) -> str:
-    """Return the name of a model that means the same in every working folder."""
-    folder = Path(model).expanduser()
-    return str(folder.resolve()) if folder.is_dir() else model
+    return Prompt(summary.key, task.prompts(point)[0], source)
 
 
 def write_files(files: Mapping[Path, bytes]) -> None:

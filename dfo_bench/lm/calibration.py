@@ -37,11 +37,18 @@ def calibrate(kind: Kind, train: Array, classes: Classes, *others: Array) -> lis
     `train` has shape (n, examples, classes), and so have `others` with examples of their own; `classes` are the class
     indices of train. Logits that are not finite come back as they are.
     """
-    if kind == "none":
-        return [train, *others]
-    logits = [logit - logit.mean(axis=2, keepdims=True) for logit in (train, *others)]
-    maps = fit(kind, logits[0], classes)
-    return [_with_ones(logit) @ maps for logit in logits]
+    maps = learn(kind, train, classes)
+    return [apply(maps, logits) for logits in (train, *others)]
+
+
+def learn(kind: Kind, train: Array, classes: Classes) -> Array | None:
+    """Return the maps that `calibrate` applies, shape (n, classes + 1, classes); None for kind=none."""
+    return None if kind == "none" else fit(kind, _centred(train), classes)
+
+
+def apply(maps: Array | None, logits: Array) -> Array:
+    """Return logits, shape (..., texts, classes), after maps that `learn` returned; without any as they are."""
+    return logits if maps is None else _with_ones(_centred(logits)) @ maps
 
 
 def fit(kind: Kind, logits: Array, classes: Classes) -> Array:
@@ -87,7 +94,7 @@ def pull_back(kind: Calibration, train: Array, classes: Classes, slopes: Callabl
     """
     if kind == "none":
         return slopes(train)
-    logits = train - train.mean(axis=2, keepdims=True)
+    logits = _centred(train)
     maps = fit(kind, logits, classes)
     k, examples = logits.shape[2], logits.shape[1]
     features = _with_ones(logits)
@@ -118,8 +125,12 @@ def _mask(kind: Kind, classes: int) -> Array:
     return np.ones((1 if kind == "bias" else classes + 1, classes))
 
 
+def _centred(logits: Array) -> Array:
+    return logits - logits.mean(axis=-1, keepdims=True)
+
+
 def _with_ones(logits: Array) -> Array:
-    return np.concatenate([logits, np.ones((*logits.shape[:2], 1))], axis=2)
+    return np.concatenate([logits, np.ones((*logits.shape[:-1], 1))], axis=-1)
 
 
 def _newton_step(inputs: Array, shares: Array, gradient: Array, free: Index) -> Array:

@@ -39,7 +39,7 @@ class Engine:
 
     def __init__(self, model: LanguageModel, head: Head, mode: Mode, backend: str = "torch") -> None:
         """`backend` is one of `dfo_bench.lm.backends`; "auto" is torch."""
-        self._model, self._head, self._mode = model, head, mode
+        self._model, self._head, self.mode = model, head, mode
         self.tokens = GPU_TOKENS if model.device.type == "cuda" else 0
         """The tokens per batch, of texts of all lengths; 0 stands for ROWS rows of texts of one length."""
         self._graph = graph(model, head, mode) if backend == "openvino" else None
@@ -81,7 +81,7 @@ class Engine:
         compute: Callable[[Prompts, int], tuple[Array, ...]],
     ) -> tuple[Array, ...]:
         """Call `compute` with a few candidates at a time and the number of texts per batch; put together its arrays."""
-        longest = max(map(self._own, texts)) + self._mode.before
+        longest = max(map(self._own, texts)) + self.mode.before
         while True:
             rows = max(1, self.tokens // longest) if self.tokens else ROWS
             try:
@@ -121,7 +121,7 @@ class Engine:
             with torch.enable_grad():
                 # Each batch adds to the gradient in the type of the prompts, not of the model.
                 prompts = leaf.to(self._model.words.dtype)
-                logits = self._compute(prompts, [texts[i] for i in batch], 0, self._mode.past(prompts))
+                logits = self._compute(prompts, [texts[i] for i in batch], 0, self.mode.past(prompts))
             if not whole:
                 out[:, batch] = logits.detach().double().cpu().numpy()
                 outer[:, batch] = slopes(out[:, batch], batch)
@@ -141,7 +141,7 @@ class Engine:
         # Padding stands after a text's own rows.
         longest = max(map(self._own, texts))
         ends = (rows.size(1) - (longest - self._own(text)) for text in texts)
-        at = self._tensor([read_at(text, end, self._mode.before) for text, end in zip(texts, ends, strict=True)])
+        at = self._tensor([read_at(text, end, self.mode.before) for text, end in zip(texts, ends, strict=True)])
         return self._run(rows, at.repeat(n), deltas, inputs).view(n, len(texts), -1)
 
     def _place(
@@ -153,11 +153,11 @@ class Engine:
         """
         n = len(prompts)
         if self._states is not None:
-            return self._mode.put(self._rest(texts), prompts), None, self._before(texts, n)
+            return self.mode.put(self._rest(texts), prompts), None, self._before(texts, n)
         ids = [text.ids for text in texts]
-        rows = self._mode.rows(self._tensor(padded(ids)))
+        rows = self.mode.rows(self._tensor(padded(ids)))
         if cache is None:
-            put = self._mode.put(rows, prompts)
+            put = self.mode.put(rows, prompts)
             mask = self._mask(ids, put.size(1))
             if mask is None:
                 return put, prompts, {}
@@ -168,14 +168,14 @@ class Engine:
 
     def _mask(self, ids: Sequence[Sequence[int]], length: int) -> torch.Tensor | None:
         """Return the mask that leaves padding unseen, where there is some and rows see what comes after them."""
-        lengths = [self._mode.before + len(own) for own in ids]
+        lengths = [self.mode.before + len(own) for own in ids]
         if self._causal or min(lengths) == length:
             return None
         return (torch.arange(length, device=self._model.device) < self._tensor(lengths)[:, None]).long()
 
     def _rest(self, texts: Sequence[Encoded]) -> torch.Tensor:
         """Return the rows of what comes after the texts, with mode=after."""
-        return self._mode.rows(self._tensor([text.ids[text.end :] for text in texts]))
+        return self.mode.rows(self._tensor([text.ids[text.end :] for text in texts]))
 
     def _before(self, texts: Sequence[Encoded], times: int) -> dict[str, Any]:
         """Return the texts' own keys and values, each `times` times, for rows that come after them.
@@ -191,7 +191,7 @@ class Engine:
         inputs = _after(filled(self._states.of(texts), times))
         if int(ends.min()) == longest:
             return inputs
-        new = self._mode.tokens + len(texts[0].ids) - texts[0].end
+        new = self.mode.tokens + len(texts[0].ids) - texts[0].end
         places = torch.arange(longest + new, device=self._model.device)
         mask = (places >= longest - ends).long()
         return {**inputs, "attention_mask": mask, "position_ids": ends + places[:new]}
@@ -223,7 +223,7 @@ class Engine:
         # Of a graph there is no gradient.
         if self._graph is not None and not rows.requires_grad:
             return self._graph(rows, at)
-        with self._mode.entering(rows, deltas) as embeds:
+        with self.mode.entering(rows, deltas) as embeds:
             return self._head.logits({"inputs_embeds": embeds, **inputs}, at)
 
     def _start(self, prompts: torch.Tensor, texts: Sequence[Encoded]) -> tuple[int, Any]:
@@ -233,15 +233,15 @@ class Engine:
         """
         if not self._causal or self._states is not None:
             return 0, None
-        past = self._mode.past(prompts)
+        past = self.mode.past(prompts)
         shortest = min(len(text.ids) for text in texts) - 1
         first = texts[0].ids
         shared = next((i for i in range(shortest) if any(text.ids[i] != first[i] for text in texts)), shortest)
-        if shared < self._model.first + self._mode.slots or not shared + (0 if past is not None else self._mode.before):
+        if shared < self._model.first + self.mode.slots or not shared + (0 if past is not None else self.mode.before):
             return 0, past
-        rows = self._mode.rows(self._tensor([first[: shared or 1]]))[:, :shared]
-        rows = self._mode.put(rows, prompts)
-        with self._mode.entering(rows, prompts) as embeds:
+        rows = self.mode.rows(self._tensor([first[: shared or 1]]))[:, :shared]
+        rows = self.mode.put(rows, prompts)
+        with self.mode.entering(rows, prompts) as embeds:
             # Without a configuration it keeps all keys, also those a window has passed: masks see to the windows.
             output = self._model.base(
                 inputs_embeds=embeds, past_key_values=DynamicCache() if past is None else past, use_cache=True

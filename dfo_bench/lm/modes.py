@@ -66,8 +66,8 @@ class Mode:
         """The shape of one candidate: its rows, with mode=deep for each block, with mode=prefix for each block's keys
         and values, all heads side by side."""
         if name == "prefix":
-            _, layers, kinds, self._heads, _, size = self._states([0]).shape
-            self.shape = (layers, kinds, tokens, self._heads * size)
+            _, layers, kinds, self.heads, _, size = self._states([0]).shape
+            self.shape = (layers, kinds, tokens, self.heads * size)
         # Gemma multiplies them by the root of their size. Where prompts meet what a norm has made of them, it is gone.
         multiplier = getattr(model.base.get_input_embeddings(), "embed_scale", 1.0) if self._entry is None else 1.0
         self.scale = float(model.words.double().std()) * float(multiplier)
@@ -108,7 +108,7 @@ class Mode:
         """
         if self.name != "prefix" or not self.tokens:
             return None
-        return filled(prompts.unflatten(-1, (self._heads, -1)).transpose(3, 4))  # type: ignore[no-untyped-call]
+        return filled(prompts.unflatten(-1, (self.heads, -1)).transpose(3, 4))  # type: ignore[no-untyped-call]
 
     @torch.inference_mode()
     def _states(self, ids: Sequence[int]) -> torch.Tensor:

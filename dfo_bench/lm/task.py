@@ -23,20 +23,18 @@ from dfo_bench.core import (
 )
 from dfo_bench.lm import data, losses, models
 from dfo_bench.lm.backends import Backend, fastest
-from dfo_bench.lm.calibration import Calibration, pull_back
+from dfo_bench.lm.calibration import Calibration, apply, learn, pull_back
 from dfo_bench.lm.calibration import calibrate as calibrate_logits
 from dfo_bench.lm.engine import Engine
-from dfo_bench.lm.heads import EmbeddingHead, WordsHead
+from dfo_bench.lm.heads import EmbeddingHead, HeadName, WordsHead
 from dfo_bench.lm.initial import read_initial
 from dfo_bench.lm.inputs import Inputs
+from dfo_bench.lm.mapped import Mapped
 from dfo_bench.lm.modes import Mode, ModeName, check
-from dfo_bench.lm.prompted import Prompted
 from dfo_bench.lm.templates import Encoded, Template, label_tokens
 from dfo_bench.lm.texts import Texts
 
-HeadName = Literal["embedding", "masked", "causal", "seq2seq"]
 LossName = Literal["ce", "hinge", "perf"]
-Precision = Literal["float32", "bfloat16"]
 
 
 class TextTask(Task):
@@ -86,7 +84,7 @@ class TextTask(Task):
         loss: LossName = "ce",
         demonstrations: int = 0,
         leading_space: bool | None = None,
-        precision: Precision = "float32",
+        precision: models.Precision = "float32",
         backend: Backend = "auto",
         calibrate: Calibration = "none",
         initial: str | None = None,
@@ -263,16 +261,18 @@ class TextTask(Task):
         """Return the examples of a split as they enter the model, without the prompt's vectors."""
         return self._inputs.of(split)
 
-    def classifier(self, point: Points) -> Prompted:
-        """Return what classifies any texts by a single candidate."""
-        prompts = self.prompts(point)
-        return Prompted(
-            lambda texts: self._engine.logits(prompts, texts),
-            self._inputs.template,
-            self.inputs("train"),
-            self._classes("train"),
-            self.calibrate,
-        )
+    def classifier(self, point: Points) -> Mapped:
+        """Return what classifies any texts by a single candidate, after the task's own calibration."""
+        maps = self._maps(self.calibrate, point)
+        return Mapped(self.texts(point), None if maps is None else maps[0])
+
+    def _maps(self, kind: Calibration, point: Points) -> Array | None:
+        """Return the map of a kind that is fitted on the train outputs of a single candidate.
+
+        These were answered when the point was evaluated. They are computed again, alone, so that a run that was
+        interrupted scores as one that was not, and cost nothing.
+        """
+        return None if kind == "none" else learn(kind, self.logits(point, "train"), self._classes("train"))
 
     def logits(self, points: Points, split: str) -> Array:
         """Return the label logits of every example of a split, shape (n, examples, classes)."""
@@ -328,15 +328,14 @@ class TextTask(Task):
         (`calibrated_`).
         """
         if split not in self.splits:
-            return super().score(point, split)
+            return Scores(*super().measure(point, split))
         logits = self.logits(point, split)
         other: Calibration = "bias" if self.calibrate == "none" else "none"
         kinds = {"": self.calibrate}
         if split == "test":
             kinds["calibrated_" if other == "bias" else "plain_"] = other
-        classifier = self.classifier(point)
         found: dict[str, float] = {}
-        after = {prefix: classifier.calibrated(kind, logits) for prefix, kind in kinds.items()}
+        after = {prefix: apply(self._maps(kind, point), logits) for prefix, kind in kinds.items()}
         for prefix, calibrated in after.items():
             scores = self._scores(calibrated, split)
             found |= {f"{prefix}{name}": float(value[0]) for name, value in scores.items()}
@@ -344,16 +343,17 @@ class TextTask(Task):
         rows, truth = data.digest(self.rows(split)), self._classes(split)
         return Scores(found, cost, Predicted.of(rows, truth, {prefix: some[0] for prefix, some in after.items()}))
 
-    def texts(self) -> Texts:
-        """Return what a reference is given of it; it must be bare."""
+    def texts(self, point: Points | None = None) -> Texts:
+        """Return its texts under a single candidate; without one, of a bare task, what a reference is given of it."""
         return Texts(
             labels=self.labels,
+            words=self.embedding_texts if self.head == "embedding" else self._words,
             metric=self.metric,
             inputs=self._inputs,
             model=self._model,
             head=self._head,
             engine=self._engine,
-            none=self.prompts(self.space.start),
+            prompt=self.prompts(self.space.start if point is None else point),
             show=lambda count: self._filled(self._model, self.head, self._words, count),
             score=self._scores,
         )

@@ -14,7 +14,7 @@ MASK = "[MASK]"
 PREFIX = 1000
 """The prompt's slots in `add` mode hold the ids 1000, 1001..., as the original's do."""
 
-_SENTINEL = "<extra_id_0>"
+SENTINEL = "<extra_id_0>"
 """T5's mask."""
 
 _FIELDS = {1: ("{text}",), 2: ("{text_a}", "{text_b}")}
@@ -54,9 +54,10 @@ class Template:
                 f"prompt_tokens={slots} takes the ids {PREFIX} to {PREFIX + slots - 1} and the model knows "
                 f"{len(model.words)}; pass a smaller prompt_tokens or mode=cat"
             )
-        self._pattern, self._head, self._lead, self.limit = pattern, head, lead, limit
+        self.pattern, self.head, self._lead, self.limit = pattern, head, lead, limit
         self._model, self._tokenizer, self._first = model, model.tokenizer, model.first
-        self._mask = _mask(model, head) if masked else ""
+        self.mask = _mask(model, head) if masked else ""
+        """What stands for [MASK]: the model's own."""
         self._prefix = tuple(range(PREFIX, PREFIX + slots))
         self._parts = re.split(r"(\{[^{}]*\}|\[MASK\])", pattern)
         known = [MASK, *(field for fields in _FIELDS.values() for field in fields)]
@@ -64,25 +65,35 @@ class Template:
             raise InputError(
                 f"template {pattern!r} holds {unknown[0]}; the fields are {{text}}, or {{text_a}} and {{text_b}}"
             )
-        self._shown = ""
-        bare = "".join(self._mask if part == MASK else part for part in self._parts if not part.startswith("{text"))
+        self.shown = ""
+        bare = "".join(self.mask if part == MASK else part for part in self._parts if not part.startswith("{text"))
         self.bare = len(self._tokenizer(lead + bare)["input_ids"])
         """The number of tokens around a text."""
 
     def demonstrate(self, rows: Sequence[tuple[Row, str]]) -> None:
         """Put solved examples, each with its label word, before every text, as in in-context learning."""
-        gap = "\n" if self._head == "causal" else " "
-        self._shown = "".join(self._fill(row, "", word)[0] + gap for row, word in rows)
+        gap = "\n" if self.head == "causal" else " "
+        self.shown = "".join(self._fill(row, "", word)[0] + gap for row, word in rows)
+
+    @property
+    def before(self) -> str:
+        """What stands before the filled pattern: what parts it from the prompt, and the demonstrations."""
+        return self._lead + self.shown
+
+    @property
+    def fields(self) -> int:
+        """How many texts make a row: 1, or 2 for pairs."""
+        return 1 if _FIELDS[1][0] in self._parts else 2
 
     @property
     def cue(self) -> str:
         """What stands after the last field."""
-        return self._pattern.rpartition("}")[2]
+        return self.pattern.rpartition("}")[2]
 
     @property
     def room(self) -> int:
         """The number of tokens of text that fit."""
-        shown = len(self._tokenizer(self._shown, add_special_tokens=False, verbose=False)["input_ids"])
+        shown = len(self._tokenizer(self.shown, add_special_tokens=False, verbose=False)["input_ids"])
         return self.limit - len(self._prefix) - self.bare - shown
 
     def encode(self, row: Row) -> Encoded:
@@ -90,10 +101,10 @@ class Template:
 
         Raise InputError where nothing of the text fits, or where a token has no embedding.
         """
-        text, spans, mask_at = self._fill(row, self._lead + self._shown, None)
+        text, spans, mask_at = self._fill(row, self.before, None)
         encoding = self._tokenizer(text, return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False)
         tokens = list(zip(encoding["offset_mapping"], encoding["special_tokens_mask"], strict=True))
-        while self._head == "causal" and tokens[-1][1]:
+        while self.head == "causal" and tokens[-1][1]:
             # The answer comes next, not the end of the text.
             tokens.pop()
         within = [
@@ -117,7 +128,7 @@ class Template:
         ids = (*ids[: self._first], *self._prefix, *ids[self._first :])
         decoder = self._decoder(ids, mask)
         end = 0
-        if self._head == "causal":
+        if self.head == "causal":
             # A token in which the text ends and the rest begins is the rest's, which so is never empty.
             end = sum(tokens[i][0][1] <= spans[-1][1] for i in kept) + len(self._prefix)
         self._model.check((*ids, *decoder), row.where)
@@ -126,9 +137,9 @@ class Template:
 
     def _decoder(self, ids: tuple[int, ...], mask: int | None) -> tuple[int, ...]:
         """Return the ids that the decoder begins with, the answer next: the sentinel, or all ids up to the mask."""
-        if self._head != "seq2seq" or mask is None:
+        if self.head != "seq2seq" or mask is None:
             return ()
-        written = (ids[mask],) if self._mask == _SENTINEL else ids[:mask]
+        written = (ids[mask],) if self.mask == SENTINEL else ids[:mask]
         return (self._model.model.config.decoder_start_token_id, *written)
 
     def _fill(self, row: Row, text: str, word: str | None) -> tuple[str, list[tuple[int, int]], int | None]:
@@ -138,15 +149,15 @@ class Template:
         """
         fields = dict(zip(_FIELDS[len(row.texts)], row.texts, strict=True))
         if missing := [name for name in fields if name not in self._parts]:
-            raise InputError(f"template {self._pattern!r} has no {missing[0]}, which {row.where} has")
+            raise InputError(f"template {self.pattern!r} has no {missing[0]}, which {row.where} has")
         spans, mask_at = [], None
         for part in self._parts:
             begin = len(text)
             if part == MASK:
-                text, mask_at = text + (self._mask if word is None else word), begin
+                text, mask_at = text + (self.mask if word is None else word), begin
             elif part.startswith("{text"):
                 if part not in fields:
-                    raise InputError(f"template {self._pattern!r} has {part}, which {row.where} has not")
+                    raise InputError(f"template {self.pattern!r} has {part}, which {row.where} has not")
                 text += fields[part]
                 spans.append((begin, len(text)))
             else:
@@ -158,8 +169,8 @@ def _mask(model: LanguageModel, head: str) -> str:
     """Return a model's own mask."""
     if model.tokenizer.mask_token:
         return str(model.tokenizer.mask_token)
-    if head == "seq2seq" and _SENTINEL in model.tokenizer.get_vocab():
-        return _SENTINEL
+    if head == "seq2seq" and SENTINEL in model.tokenizer.get_vocab():
+        return SENTINEL
     other = "choose another model" if head == "seq2seq" else "pass head=embedding"
     raise InputError(f"the tokenizer of {model.name!r} has no mask token; {other}")
 

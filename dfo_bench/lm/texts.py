@@ -22,13 +22,15 @@ class Texts:
     """The texts of a task, its model, and the ways to ask it."""
 
     labels: tuple[str, ...]
+    words: tuple[str, ...]
+    """The label words; with head=embedding the label texts."""
     metric: str
     inputs: Inputs
     model: LanguageModel
     head: Head
     engine: Engine
-    none: Prompts
-    """One candidate without rows."""
+    prompt: Prompts
+    """One candidate, under which the model is asked: for a reference one without rows."""
     show: Callable[[int], Template]
     """show(count): the template with so many solved train examples per class before every text."""
     score: Callable[[Array, str], Mapping[str, Array]]
@@ -67,7 +69,7 @@ class Texts:
 
     def logits(self, rows: Rows) -> Array:
         """Return the label logits, shape (n, classes)."""
-        return self._once("logits", rows, lambda texts: self.engine.logits(self.none, texts)[0])
+        return self._once("logits", rows, lambda texts: self.engine.logits(self.prompt, texts)[0])
 
     def features(self, rows: Rows) -> Array:
         """Return the hidden states that the head reads, shape (n, width)."""

@@ -4,8 +4,9 @@ from typing import Literal
 
 import numpy as np
 
-from dfo_bench.core import Array, Classifier, FitProgress, Index, LabelledTexts, Reference, Rows
-from dfo_bench.lm.calibration import Kind, calibrate
+from dfo_bench.core import Arrays, Classifier, FitProgress, LabelledTexts, Reference
+from dfo_bench.lm.calibration import Kind, learn
+from dfo_bench.lm.mapped import Mapped
 
 
 class Calibration(Reference):
@@ -26,15 +27,11 @@ class Calibration(Reference):
 
     def fit(self, texts: LabelledTexts, progress: FitProgress) -> Classifier:
         """Ask for the outputs of train."""
-        return _Calibrated(texts, self.kind, texts.logits(texts.rows("train")), texts.classes("train"))
+        maps = learn(self.kind, texts.logits(texts.rows("train"))[None], texts.classes("train"))
+        assert maps is not None
+        return Mapped(texts, maps[0])
 
-
-class _Calibrated(Classifier):
-    def __init__(self, texts: LabelledTexts, kind: Kind, train: Array, classes: Index) -> None:
-        super().__init__()
-        self.texts, self.kind, self.train, self.classes = texts, kind, train, classes
-
-    def logits(self, rows: Rows) -> Array:
-        # The map is fitted again each time: it takes less than the outputs do.
-        *_, found = calibrate(self.kind, self.train[None], self.classes, self.texts.logits(rows)[None])
-        return found[0]
+    @classmethod
+    def restore(cls, texts: LabelledTexts, arrays: Arrays) -> Classifier:
+        """Return the classifier of the map."""
+        return Mapped.restore(texts, arrays)

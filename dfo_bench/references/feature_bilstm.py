@@ -9,7 +9,7 @@ import torch
 from pydantic import PositiveInt
 from torch.nn.utils.rnn import pack_sequence
 
-from dfo_bench.core import Array, Classifier, FitProgress, LabelledTexts, Reference, Rows, Sizes
+from dfo_bench.core import Array, Arrays, Classifier, FitProgress, LabelledTexts, Learned, Reference, Rows, Sizes
 from dfo_bench.references._select import select
 
 RATES = (1e-3, 3e-3)
@@ -22,6 +22,16 @@ BATCH = 16
 
 _TEXTS = 64
 """How many texts' states are held at a time when labels are predicted."""
+
+
+_LINES = """\
+width, hidden = len(tensors["norm.weight"]), tensors["lstm.weight_hh_l0"].shape[1]
+lstm, head = torch.nn.LSTM(width, hidden, bidirectional=True), torch.nn.Linear(2 * hidden, len(setting["labels"]))
+network = torch.nn.ModuleDict({"norm": torch.nn.LayerNorm(width), "lstm": lstm, "head": head})
+network.load_state_dict(tensors)
+_, (ends, _) = lstm(network["norm"](states.float())[:, None])
+scores = head(ends.flatten())
+"""
 
 
 class FeatureBilstm(Reference):
@@ -67,6 +77,14 @@ class FeatureBilstm(Reference):
 
         return select(candidates(), texts)
 
+    @classmethod
+    def restore(cls, texts: LabelledTexts, arrays: Arrays) -> Classifier:
+        """Return the classifier of the network's weights."""
+        hidden = arrays["lstm.weight_hh_l0"].shape[1]
+        net = _Network(len(arrays["norm.weight"]), hidden, len(arrays["head.bias"]))
+        net.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+        return _Bilstm(texts, net)
+
 
 class _Network(torch.nn.Module):
     def __init__(self, width: int, hidden: int, classes: int) -> None:
@@ -91,13 +109,17 @@ def _network(width: int, hidden: int, classes: int, rng: np.random.Generator) ->
 
 
 class _Bilstm(Classifier):
-    def __init__(self, texts: LabelledTexts, net: _Network, *, rate: float, epochs: int) -> None:
-        super().__init__(rate=rate, epochs=epochs)
+    def __init__(self, texts: LabelledTexts, net: _Network, **chosen: float) -> None:
+        super().__init__(**chosen)
         self.texts, self.net = texts, net
 
     def logits(self, rows: Rows) -> Array:
         parts = [rows[i : i + _TEXTS] for i in range(0, len(rows), _TEXTS)]
         return np.concatenate([self.read(_tensors(self.texts.states(part))) for part in parts])
+
+    def learned(self) -> Learned:
+        arrays = {name: weight.numpy() for name, weight in self.net.state_dict().items()}
+        return Learned(arrays, "states", _LINES)
 
     @torch.no_grad()
     def read(self, states: Sequence[torch.Tensor]) -> Array:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dfo_bench.core import Array, Classifier, FitProgress, LabelledTexts, Reference, Rows
+from dfo_bench.core import Array, Arrays, Classifier, FitProgress, LabelledTexts, Learned, Reference, Rows
 from dfo_bench.references._select import select
 
 if TYPE_CHECKING:
@@ -30,20 +30,36 @@ class FeatureLinear(Reference):
 
         train, classes = texts.features(texts.rows("train")), texts.classes("train")
         dev = texts.features(texts.rows("dev"))
-        grid = (_Linear(texts, LogisticRegression(C=c, max_iter=10_000).fit(train, classes)) for c in GRID)
+        fits = (LogisticRegression(C=c, max_iter=10_000).fit(train, classes) for c in GRID)
+        grid = (_Linear(texts, *_layer(one), C=one.C) for one in fits)
         return select(((candidate, candidate.read(dev)) for candidate in grid), texts)
+
+    @classmethod
+    def restore(cls, texts: LabelledTexts, arrays: Arrays) -> Classifier:
+        """Return the classifier of the layer."""
+        return _Linear(texts, arrays["weight"], arrays["bias"])
+
+
+def _layer(model: "LogisticRegression") -> tuple[Array, Array]:
+    """Return the weights of a layer, shape (classes, width), and its biases, shape (classes,)."""
+    if len(model.coef_) > 1:
+        return model.coef_, model.intercept_
+    # Of two classes scikit-learn tells the second's lead.
+    return np.vstack([0 * model.coef_, model.coef_]), np.append(0.0, model.intercept_)
 
 
 class _Linear(Classifier):
-    def __init__(self, texts: LabelledTexts, model: "LogisticRegression") -> None:
-        super().__init__(C=model.C)
-        self.texts, self.model = texts, model
+    def __init__(self, texts: LabelledTexts, weight: Array, bias: Array, **chosen: float) -> None:
+        super().__init__(**chosen)
+        self.texts, self.weight, self.bias = texts, weight, bias
 
     def logits(self, rows: Rows) -> Array:
         return self.read(self.texts.features(rows))
 
     def read(self, features: Array) -> Array:
         """Return logits, shape (n, classes), of features, shape (n, width)."""
-        found = self.model.decision_function(features)
-        # Of two classes scikit-learn tells the second's lead.
-        return np.column_stack([np.zeros(len(found)), found]) if found.ndim == 1 else found
+        return features @ self.weight.T + self.bias
+
+    def learned(self) -> Learned:
+        arrays = {"weight": self.weight, "bias": self.bias}
+        return Learned(arrays, "features", 'scores = tensors["weight"] @ feature.double() + tensors["bias"]\n')

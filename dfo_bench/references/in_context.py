@@ -3,8 +3,8 @@
 import numpy as np
 from pydantic import PositiveInt
 
-from dfo_bench.core import Classifier, FitProgress, LabelledTexts, Reference
-from dfo_bench.references._outputs import Outputs
+from dfo_bench.core import Arrays, Classifier, FitProgress, LabelledTexts, Reference
+from dfo_bench.lm.mapped import Mapped
 
 
 class InContext(Reference):
@@ -28,4 +28,9 @@ class InContext(Reference):
 
     def fit(self, texts: LabelledTexts, progress: FitProgress) -> Classifier:
         """Learn nothing."""
-        return Outputs(texts)
+        return Mapped(texts)
+
+    @classmethod
+    def restore(cls, texts: LabelledTexts, arrays: Arrays) -> Classifier:
+        """Return the classifier of the model's own outputs."""
+        return Mapped(texts)

@@ -3,11 +3,20 @@
 import numpy as np
 from scipy.special import log_softmax
 
-from dfo_bench.core import Array, Classifier, FitProgress, Index, LabelledTexts, Reference, Rows
+from dfo_bench.core import Array, Arrays, Classifier, FitProgress, Index, LabelledTexts, Learned, Reference, Rows
 from dfo_bench.references._select import select
 
 GRID = (1, 3, 5, 7, 9)
 """The numbers of neighbours among which dev selects, as far as there are train examples."""
+
+
+_LINES = """\
+anchors, k = tensors["anchors"], int(tensors["k"])
+distances = (anchors.exp() * anchors).sum(1) - anchors.exp() @ scores.double().log_softmax(0)
+near = tensors["classes"][distances.argsort(stable=True)[:k]]
+votes = torch.zeros(len(scores)).double().index_add(0, near, 1 - 1e-6 * torch.arange(k).double())
+scores = ((1 + votes) / (k + len(scores))).log()
+"""
 
 
 class Knn(Reference):
@@ -27,6 +36,11 @@ class Knn(Reference):
         grid = (_Neighbours(texts, anchors, classes, k=k) for k in GRID if k <= len(classes))
         return select(((candidate, candidate.vote(dev)) for candidate in grid), texts)
 
+    @classmethod
+    def restore(cls, texts: LabelledTexts, arrays: Arrays) -> Classifier:
+        """Return the classifier of the train examples."""
+        return _Neighbours(texts, arrays["anchors"], arrays["classes"], k=int(arrays["k"]))
+
 
 class _Neighbours(Classifier):
     def __init__(self, texts: LabelledTexts, anchors: Array, classes: Index, *, k: int) -> None:
@@ -36,6 +50,9 @@ class _Neighbours(Classifier):
 
     def logits(self, rows: Rows) -> Array:
         return self.vote(self.texts.logits(rows))
+
+    def learned(self) -> Learned:
+        return Learned({"anchors": self.anchors, "classes": self.classes, "k": np.array(self.k)}, lines=_LINES)
 
     def vote(self, outputs: Array) -> Array:
         """Return logits of the model's own, both of shape (n, classes)."""

@@ -1,7 +1,7 @@
 """The manual prompt: the template as it is."""
 
-from dfo_bench.core import Classifier, FitProgress, LabelledTexts, Reference
-from dfo_bench.references._outputs import Outputs
+from dfo_bench.core import Arrays, Classifier, FitProgress, LabelledTexts, Reference
+from dfo_bench.lm.mapped import Mapped
 
 
 class Manual(Reference):
@@ -12,4 +12,9 @@ class Manual(Reference):
 
     def fit(self, texts: LabelledTexts, progress: FitProgress) -> Classifier:
         """Learn nothing."""
-        return Outputs(texts)
+        return Mapped(texts)
+
+    @classmethod
+    def restore(cls, texts: LabelledTexts, arrays: Arrays) -> Classifier:
+        """Return the classifier of the model's own outputs."""
+        return Mapped(texts)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from dfo_bench.core import Array, Classifier, FitProgress, LabelledTexts, Reference, Rows, Tunable
+from dfo_bench.core import Array, Arrays, Classifier, FitProgress, LabelledTexts, Learned, Reference, Rows, Tunable
 from dfo_bench.references._select import select
 
 BATCH = 16
@@ -61,11 +61,23 @@ class ModelTuning(Reference):
 
         return select(candidates(), texts)
 
+    @classmethod
+    def restore(cls, texts: LabelledTexts, arrays: Arrays) -> Classifier:
+        """Return the classifier of the weights that were trained."""
+        tuned = texts.tunable()
+        for name, weight in tuned.model.named_parameters():
+            weight.data.copy_(torch.from_numpy(arrays[name]))
+        return _Tuned(tuned)
+
 
 class _Tuned(Classifier):
-    def __init__(self, model: Tunable, *, rate: float) -> None:
-        super().__init__(rate=rate)
+    def __init__(self, model: Tunable, **chosen: float) -> None:
+        super().__init__(**chosen)
         self.model = model
+
+    def learned(self) -> Learned:
+        weights = self.model.model.named_parameters()
+        return Learned({name: weight.detach().cpu().numpy() for name, weight in weights}, "weights")
 
     @torch.no_grad()
     def logits(self, rows: Rows) -> Array:

@@ -10,7 +10,7 @@ from scipy.special import softmax
 
 from dfo_bench.core import Array, Classifier, FitProgress, InputError, Rows, UnknownNameError
 from dfo_bench.plugins.component import parse
-from dfo_bench.runs.assembly import Assembly, assemble
+from dfo_bench.runs.assembly import assemble
 from dfo_bench.runs.fitted import Fitted
 from dfo_bench.runs.rebuild import rebuild
 from dfo_bench.store.store import Store
@@ -19,7 +19,6 @@ from dfo_bench.threads import single_threaded
 
 if TYPE_CHECKING:
     from dfo_bench.lm import TextTask
-    from dfo_bench.lm.templates import Template
     from dfo_bench.lm.texts import Texts
 
 BEST = "best"
@@ -35,21 +34,20 @@ class TextClassifier:
     Texts are strings, or pairs of strings where the task takes two.
     """
 
-    def __init__(
-        self, key: str, labels: tuple[str, ...], fields: int, template: "Template", make: Callable[[], Classifier]
-    ) -> None:
+    def __init__(self, key: str, texts: "Texts", make: Callable[[], Classifier]) -> None:
         """`make` fits a reference again, or takes the prompt; it is called when the first text comes."""
         self.key = key
         """The run that it was taken from."""
-        self.labels = labels
+        self.labels = texts.labels
         """The labels, in the order of `probabilities`."""
-        self.fields = fields
+        self.fields = texts.template.fields
         """How many texts make a row: 1, or 2 for pairs."""
-        self.limit = template.limit
+        self.limit = texts.template.limit
         """How many tokens of a text with its template are read."""
         self.notes: list[str] = []
         """What is to be known of the run: which it is, and what is better or has changed."""
-        self._template, self._make = template, make
+        self.texts, self._make = texts, make
+        """The texts that it was learned from, and the model that is asked."""
 
     def predict(self, texts: Sequence[Any]) -> list[str]:
         """Return the label of each text."""
@@ -79,7 +77,7 @@ class TextClassifier:
         found = np.empty((len(rows), len(self.labels)))
         for begin in range(0, len(order), _AT_ONCE):
             some = order[begin : begin + _AT_ONCE]
-            found[some] = self._classifier.logits([rows[i] for i in some])
+            found[some] = self.learned.logits([rows[i] for i in some])
             progress((begin + len(some)) / len(order))
         if wrong := np.flatnonzero(~np.isfinite(found).all(axis=1)).tolist():
             raise InputError(
@@ -89,13 +87,14 @@ class TextClassifier:
 
     def truncated(self, rows: Rows) -> int:
         """Return how many of the texts are cut to what the model takes."""
-        room = self._template.room
+        room = self.texts.template.room
         # A token has a byte at least: a text of no more bytes than tokens fit need not be cut into tokens once more.
         long = [row for row in rows if sum(len(text.encode()) for text in row.texts) > room]
-        return sum(self._template.encode(row).cut > 0 for row in long)
+        return sum(self.texts.template.encode(row).cut > 0 for row in long)
 
     @cached_property
-    def _classifier(self) -> Classifier:
+    def learned(self) -> Classifier:
+        """What the run has learned."""
         # As in a run: what threads add up in another order differs in the last bits.
         with single_threaded():
             return self._make()
@@ -103,6 +102,14 @@ class TextClassifier:
 
 def take_classifier(store: Store, run: str = BEST, task: str | None = None) -> TextClassifier:
     """Return the classifier of a run, or of the best search of a task (see `choose`)."""
+    chosen, notes = take_run(store, run, task)
+    classifier = build(chosen)
+    classifier.notes = [f"run {chosen.describe()}", *notes, *classifier.notes]
+    return classifier
+
+
+def take_run(store: Store, run: str = BEST, task: str | None = None) -> tuple[TextRun, list[str]]:
+    """Return the run that is meant, and what is better than it (see `choose`)."""
     runs = find_text_runs(store)
     if not runs:
         raise InputError(
@@ -110,14 +117,10 @@ def take_classifier(store: Store, run: str = BEST, task: str | None = None) -> T
             f"dfo-bench run -t helpdesk -o cma -b 300 --store {store.path}"
         )
     if run == BEST:
-        chosen, notes = choose(store, runs, task)
-    else:
-        if task is not None:
-            raise InputError(f"task {task!r} changes nothing beside run {run}; leave out one of them")
-        chosen, notes = _find(store, runs, run), []
-    classifier = build(chosen)
-    classifier.notes = [f"run {chosen.describe()}", *notes, *classifier.notes]
-    return classifier
+        return choose(store, runs, task)
+    if task is not None:
+        raise InputError(f"task {task!r} changes nothing beside run {run}; leave out one of them")
+    return _find(store, runs, run), []
 
 
 def choose(store: Store, runs: Sequence[TextRun], task: str | None = None) -> tuple[TextRun, list[str]]:
@@ -159,25 +162,15 @@ def build(run: TextRun) -> TextClassifier:
         except InputError as error:
             raise InputError(f"run {key} cannot be built again: {error}") from error
         changed = find_differences(assembly, run.summary, "take another run")
-        classifier = (
-            _of_reference(key, assembly.task) if isinstance(assembly.task, Fitted) else _of_prompt(run, assembly)
-        )
+        if isinstance(fitted := assembly.task, Fitted):
+            classifier = TextClassifier(key, cast("Texts", fitted.view), lambda: fitted.classifier)
+        else:
+            task = cast("TextTask", assembly.task)
+            assert run.summary.selected
+            point = rebuild(run.summary.selected.recipe, task.space, assembly.embed)
+            classifier = TextClassifier(key, task.texts(point), lambda: task.classifier(point))
     classifier.notes = changed
     return classifier
-
-
-def _of_reference(key: str, task: Fitted) -> TextClassifier:
-    texts = cast("Texts", task.view)
-    fields = len(texts.rows("train")[0].texts)
-    return TextClassifier(key, texts.labels, fields, texts.template, lambda: task.classifier)
-
-
-def _of_prompt(run: TextRun, assembly: Assembly) -> TextClassifier:
-    task = cast("TextTask", assembly.task)
-    assert run.summary.selected
-    found = task.classifier(rebuild(run.summary.selected.recipe, task.space, assembly.embed))
-    fields = len(task.rows("train")[0].texts)
-    return TextClassifier(run.summary.key, task.labels, fields, found.template, lambda: found)
 
 
 def _find(store: Store, runs: Sequence[TextRun], key: str) -> TextRun:

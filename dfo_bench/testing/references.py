@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dfo_bench.core import Array, Classifier, Reference
+from dfo_bench.core import Array, Classifier, InputError, Reference
 from dfo_bench.plugins.plugin import Plugin
 from dfo_bench.testing.blobs import Blobs
 from dfo_bench.testing.checks import Problem
@@ -45,6 +45,19 @@ def predicts_alike(plugin: Plugin[Reference]) -> Problem:
     return "" if difference <= TOLERANCE else f"one by one the logits differ by {difference:.3g}"
 
 
+def restores(plugin: Plugin[Reference]) -> Problem:
+    """What it says it has learned gives the same logits, if it says so: that is what a bundle holds."""
+    blobs, classifier = _fit(plugin)
+    try:
+        arrays = classifier.learned().arrays
+    except InputError:
+        return ""
+    restored = plugin.cls.restore(blobs, {name: array.copy() for name, array in arrays.items()})
+    rows = blobs.rows("test")
+    same = np.allclose(restored.logits(rows), classifier.logits(rows), rtol=0, atol=TOLERANCE)
+    return "" if same else "what `restore` makes of `learned` gives other logits"
+
+
 def leaves_global_state(plugin: Plugin[Reference]) -> Problem:
     """The global random states of Python, NumPy and torch stay as they are."""
     seed_globally(54321)
@@ -63,5 +76,5 @@ def counts_its_bytes(plugin: Plugin[Reference]) -> Problem:
     return "" if cost.bytes_down >= 0 else f"{cost.bytes_down} bytes go down"
 
 
-CHECKS = (predicts, repeats_itself, predicts_alike, leaves_global_state, counts_its_bytes)
+CHECKS = (predicts, repeats_itself, predicts_alike, restores, leaves_global_state, counts_its_bytes)
 """The checks of a reference; each docstring is a title."""
