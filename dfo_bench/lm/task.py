@@ -3,16 +3,19 @@
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import chain, cycle, islice
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
+from annotated_types import Ge
 
 from dfo_bench.core import (
     Anchor,
     Array,
     Cost,
     InputError,
+    PathName,
+    PathOrName,
     Points,
     Predicted,
     Rngs,
@@ -62,7 +65,7 @@ class TextTask(Task):
     lead: str = " . "
     """The text between the prompt and the example, for mode=add and mode=deep."""
     unkeyed: ClassVar[Mapping[str, Value]] = {"backend": "torch"}
-    added: ClassVar[Mapping[str, Value]] = {"calibrate": "none", "initial": None}
+    added: ClassVar[Mapping[str, Value]] = {"calibrate": "none", "initial": None, "dev_shots": None}
     bare: ClassVar[Mapping[str, Value]] = {
         "prompt_tokens": 0,
         "mode": "add",
@@ -73,14 +76,19 @@ class TextTask(Task):
     metric = "accuracy"
     positive: str | None = None
     """The label of which metric=f1 is the F1."""
+    notes: Sequence[str] = ()
+    """What is to be known of how its texts were read."""
+    test_of_unused: bool = False
+    """Whether test is what train and dev leave."""
 
     def __init__(
         self,
         *,
         rngs: Rngs,
-        model: str = "",
+        model: PathOrName = "",
         head: HeadName = "embedding",
         shots: int = 16,
+        dev_shots: Annotated[int, Ge(0)] | Literal["unused"] | None = None,
         prompt_tokens: int = 50,
         mode: ModeName = "add",
         loss: LossName = "ce",
@@ -89,7 +97,7 @@ class TextTask(Task):
         precision: Precision = "float32",
         backend: Backend = "auto",
         calibrate: Calibration = "none",
-        initial: str | None = None,
+        initial: PathName | None = None,
     ) -> None:
         """Load the model, draw the examples and cut the texts into tokens.
 
@@ -98,7 +106,9 @@ class TextTask(Task):
         head: what is read of the model: the sentence embedding beside those of the label texts (embedding), or the
             logits of the label words at the mask (masked), as the next token (causal), or as the first token of the
             decoder (seq2seq).
-        shots: how many examples per class are train, and as many dev.
+        shots: how many examples per class are train.
+        dev_shots: how many more are dev, on which the best prompt is selected; null as many as train, 0 none, unused all
+            that are not train.
         prompt_tokens: how many tokens long the prompt is; 0 is the bare template.
         mode: where the prompt goes in: at the entry of the first block, added to rows that hold its place (add) or as
             rows before the text's (cat); as word embeddings before the text's (inputs_embeds), or between the text and
@@ -129,9 +139,14 @@ class TextTask(Task):
         rows = self.read()
         for some in rows.values():
             data.classes(some, self.labels)
-        train, dev = data.few_shot(rows["train"], self.labels, shots, rngs("split"))
-        self._rows = {**rows, "train": train, "dev": dev}
-        self.splits = ("dev", "test") if "test" in rows else ("dev",)
+        drawn = data.few_shot(rows["train"], self.labels, shots, rngs("split"), dev_shots)
+        if self.test_of_unused and not drawn.unused:
+            raise InputError("test=unused: no example of train is unused; pass a smaller shots or dev_shots, or a file")
+        self._drawn, self._pool = drawn, rows["train"]
+        self._rows = {**rows, "train": drawn.train, "dev": drawn.dev}
+        if self.test_of_unused:
+            self._rows["test"] = drawn.unused
+        self.splits = tuple(split for split in ("dev", "test") if self._rows.get(split))
 
         check(mode, head)
         loaded = models.load(model, head, precision)
