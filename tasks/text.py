@@ -70,8 +70,8 @@ class Text(TextTask):
             said = "; ".join(f"{what} {', '.join(sorted(names))}" for what, names in wrong.items() if names)
             raise InputError(f"words must name the labels of {train}, one word each; {said}")
         if len(labels) < 2:
-            there = f"only: {labels[0]}" if labels else "none"
-            raise InputError(f"a task needs examples of two labels or more, {train} has {there}")
+            left = f"only: {labels[0]}" if labels else "none"
+            raise InputError(f"a task needs examples of two labels or more, {train} has {left}")
         self.labels = tuple(labels)
         self.words = self.embedding_texts = tuple(word_of[label] for label in labels)
         template = None if template is None else compose(template)

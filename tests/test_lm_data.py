@@ -358,7 +358,7 @@ def test_dev_may_be_small_none_or_all_that_is_left() -> None:
     assert former.train == data.few_shot(pool, LABELS, 2, np.random.default_rng(0), 0).train
     assert former == data.few_shot(pool, LABELS, 2, np.random.default_rng(0), 2)
     with pytest.raises(
-        InputError, match="shots=2 needs 6 .* 2 for train and 4 for dev; class 'no' has 5; pass a smaller"
+        InputError, match=r"shots=2 needs 6 .* 2 for train and 4 for dev; class 'no' has 5; pass a smaller"
     ):
         data.few_shot(pool, LABELS, 2, np.random.default_rng(0), 4)
 

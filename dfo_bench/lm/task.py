@@ -28,13 +28,14 @@ from dfo_bench.lm import data, losses, models
 from dfo_bench.lm.backends import Backend, fastest
 from dfo_bench.lm.calibration import Calibration, pull_back
 from dfo_bench.lm.calibration import calibrate as calibrate_logits
+from dfo_bench.lm.checks import Facts, check_all
 from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.heads import EmbeddingHead, WordsHead
 from dfo_bench.lm.initial import read_initial
 from dfo_bench.lm.inputs import Inputs
 from dfo_bench.lm.modes import Mode, ModeName, check
 from dfo_bench.lm.prompted import Prompted
-from dfo_bench.lm.templates import Encoded, Template, label_tokens
+from dfo_bench.lm.templates import Encoded, Template, first_pieces, label_tokens
 from dfo_bench.lm.texts import Texts
 
 HeadName = Literal["embedding", "masked", "causal", "seq2seq"]
@@ -87,12 +88,12 @@ class TextTask(Task):
         rngs: Rngs,
         model: PathOrName = "",
         head: HeadName = "embedding",
-        shots: int = 16,
+        shots: Annotated[int, Ge(1)] = 16,
         dev_shots: Annotated[int, Ge(0)] | Literal["unused"] | None = None,
-        prompt_tokens: int = 50,
+        prompt_tokens: Annotated[int, Ge(0)] = 50,
         mode: ModeName = "add",
         loss: LossName = "ce",
-        demonstrations: int = 0,
+        demonstrations: Annotated[int, Ge(0)] = 0,
         leading_space: bool | None = None,
         precision: Precision = "float32",
         backend: Backend = "auto",
@@ -107,8 +108,7 @@ class TextTask(Task):
             logits of the label words at the mask (masked), as the next token (causal), or as the first token of the
             decoder (seq2seq).
         shots: how many examples per class are train.
-        dev_shots: how many more are dev, on which the best prompt is selected; null as many as train, 0 none, unused all
-            that are not train.
+        dev_shots: how many more are dev, which selects; null as many as train, 0 none, unused all that are not train.
         prompt_tokens: how many tokens long the prompt is; 0 is the bare template.
         mode: where the prompt goes in: at the entry of the first block, added to rows that hold its place (add) or as
             rows before the text's (cat); as word embeddings before the text's (inputs_embeds), or between the text and
@@ -126,13 +126,6 @@ class TextTask(Task):
         initial: a file of `dfo-bench export prompts`, whose prompt is the start: of several that fit the model, mode
             and prompt_tokens, the best on dev, scored under this calibrate if one was.
         """
-        for name, value, least in (
-            ("shots", shots, 1),
-            ("prompt_tokens", prompt_tokens, 0),
-            ("demonstrations", demonstrations, 0),
-        ):
-            if value < least:
-                raise InputError(f"{name} must be at least {least}, got {value}")
         # Composed, as rows are read.
         self.labels = tuple(data.compose(label) for label in self.labels)
         self._positive = None if self.positive is None else self.labels.index(data.compose(self.positive))
@@ -142,7 +135,7 @@ class TextTask(Task):
         drawn = data.few_shot(rows["train"], self.labels, shots, rngs("split"), dev_shots)
         if self.test_of_unused and not drawn.unused:
             raise InputError("test=unused: no example of train is unused; pass a smaller shots or dev_shots, or a file")
-        self._drawn, self._pool = drawn, rows["train"]
+        self.drawn, self.pool = drawn, rows["train"]
         self._rows = {**rows, "train": drawn.train, "dev": drawn.dev}
         if self.test_of_unused:
             self._rows["test"] = drawn.unused
@@ -156,12 +149,15 @@ class TextTask(Task):
         words = (self.causal_words if head == "causal" else ()) or self.words
         template = self._filled(loaded, head, words, demonstrations)
         self._inputs = Inputs(self._rows, template, self._mode.before)
+        self.pieces: dict[str, str] = {}
         if head == "embedding":
             reader: EmbeddingHead | WordsHead = EmbeddingHead(loaded, self.embedding_texts, self._mode.before)
         else:
             spaced = head == "causal" if leading_space is None else leading_space
+            self.pieces = first_pieces(loaded, words, leading_space=spaced)
             reader = WordsHead(loaded, label_tokens(loaded, words, leading_space=spaced))
         self._model, self._head, self._words = loaded, reader, words
+        self.shown_words = words if head != "embedding" else self.embedding_texts
         self._engine = Engine(loaded, reader, self._mode, backend)
         self.backend = "torch" if backend == "auto" else backend
         self._engine.keep(self.inputs("train"))
@@ -358,6 +354,17 @@ class TextTask(Task):
         cost = self._inputs.cost(split, len(self.labels), self.space.dim)
         rows, truth = data.digest(self.rows(split)), self._classes(split)
         return Scores(found, cost, Predicted.of(rows, truth, {prefix: some[0] for prefix, some in after.items()}))
+
+    def checks(self, bare: Task) -> list[str]:
+        """Return what is known of the rows, the label words and the start; it evaluates both starts on train."""
+        assert isinstance(bare, TextTask)
+        return [*self.notes, *check_all(Facts.of(self, bare))]
+
+    @property
+    def guess(self) -> float:
+        """The train loss of equal outputs for all labels."""
+        equal = np.zeros((1, len(self._rows["train"]), len(self.labels)))
+        return float(self._scores(equal, "train")["loss"][0])
 
     def texts(self) -> Texts:
         """Return what a reference is given of it; it must be bare."""
