@@ -352,6 +352,8 @@ class Reference(Plugged, ABC):
     """Whether it takes seconds: a sweep of text tasks runs it unless told not to."""
     words: ClassVar[bool] = False
     """Whether it needs label words, which head=embedding has not."""
+    selects: ClassVar[bool] = False
+    """Whether it selects on dev, and so needs some."""
     fitted: ClassVar[bool] = True
     """Whether it learns at all: the outputs of one that does not are shown with a bias per class, too."""
 

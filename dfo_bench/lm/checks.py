@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dfo_bench.errors import count
 from dfo_bench.lm.data import Row, Split
 
@@ -27,8 +29,6 @@ class Facts:
     """What stands for each label before the model: its word, or its text for head=embedding."""
     pieces: Mapping[str, str]
     """For each label word of which only the first piece is read, that piece."""
-    pool: Sequence[Row]
-    """The rows of which train and dev were drawn."""
     drawn: Split
     test: Sequence[Row]
     test_of_unused: bool
@@ -41,20 +41,25 @@ class Facts:
     bare: float
     """The train loss without a prompt."""
 
+    @property
+    def pool(self) -> list[Row]:
+        """The rows of which train and dev were drawn."""
+        return [row for part in self.drawn for row in part]
+
     @classmethod
     def of(cls, task: "TextTask", bare: "TextTask") -> "Facts":
         """Gather the facts of a task; `bare` is the same without a prompt. Both starts are evaluated on train."""
+        equal = np.zeros((len(task.drawn.train), len(task.labels)))
         return cls(
             labels=task.labels,
             words=task.shown_words,
             pieces=task.pieces,
-            pool=task.pool,
             drawn=task.drawn,
             test=task.rows("test") if "test" in task.splits else (),
             test_of_unused=task.test_of_unused,
             mode=task.mode,
             prompt_tokens=task.prompt_tokens,
-            guess=task.guess,
+            guess=task.texts().scores(equal, "train")["loss"],
             start=float(task.evaluate(task.space.start)[0]),
             bare=float(bare.evaluate(bare.space.start)[0]),
         )
@@ -63,7 +68,7 @@ class Facts:
 def rows(facts: Facts) -> str:
     """Say how many rows there are, and what becomes of them."""
     train, dev, unused = facts.drawn
-    parts = [f"{len(train)} train", f"{len(dev)} dev"]
+    parts = [f"{len(train)} train", f"{len(dev) or 'no'} dev"]
     test = len(facts.test)
     if facts.test_of_unused:
         return f"{count(len(facts.pool), 'row')} read: {', '.join([*parts, f'{test} test'])}"

@@ -127,6 +127,12 @@ class Split(NamedTuple):
     dev: list[Row]
     unused: list[Row]
 
+    def left_for_test(self) -> list[Row]:
+        """Return what is unused; raise InputError where nothing is."""
+        if not self.unused:
+            raise InputError("test=unused: no example is unused; pass a smaller shots or dev_shots, or a file")
+        return self.unused
+
 
 def few_shot(
     rows: Sequence[Row], labels: Sequence[str], shots: int, rng: np.random.Generator, dev_shots: int | str | None = None

@@ -132,13 +132,9 @@ class TextTask(Task):
         rows = self.read()
         for some in rows.values():
             data.classes(some, self.labels)
-        drawn = data.few_shot(rows["train"], self.labels, shots, rngs("split"), dev_shots)
-        if self.test_of_unused and not drawn.unused:
-            raise InputError("test=unused: no example of train is unused; pass a smaller shots or dev_shots, or a file")
-        self.drawn, self.pool = drawn, rows["train"]
-        self._rows = {**rows, "train": drawn.train, "dev": drawn.dev}
-        if self.test_of_unused:
-            self._rows["test"] = drawn.unused
+        self.drawn = data.few_shot(rows["train"], self.labels, shots, rngs("split"), dev_shots)
+        test = {"test": self.drawn.left_for_test()} if self.test_of_unused else {}
+        self._rows = {**rows, "train": self.drawn.train, "dev": self.drawn.dev, **test}
         self.splits = tuple(split for split in ("dev", "test") if self._rows.get(split))
 
         check(mode, head)
@@ -359,12 +355,6 @@ class TextTask(Task):
         """Return what is known of the rows, the label words and the start; it evaluates both starts on train."""
         assert isinstance(bare, TextTask)
         return [*self.notes, *check_all(Facts.of(self, bare))]
-
-    @property
-    def guess(self) -> float:
-        """The train loss of equal outputs for all labels."""
-        equal = np.zeros((1, len(self._rows["train"]), len(self.labels)))
-        return float(self._scores(equal, "train")["loss"][0])
 
     def texts(self) -> Texts:
         """Return what a reference is given of it; it must be bare."""
