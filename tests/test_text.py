@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dfo_bench.tasks.text import Text
 
 from dfo_bench.core import InputError
+from dfo_bench.lm import TextTask
 from dfo_bench.plugins.component import Component
 from dfo_bench.plugins.plugin import resolve
 from dfo_bench.plugins.registry import TASKS
@@ -22,10 +22,10 @@ def make(tmp_path: Path, zoo: Zoo) -> Any:
     for name in ("train", "test"):
         (tmp_path / f"{name}.csv").write_text("\n".join(["Sentence;Intent", *lines, "it;other"][: len(lines) + 2]))
 
-    def made(**params: Any) -> Text:
+    def made(**params: Any) -> TextTask:
         given = {"train": f"{tmp_path}/train.csv", "model": zoo.folder(), "shots": 2, "prompt_tokens": 0, **params}
         task = resolve(TASKS, Component("text", given)).construct(rngs=streams(0))
-        assert isinstance(task, Text)
+        assert isinstance(task, TextTask)
         return task
 
     return made
