@@ -335,7 +335,7 @@ class TextTask(Task):
         (`calibrated_`).
         """
         if split not in self.splits:
-            return super().score(point, split)
+            return Scores(*super().measure(point, split))
         logits = self.logits(point, split)
         other: Calibration = "bias" if self.calibrate == "none" else "none"
         kinds = {"": self.calibrate}
