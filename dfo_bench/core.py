@@ -40,7 +40,7 @@ from annotated_types import Gt
 from dfo_bench.composed import Blend, Blocks, Kept
 from dfo_bench.embedding import Embedding, IdentityEmbedding, Lifted, RandomEmbedding
 from dfo_bench.errors import InputError, UnknownNameError
-from dfo_bench.plugins.component import Component, Value
+from dfo_bench.plugins.component import PATH, PATH_OR_NAME, Component, Value
 from dfo_bench.points import Anchor, Array, Dense, Index, Points, Space
 from dfo_bench.predicted import Predicted
 from dfo_bench.texts import Arrays, Classifier, Cost, LabelledTexts, Learned, Rows, Scores, Sees, Sizes, Tunable
@@ -51,6 +51,8 @@ __all__ = [  # noqa: RUF022
     "Space",
     "Array",
     "Given",
+    "PathName",
+    "PathOrName",
     "InputError",
     "UnknownNameError",
     "Task",
@@ -89,6 +91,13 @@ __all__ = [  # noqa: RUF022
     "Tunable",
     "FitProgress",
 ]
+
+
+PathName = Annotated[str, PATH]
+"""Annotates a parameter that names a file or a folder; in a sweep file its path counts from there."""
+
+PathOrName = Annotated[str, PATH_OR_NAME]
+"""Annotates one that may also be a name: in a sweep file it is a path where there is such a file or folder."""
 
 
 class Plugged:
@@ -200,6 +209,13 @@ class Task(Plugged, ABC):
     @property
     def events(self) -> Sequence[str]:
         """What a reader of the results should know of what happened in it, such as texts that were cut."""
+        return ()
+
+    def checks(self, bare: "Task") -> Sequence[str]:
+        """Return what to know before a budget is spent on it, a line each, such as a class that test lacks.
+
+        `bare` is the same without a prompt, itself where it has none. The start of both may be evaluated, uncounted.
+        """
         return ()
 
     @abstractmethod
@@ -338,6 +354,8 @@ class Reference(Plugged, ABC):
     """Whether it takes seconds: a sweep of text tasks runs it unless told not to."""
     words: ClassVar[bool] = False
     """Whether it needs label words, which head=embedding has not."""
+    selects: ClassVar[bool] = False
+    """Whether it selects on dev, and so needs some."""
     fitted: ClassVar[bool] = True
     """Whether it learns at all: the outputs of one that does not are shown with a bias per class, too."""
 

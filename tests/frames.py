@@ -31,8 +31,8 @@ def run(**fields: Any) -> dict[str, Any]:
         **dict.fromkeys(RUNS, 0), **dict.fromkeys(MEMORY, np.nan),
         "task": "sphere", "optimizer": "random", "projection": "normal", "dim": 2, "budget": 1, "dev_every": 100,
         "selection": "incumbent", "status": "finished", "error": "", "best_loss": 1.0, "evaluations": 1,
-        "optimum": np.nan, "metric": "", "task_seconds": 2.5, "optimizer_seconds": 0.25, "examples": 64, "tokens": 1500,
-        "bytes_up_z": 800, "bytes_up_prompt": 40_000, "bytes_down": 250, "attempts": 1,
+        "optimum": np.nan, "metric": "", "checks": "", "task_seconds": 2.5, "optimizer_seconds": 0.25, "examples": 64,
+        "tokens": 1500, "bytes_up_z": 800, "bytes_up_prompt": 40_000, "bytes_down": 250, "attempts": 1,
     }  # fmt: skip
     row |= {"baseline": fields.get("optimizer") == "start", "sees": "losses"} | fields
     name = "/".join(str(row[column]) for column in RUN)

@@ -91,3 +91,9 @@ def test_a_name_may_be_the_path_of_a_file(text: str, stem: str) -> None:
     assert str(one) == text
     assert (one.is_file, one.stem) == (True, stem)
     assert (parse("cma").is_file, parse("a/b").stem) == (False, "a/b")
+
+
+def test_a_value_with_a_comma_is_refused_with_how_to_quote_it() -> None:
+    with pytest.raises(InputError, match=r"a value that holds a comma stands in double quotes, train=\"\.\.\.\""):
+        parse("text:train=tickets, new.csv")
+    assert parse('text:train="tickets, new.csv"').params == {"train": "tickets, new.csv"}

@@ -114,3 +114,21 @@ def test_a_key_given_twice_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "twice.yaml").write_text(text)
     with pytest.raises(InputError, match="'dim' is given twice"):
         read_sweep(str(tmp_path / "twice.yaml"))
+
+
+def test_relative_paths_count_from_the_file_they_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    (tmp_path / "conf" / "mine.yaml").write_text(
+        "tasks: ['text:train=a.csv,test=unused,model=model', {name: text, train: /b.csv, model: gemma-3-270m}]\n"
+        "optimizers: [cma]\nprojections: [{name: pretrained, prompts: ../p.safetensors}]\nstore: results\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    settings = read_sweep("conf/mine.yaml")
+    assert settings.tasks == [
+        "text:model=conf/model,test=unused,train=conf/a.csv",
+        {"name": "text", "train": "/b.csv", "model": "gemma-3-270m"},
+    ]
+    assert settings.projections == [{"name": "pretrained", "prompts": "conf/../p.safetensors"}]
+    assert settings.store == Path("conf/results")
+    monkeypatch.chdir(tmp_path / "conf")
+    assert read_sweep("mine.yaml").store == "results"

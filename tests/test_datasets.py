@@ -57,8 +57,8 @@ def test_few_shot_sets_of_the_data_beside_the_project_are_full(
     folder = (task.shipped or shared / "data") / task.folder
     if not folder.is_dir():
         pytest.skip(f"{folder} is not there")
-    rows = {split: data.read_file(folder / f"{split}.jsonl") for split in ("train", "test")}
-    train, dev = data.few_shot(rows["train"], task.labels, 16, np.random.default_rng(seed))
+    rows = {split: data.read_file(folder / f"{split}.jsonl").rows for split in ("train", "test")}
+    train, dev, _ = data.few_shot(rows["train"], task.labels, 16, np.random.default_rng(seed))
     assert len({row.texts for row in (*train, *dev)}) == 2 * 16 * len(task.labels)
     assert set(data.classes(rows["test"], task.labels)) == set(range(len(task.labels)))
     assert not {row.texts for row in rows["train"]} & {row.texts for row in rows["test"]}

@@ -359,10 +359,10 @@ def test_text_takes_pairs(tmp_path: Path, zoo: Zoo, name: str, head: str) -> Non
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"shots": 0}, "shots must be at least 1, got 0"),
+        ({"shots": 0}, "shots=0: input should be greater than or equal to 1"),
         ({"shots": 5}, r"shots=5 needs 10 examples per class.* has 8; pass shots=4"),
-        ({"prompt_tokens": -1}, "prompt_tokens must be at least 0, got -1"),
-        ({"demonstrations": -1}, "demonstrations must be at least 0, got -1"),
+        ({"prompt_tokens": -1}, "prompt_tokens=-1: input should be greater than or equal to 0"),
+        ({"demonstrations": -1}, "demonstrations=-1: input should be greater than or equal to 0"),
         ({"demonstrations": 5, "head": "masked"}, r"demonstrations=5 .*; pass demonstrations=4 or shots=5"),
         (
             {"demonstrations": 1},

@@ -77,7 +77,7 @@ def predict(
     asked = read_asked(file, sys.stdin.buffer)
     classifier = take()
     columns = _new_columns(asked, classifier)
-    print_notes(classifier.notes)
+    print_notes([*asked.notes, *classifier.notes])
     with _bar() as progress:
         logits = classifier.logits(asked.rows, progress)
     print_notes(_remarks(asked, classifier, logits))
@@ -91,7 +91,7 @@ def predict(
 
 def _new_columns(asked: "Asked", classifier: "TextClassifier") -> list[str]:
     """Return the columns that are added; raise InputError where the file does not fit the run."""
-    from dfo_bench.lm.unlabelled import FIELDS
+    from dfo_bench.lm.columns import FIELDS
 
     there, wanted = (" and ".join(FIELDS[fields]) for fields in (asked.fields, classifier.fields))
     if there != wanted:

@@ -1,31 +1,26 @@
-"""Labelled texts: read from JSONL, CSV, Parquet or the Hugging Face hub, and cut into few-shot train and dev sets."""
+"""Labelled texts: read from files or the Hugging Face hub, and cut into few-shot train and dev sets."""
 
-import csv
 import hashlib
-import io
 import json
 import reprlib
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dfo_bench.errors import InputError
+from dfo_bench.lm.columns import LABEL, Named, find_columns
 from dfo_bench.lm.hub import dataset
-
-Record = Mapping[str, Any]
-Records = Iterator[tuple[str, Record]]
-"""Each record with its place in the file, ":3" or " row 3"."""
+from dfo_bench.lm.records import Record, read_records
 
 UNLABELLED = -1
 """The class number that the hub gives a row without a label: some of SNLI, and all of GLUE's test sets."""
 
-_EXAMPLE = "text (or text_a and text_b) and label"
+EXAMPLE = "text (or text_a and text_b) and label"
 
 
 @dataclass(frozen=True)
@@ -52,32 +47,34 @@ class Hub:
     """The characters that stand for a line break in the texts; they are read as a space."""
 
 
-def read_file(path: Path) -> list[Row]:
-    """Read rows with `label` and `text`, or `text_a` and `text_b`; raise InputError with file, row and field.
+@dataclass(frozen=True)
+class Labelled:
+    """The rows of a file, and what a reader should know of how they were read, a line each."""
 
-    Texts and labels are read without whitespace around them, and with their accents composed (NFC). A label may also be
-    a whole number, or true or false.
+    rows: list[Row]
+    notes: list[str]
+
+
+def read_file(path: Path, text: Named = None, label: str | None = None) -> Labelled:
+    """Read rows of a text, or of a pair, with a label; raise InputError with file, row and column.
+
+    `text` and `label` name the columns; None finds them by their usual names. Texts and labels are read without
+    whitespace around them, and with their accents composed (NFC). A label may also be a whole number, or true or false.
+    Rows that hold nothing are passed over.
     """
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise InputError(f"data file {path} must be {', '.join(READERS)}")
-    return _checked([_row(record, where) for where, record in read_records(path, reader, _EXAMPLE)], str(path))
-
-
-def read_records(path: Path, reader: Callable[[Path], Records], wanted: str) -> Records:
-    """Yield the records of a file, each with its file and place.
-
-    Raise InputError where it cannot be read; `wanted` says what each record is to hold.
-    """
-    try:
-        for place, record in reader(path):
-            yield f"{path}{place}", record
-    except FileNotFoundError:
-        raise InputError(f"no data file {path}; it must hold one example per row: {wanted}") from None
-    except OSError as error:
-        raise InputError(
-            f"data file {path} cannot be read: {error.strerror}; it must be a file you may read"
-        ) from error
+    records = read_records(path, EXAMPLE)
+    if not records.rows:
+        raise InputError(f"{path} holds no examples; each has {EXAMPLE}")
+    columns = find_columns(records.name, records.columns, text, label, labelled=True)
+    assert columns.label is not None
+    rows = [_row(record, columns.texts, columns.label, where) for where, record in records.rows]
+    notes = [*records.notes, *([] if columns.usual else [f"{path}: {columns}"]), *records.passed_over]
+    written = [str(label_text(record[columns.label])) for _, record in records.rows]
+    respelled = Counter((raw, row.label) for raw, row in zip(written, rows, strict=True) if raw != row.label)
+    if respelled:
+        named = ", ".join(f"{raw!r} as {read!r} ({n})" for (raw, read), n in respelled.most_common(3))
+        notes.append(f"{path}: labels read without spaces around them and with accents composed: {named}")
+    return Labelled(rows, notes)
 
 
 def read_hub(hub: Hub, split: str, labels: Sequence[str], name: str) -> list[Row]:
@@ -101,8 +98,11 @@ def read_hub(hub: Hub, split: str, labels: Sequence[str], name: str) -> list[Row
         texts = {new: record[old] for old, new in hub.fields if old in record}
         if hub.line_break:
             texts = {name: text.replace(hub.line_break, " ") for name, text in texts.items()}
-        rows.append(_row({**texts, "label": names.get(label, label)}, f"{hub.path} {split} row {i}"))
-    return _checked(rows, f"{hub.path} {split}")
+        where = f"{hub.path} {split} row {i}"
+        rows.append(_row({**texts, LABEL: names.get(label, label)}, [new for _, new in hub.fields], LABEL, where))
+    if not rows:
+        raise InputError(f"{hub.path} {split} holds no examples; each has {EXAMPLE}")
+    return rows
 
 
 def compose(text: str) -> str:
@@ -116,20 +116,45 @@ def digest(rows: Iterable[Row]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
+UNUSED = "unused"
+"""What stands for all rows that are nothing else."""
+
+
+class Split(NamedTuple):
+    """The rows of a pool, class by class."""
+
+    train: list[Row]
+    dev: list[Row]
+    unused: list[Row]
+
+    def left_for_test(self) -> list[Row]:
+        """Return what is unused; raise InputError where nothing is."""
+        if not self.unused:
+            raise InputError("test=unused: no example is unused; pass a smaller shots or dev_shots, or a file")
+        return self.unused
+
+
 def few_shot(
-    rows: Sequence[Row], labels: Sequence[str], shots: int, rng: np.random.Generator
-) -> tuple[list[Row], list[Row]]:
-    """Shuffle the rows; return the first `shots` of each class as train, the next `shots` as dev, class by class."""
+    rows: Sequence[Row], labels: Sequence[str], shots: int, rng: np.random.Generator, dev_shots: int | str | None = None
+) -> Split:
+    """Shuffle the rows; of each class the first `shots` are train, and the next `dev_shots` dev.
+
+    None takes as many as are train, and UNUSED all that are left. Raise InputError where a class has too few.
+    """
     of_class = _by_class([rows[i] for i in rng.permutation(len(rows))], labels)
     scarce, few = _scarcest(of_class)
-    if few < 2 * shots:
+    most = max(map(len, of_class.values()))
+    dev = shots if dev_shots is None else most if isinstance(dev_shots, str) else dev_shots
+    needed = shots if isinstance(dev_shots, str) else shots + dev
+    if few < needed:
+        fits = f"pass shots={few // 2} or" if dev_shots is None and few > 1 else "pass a smaller shots, or"
         raise InputError(
-            f"shots={shots} needs {2 * shots} examples per class, {shots} for train and {shots} for dev; "
-            f"class {scarce!r} has {few}; " + (f"pass shots={few // 2} or add examples" if few > 1 else "add examples")
+            f"shots={shots} needs {needed} examples per class, {shots} for train and {needed - shots} for dev; class "
+            f"{scarce!r} has {few}; "
+            + (f"{fits} a smaller dev_shots, or add examples" if few else "add examples or leave the class out")
         )
-    train = [row for of in of_class.values() for row in of[:shots]]
-    dev = [row for of in of_class.values() for row in of[shots : 2 * shots]]
-    return train, dev
+    parts = [(of[:shots], of[shots : shots + dev], of[shots + dev :]) for of in of_class.values()]
+    return Split(*([row for part in some for row in part] for some in zip(*parts, strict=True)))
 
 
 def demonstrations(rows: Sequence[Row], labels: Sequence[str], count: int) -> list[Row]:
@@ -164,88 +189,18 @@ def _scarcest(of_class: Mapping[str, Sequence[Row]]) -> tuple[str, int]:
     return min(((label, len(rows)) for label, rows in of_class.items()), key=lambda item: item[1])
 
 
-def _json_lines(path: Path) -> Records:
-    # Not splitlines: it also splits where a text holds U+2028.
-    for number, line in enumerate(_text(path).split("\n"), 1):
-        where = f"{path}:{number}"
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{where}: not JSON: {error}; write one object per line") from None
-        if not isinstance(record, dict):
-            raise InputError(f"{where}: not a JSON object; write {{'text': ..., 'label': ...}}")
-        yield f":{number}", record
-
-
-def _csv(path: Path) -> Records:
-    # A space after a comma is around a value, so it is not read, and a quote after it opens a quoted value.
-    records = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True, skipinitialspace=True)
-    number = 0
-    try:
-        names = records.fieldnames = [name.strip() for name in records.fieldnames or ()]
-        if len(names) == 1 and (separator := next((mark for mark in ";\t|" if mark in names[0]), None)):
-            raise InputError(f"{path}: its columns are separated by {separator!r}; separate them by commas")
-        if len(set(names)) < len(names):
-            raise InputError(f"{path}: two columns have one name among {reprlib.repr(names)}; rename one")
-        for number, record in enumerate(records, 1):
-            if None in record:
-                raise InputError(
-                    f"{path} row {number}: more fields than the header; put a text that holds a comma into straight "
-                    'double quotes, "", right after the comma before it'
-                )
-            yield f" row {number}", record
-    except csv.Error as error:
-        raise InputError(
-            f"{path} row {number + 1}: not CSV: {error}; put texts into quotes, double those within, and leave nothing "
-            "between a quote that closes and the comma, no space either"
-        ) from None
-
-
-def _parquet(path: Path) -> Records:
-    with path.open("rb") as file:
-        try:
-            records = pq.ParquetFile(file).read().to_pylist()
-        except (pa.ArrowException, OSError, ValueError) as error:
-            reason = str(error).partition("\n")[0]
-            raise InputError(f"{path}: not Parquet, or damaged: {reason}; write the file anew") from error
-    for number, record in enumerate(records, 1):
-        yield f" row {number}", record
-
-
-READERS: dict[str, Callable[[Path], Records]] = {".jsonl": _json_lines, ".csv": _csv, ".parquet": _parquet}
-"""What reads the records of a file, by the end of its name."""
-
-
-def _text(path: Path) -> str:
-    return decode(path.read_bytes(), str(path))
-
-
-def decode(raw: bytes, name: str) -> str:
-    """Return UTF-8 as text; raise InputError with the line of a byte that is none."""
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"{name}:{line}: byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8 text"
-        ) from None
-
-
-def _row(record: Record, where: str) -> Row:
-    names = ("text_a", "text_b") if "text_a" in record else ("text",)
-    if missing := [name for name in (*names, "label") if name not in record]:
+def _row(record: Record, texts: Sequence[str], label: str, where: str) -> Row:
+    if missing := [name for name in (*texts, label) if name not in record]:
         there = reprlib.repr(list(record))
-        raise InputError(f"{where}: no field {missing[0]!r} among {there}; each example has {_EXAMPLE}")
-    label = label_text(record["label"])
-    for name, value in [*((name, record[name]) for name in names), ("label", label)]:
+        raise InputError(f"{where}: no field {missing[0]!r} among {there}; each example has {EXAMPLE}")
+    values = {**{name: record[name] for name in texts}, label: label_text(record[label])}
+    for name, value in values.items():
         if not is_text(value):
-            number = " or a whole number" if name == "label" else ""
+            number = " or a whole number" if name == label else ""
             raise InputError(
                 f"{where}: field {name!r} is {reprlib.repr(value)}; it must be text that is not empty{number}"
             )
-    return Row(compose(label.strip()), tuple(compose(record[name].strip()) for name in names), where)
+    return Row(compose(values[label].strip()), tuple(compose(values[name].strip()) for name in texts), where)
 
 
 def label_text(label: Any) -> Any:
@@ -259,14 +214,3 @@ def is_text(value: Any) -> bool:
         return isinstance(value, str) and bool(value.strip() and value.encode())
     except UnicodeEncodeError:
         return False
-
-
-def _checked(rows: list[Row], where: str) -> list[Row]:
-    if not rows:
-        raise InputError(f"{where} holds no examples; each has {_EXAMPLE}")
-    for row in rows:
-        if len(row.texts) != len(rows[0].texts):
-            raise InputError(
-                f"{row.where}: single texts and pairs are mixed; write text everywhere, or text_a and text_b"
-            )
-    return rows

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dfo_bench.core import InputError, Rngs
+from dfo_bench.core import InputError, PathName, Rngs
 from dfo_bench.lm import data
 from dfo_bench.lm.task import TextTask
 
@@ -20,7 +20,7 @@ class DatasetTask(TextTask):
     hub: data.Hub | None = None
     """The dataset of the hub, read where there is no data folder."""
 
-    def __init__(self, *, rngs: Rngs, data_dir: str | None = None, **common: Any) -> None:
+    def __init__(self, *, rngs: Rngs, data_dir: PathName | None = None, **common: Any) -> None:
         """Note where the data is.
 
         data_dir: holds FOLDER/train.jsonl and test.jsonl, FOLDER the task's own; null takes shipped data, the folder
@@ -32,7 +32,10 @@ class DatasetTask(TextTask):
     def read(self) -> dict[str, list[data.Row]]:
         """Return the rows of train and test."""
         if folder := self._data_dir or self.shipped or os.environ.get("DFO_BENCH_DATA"):
-            return {split: data.read_file(Path(folder, self.folder, f"{split}.jsonl")) for split in ("train", "test")}
+            files = {split: Path(folder, self.folder, f"{split}.jsonl") for split in ("train", "test")}
+            read = {split: data.read_file(path) for split, path in files.items()}
+            self.notes = [note for one in read.values() for note in one.notes]
+            return {split: one.rows for split, one in read.items()}
         if self.hub is None:
             raise InputError(
                 f"{self.folder} needs data; pass data_dir=FOLDER with FOLDER/{self.folder}/train.jsonl in it"

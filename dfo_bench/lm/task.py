@@ -3,16 +3,19 @@
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import chain, cycle, islice
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
+from annotated_types import Ge
 
 from dfo_bench.core import (
     Anchor,
     Array,
     Cost,
     InputError,
+    PathName,
+    PathOrName,
     Points,
     Predicted,
     Rngs,
@@ -25,13 +28,14 @@ from dfo_bench.lm import data, losses, models
 from dfo_bench.lm.backends import Backend, fastest
 from dfo_bench.lm.calibration import Calibration, apply, learn, pull_back
 from dfo_bench.lm.calibration import calibrate as calibrate_logits
+from dfo_bench.lm.checks import Facts, check_all
 from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.heads import EmbeddingHead, HeadName, WordsHead
 from dfo_bench.lm.initial import read_initial
 from dfo_bench.lm.inputs import Inputs
 from dfo_bench.lm.mapped import Mapped
 from dfo_bench.lm.modes import Mode, ModeName, check
-from dfo_bench.lm.templates import Encoded, Template, label_tokens
+from dfo_bench.lm.templates import Encoded, Template, first_pieces, label_tokens
 from dfo_bench.lm.texts import Texts
 
 LossName = Literal["ce", "hinge", "perf"]
@@ -60,7 +64,7 @@ class TextTask(Task):
     lead: str = " . "
     """The text between the prompt and the example, for mode=add and mode=deep."""
     unkeyed: ClassVar[Mapping[str, Value]] = {"backend": "torch"}
-    added: ClassVar[Mapping[str, Value]] = {"calibrate": "none", "initial": None}
+    added: ClassVar[Mapping[str, Value]] = {"calibrate": "none", "initial": None, "dev_shots": None}
     bare: ClassVar[Mapping[str, Value]] = {
         "prompt_tokens": 0,
         "mode": "add",
@@ -71,23 +75,28 @@ class TextTask(Task):
     metric = "accuracy"
     positive: str | None = None
     """The label of which metric=f1 is the F1."""
+    notes: Sequence[str] = ()
+    """What is to be known of how its texts were read."""
+    test_of_unused: bool = False
+    """Whether test is what train and dev leave."""
 
     def __init__(
         self,
         *,
         rngs: Rngs,
-        model: str = "",
+        model: PathOrName = "",
         head: HeadName = "embedding",
-        shots: int = 16,
-        prompt_tokens: int = 50,
+        shots: Annotated[int, Ge(1)] = 16,
+        dev_shots: Annotated[int, Ge(0)] | Literal["unused"] | None = None,
+        prompt_tokens: Annotated[int, Ge(0)] = 50,
         mode: ModeName = "add",
         loss: LossName = "ce",
-        demonstrations: int = 0,
+        demonstrations: Annotated[int, Ge(0)] = 0,
         leading_space: bool | None = None,
         precision: models.Precision = "float32",
         backend: Backend = "auto",
         calibrate: Calibration = "none",
-        initial: str | None = None,
+        initial: PathName | None = None,
     ) -> None:
         """Load the model, draw the examples and cut the texts into tokens.
 
@@ -96,7 +105,8 @@ class TextTask(Task):
         head: what is read of the model: the sentence embedding beside those of the label texts (embedding), or the
             logits of the label words at the mask (masked), as the next token (causal), or as the first token of the
             decoder (seq2seq).
-        shots: how many examples per class are train, and as many dev.
+        shots: how many examples per class are train.
+        dev_shots: how many more are dev, which selects; null as many as train, 0 none, unused all that are not train.
         prompt_tokens: how many tokens long the prompt is; 0 is the bare template.
         mode: where the prompt goes in: at the entry of the first block, added to rows that hold its place (add) or as
             rows before the text's (cat); as word embeddings before the text's (inputs_embeds), or between the text and
@@ -114,22 +124,16 @@ class TextTask(Task):
         initial: a file of `dfo-bench export prompts`, whose prompt is the start: of several that fit the model, mode
             and prompt_tokens, the best on dev, scored under this calibrate if one was.
         """
-        for name, value, least in (
-            ("shots", shots, 1),
-            ("prompt_tokens", prompt_tokens, 0),
-            ("demonstrations", demonstrations, 0),
-        ):
-            if value < least:
-                raise InputError(f"{name} must be at least {least}, got {value}")
         # Composed, as rows are read.
         self.labels = tuple(data.compose(label) for label in self.labels)
         self._positive = None if self.positive is None else self.labels.index(data.compose(self.positive))
         rows = self.read()
         for some in rows.values():
             data.classes(some, self.labels)
-        train, dev = data.few_shot(rows["train"], self.labels, shots, rngs("split"))
-        self._rows = {**rows, "train": train, "dev": dev}
-        self.splits = ("dev", "test") if "test" in rows else ("dev",)
+        self.drawn = data.few_shot(rows["train"], self.labels, shots, rngs("split"), dev_shots)
+        test = {"test": self.drawn.left_for_test()} if self.test_of_unused else {}
+        self._rows = {**rows, "train": self.drawn.train, "dev": self.drawn.dev, **test}
+        self.splits = tuple(split for split in ("dev", "test") if self._rows.get(split))
 
         check(mode, head)
         loaded = models.load(model, head, precision)
@@ -139,12 +143,15 @@ class TextTask(Task):
         words = (self.causal_words if head == "causal" else ()) or self.words
         template = self._filled(loaded, head, words, demonstrations)
         self._inputs = Inputs(self._rows, template, self._mode.before)
+        self.pieces: dict[str, str] = {}
         if head == "embedding":
             reader: EmbeddingHead | WordsHead = EmbeddingHead(loaded, self.embedding_texts, self._mode.before)
         else:
             spaced = head == "causal" if leading_space is None else leading_space
+            self.pieces = first_pieces(loaded, words, leading_space=spaced)
             reader = WordsHead(loaded, label_tokens(loaded, words, leading_space=spaced))
         self._model, self._head, self._words = loaded, reader, words
+        self.shown_words = words if head != "embedding" else self.embedding_texts
         self._engine = Engine(loaded, reader, self._mode, backend)
         self.backend = "torch" if backend == "auto" else backend
         self._engine.keep(self.inputs("train"))
@@ -342,6 +349,11 @@ class TextTask(Task):
         cost = self._inputs.cost(split, len(self.labels), self.space.dim)
         rows, truth = data.digest(self.rows(split)), self._classes(split)
         return Scores(found, cost, Predicted.of(rows, truth, {prefix: some[0] for prefix, some in after.items()}))
+
+    def checks(self, bare: Task) -> list[str]:
+        """Return what is known of the rows, the label words and the start; it evaluates both starts on train."""
+        assert isinstance(bare, TextTask)
+        return [*self.notes, *check_all(Facts.of(self, bare))]
 
     def texts(self, point: Points | None = None) -> Texts:
         """Return its texts under a single candidate; without one, of a bare task, what a reference is given of it."""

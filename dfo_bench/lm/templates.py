@@ -178,10 +178,8 @@ def _mask(model: LanguageModel, head: str) -> str:
 def label_tokens(model: LanguageModel, words: Sequence[str], *, leading_space: bool) -> list[int]:
     """Return the first token of every label word: as it stands, or as it is written within a sentence."""
     tokens: dict[int, str] = {}
-    before = model.tokenizer("a", add_special_tokens=False)["input_ids"] if leading_space else []
     for word in words:
-        text = f"a {word.strip()}" if leading_space else word
-        ids = model.tokenizer(text, add_special_tokens=False)["input_ids"][len(before) :]
+        ids = _pieces(model, word, leading_space)
         if not word.strip() or not ids or model.tokenizer.unk_token_id in ids:
             raise InputError(f"label word {word!r} has no token in model {model.name!r}; choose another word")
         model.check(ids, f"label word {word!r}")
@@ -195,3 +193,16 @@ def label_tokens(model: LanguageModel, words: Sequence[str], *, leading_space: b
             )
         tokens[ids[0]] = word
     return list(tokens)
+
+
+def first_pieces(model: LanguageModel, words: Sequence[str], *, leading_space: bool) -> dict[str, str]:
+    """Return, for each label word of several tokens, the text of its first."""
+    cut = {word: _pieces(model, word, leading_space) for word in words}
+    return {word: model.tokenizer.decode(ids[:1]).strip() for word, ids in cut.items() if len(ids) > 1}
+
+
+def _pieces(model: LanguageModel, word: str, leading_space: bool) -> list[int]:
+    before = model.tokenizer("a", add_special_tokens=False)["input_ids"] if leading_space else []
+    text = f"a {word.strip()}" if leading_space else word
+    ids: list[int] = model.tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids[len(before) :]

@@ -7,16 +7,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from dfo_bench.errors import InputError
-from dfo_bench.lm.data import READERS, Record, Records, Row, compose, decode, is_text, label_text, read_records
-
-LINES = ".txt"
-"""The end of the name of a file with one text a line."""
+from dfo_bench.lm.columns import Columns, Named, find_columns
+from dfo_bench.lm.data import Row, compose, is_text, label_text
+from dfo_bench.lm.records import LINES, READERS, Record, parse_records, read_records
 
 STREAM = "-"
 """What stands for standard input."""
-
-FIELDS = {1: ("text",), 2: ("text_a", "text_b")}
-"""The columns of the texts, by how many of them make a row."""
 
 _WANTED = "text, or text_a and text_b for pairs"
 
@@ -31,8 +27,12 @@ class Asked:
     records: Sequence[Record]
     rows: Sequence[Row]
     """One per record; a label that is missing is ""."""
+    found: Columns
+    """Those that were read."""
     blank: int
-    """How many lines without a text were passed over."""
+    """How many lines or rows that hold nothing were passed over."""
+    notes: Sequence[str] = ()
+    """How the file was read, where that was not plain."""
 
     @property
     def fields(self) -> int:
@@ -42,40 +42,23 @@ class Asked:
     @property
     def labelled(self) -> bool:
         """Whether there is a column of labels."""
-        return "label" in self.columns
+        return self.found.label is not None
 
 
-def read_asked(name: str, stream: IO[bytes]) -> Asked:
-    """Read texts: one per line of a .txt file, or the column text, or text_a and text_b, of .csv, .jsonl or .parquet.
+def read_asked(name: str, stream: IO[bytes], text: Named = None, label: str | None = None) -> Asked:
+    """Read the texts of any file that a task reads, or of a .txt file, one per line; "-" reads lines from `stream`.
 
-    "-" reads lines from `stream`. Raise InputError with the file, and the row or the columns that are there.
+    `text` and `label` name the columns; None finds them by their usual names, and there need be no labels. Raise
+    InputError with the file, and the row or the columns that are there.
     """
-    path, suffix = Path(name), Path(name).suffix.lower()
-    shown, blank = ("standard input" if name == STREAM else name), 0
-    if name == STREAM:
-        found = [(f"{shown}{place}", record) for place, record in _lines_of(stream.read(), shown)]
-    elif suffix == LINES:
-        found = list(read_records(path, lambda file: _lines_of(file.read_bytes(), shown), _WANTED))
-    elif suffix in READERS:
-        found = list(read_records(path, READERS[suffix], _WANTED))
-    else:
-        raise InputError(
-            f"{name!r} is not read; name a file that ends in {', '.join([LINES, *READERS])}, or {STREAM} for lines "
-            "from standard input"
-        )
-    if name == STREAM or suffix == LINES:
-        written = [(where, record) for where, record in found if record["text"].strip()]
-        found, blank = written, len(found) - len(written)
-    if not found:
+    shown = "standard input" if name == STREAM else name
+    read = parse_records(stream.read(), shown, LINES) if name == STREAM else read_records(Path(name), _WANTED, READERS)
+    if not read.rows:
         raise InputError(f"{shown} holds no texts; each row or line has {_WANTED}")
-    columns = list(dict.fromkeys(column for _, record in found for column in record))
-    fields = FIELDS[2 if FIELDS[2][0] in columns else 1]
-    if missing := [field for field in fields if field not in columns]:
-        raise InputError(
-            f"{shown}: no column {missing[0]!r} among {', '.join(columns)}; rename the column of the texts: {_WANTED}"
-        )
-    rows = [_row(record, fields, where) for where, record in found]
-    return Asked(shown, columns, [record for _, record in found], rows, blank)
+    found = find_columns(shown, read.columns, text, label, labelled=False)
+    rows = [_row(record, found, where) for where, record in read.rows]
+    notes = [*read.notes, *([] if found.usual else [f"{shown}: {found}"])]
+    return Asked(shown, read.columns, [record for _, record in read.rows], rows, found, len(read.blank), notes)
 
 
 def rows_of(texts: Sequence[Any], fields: int) -> list[Row]:
@@ -92,18 +75,12 @@ def rows_of(texts: Sequence[Any], fields: int) -> list[Row]:
     return rows
 
 
-def _lines_of(raw: bytes, name: str) -> Records:
-    # Not splitlines: it also splits where a text holds U+2028.
-    for number, line in enumerate(decode(raw, name).removesuffix("\n").split("\n"), 1):
-        yield f":{number}", {"text": line.rstrip("\r")}
-
-
-def _row(record: Record, fields: Sequence[str], where: str) -> Row:
-    for field in fields:
-        if not is_text(record.get(field)):
+def _row(record: Record, found: Columns, where: str) -> Row:
+    for column in found.texts:
+        if not is_text(record.get(column)):
             raise InputError(
-                f"{where}: column {field!r} is {reprlib.repr(record.get(field))}; it must be text that is not empty"
+                f"{where}: column {column!r} is {reprlib.repr(record.get(column))}; it must be text that is not empty"
             )
-    label = label_text(record.get("label"))
+    label = label_text(record.get(found.label)) if found.label else None
     known = compose(label.strip()) if isinstance(label, str) else ""
-    return Row(known, tuple(compose(record[field].strip()) for field in fields), where)
+    return Row(known, tuple(compose(record[column].strip()) for column in found.texts), where)

@@ -22,6 +22,9 @@ from dfo_bench.errors import InputError
 Value = Union[None, bool, int, float, str, list[Any], dict[str, Any], "Component"]
 """What a parameter may be: plain JSON, or another component."""
 
+PATH, PATH_OR_NAME = "path", "path or name"
+"""The marks of a parameter whose text names a file or a folder, or may do so."""
+
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -95,7 +98,8 @@ def parse(text: str) -> Component:
         key, equals, value = part.partition("=")
         key = key.strip()
         if not equals:
-            raise InputError(f"{part!r} in {text!r} is not key=value")
+            before = f'; a value that holds a comma stands in double quotes, {list(params)[-1]}="..."' if params else ""
+            raise InputError(f"{part!r} in {text!r} is not key=value{before}")
         if key in params:
             raise InputError(f"parameter {key!r} is given twice in {text!r}")
         params[key] = _parse_value(value.strip(), text)

@@ -9,10 +9,11 @@ import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, get_type_hints
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from dfo_bench.errors import InputError, PluginError
-from dfo_bench.plugins.component import Component, Value
+from dfo_bench.plugins.component import PATH, PATH_OR_NAME, Component, Value
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -66,6 +67,19 @@ class Parameter:
                 return int(one["exclusiveMinimum"]) + 1
             return int(one["minimum"]) if "minimum" in one else None
         return None
+
+    def beside(self, folder: Path, value: Any) -> Any:
+        """Return a value, a relative path of a sweep file in `folder` so that it leads there from here."""
+        marks = _marks(self.type)
+        if not marks or not isinstance(value, str) or not value or value in self._constants():
+            return value
+        path = folder / Path(value).expanduser()
+        return str(path) if PATH in marks or path.exists() else value
+
+    def _constants(self) -> list[Value]:
+        """Return the texts that stand for something else."""
+        schema = self._schema()
+        return [one["const"] for one in (schema, *schema.get("anyOf", ())) if "const" in one]
 
     def _schema(self) -> Mapping[str, Any]:
         from pydantic import TypeAdapter
@@ -125,6 +139,12 @@ def prose(cls: type, names: Collection[str]) -> str:
     return "\n".join(dict.fromkeys(filter(None, cut)))
 
 
+def _marks(annotation: Any) -> set[str]:
+    """Return the marks of paths anywhere in an annotation."""
+    own = {mark for mark in getattr(annotation, "__metadata__", ()) if mark in (PATH, PATH_OR_NAME)}
+    return own.union(*map(_marks, get_args(annotation)))
+
+
 def _adapter(annotation: Any) -> "TypeAdapter[Any]":
     from pydantic import ConfigDict, TypeAdapter
 
@@ -145,6 +165,8 @@ _BOUNDS = {
 
 def _words(schema: Mapping[str, Any]) -> str:
     """Say in words what a JSON schema allows."""
+    if "const" in schema:
+        return str(schema["const"])
     if "enum" in schema:
         return ", ".join(map(str, schema["enum"]))
     if "anyOf" in schema:

@@ -15,7 +15,18 @@ from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from scipy.special import ndtri
 
-from dfo_bench.core import Anchor, Array, Embedding, Index, InputError, Projection, RandomEmbedding, Space, Step
+from dfo_bench.core import (
+    Anchor,
+    Array,
+    Embedding,
+    Index,
+    InputError,
+    PathName,
+    Projection,
+    RandomEmbedding,
+    Space,
+    Step,
+)
 
 
 class Pretrained(Projection):
@@ -33,7 +44,7 @@ class Pretrained(Projection):
     def __init__(
         self,
         *,
-        prompts: str,
+        prompts: PathName,
         start: Literal["mean", "none"] = "mean",
         directions: Annotated[int, Field(ge=0)] | None = None,
         **step: Unpack[Step],

@@ -44,6 +44,7 @@ class FeatureBilstm(Reference):
     """
 
     sees = "features"
+    selects = True
 
     def __init__(self, *, rng: np.random.Generator, hidden: PositiveInt = 128) -> None:
         super().__init__(rng=rng)

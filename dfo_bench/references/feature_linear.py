@@ -22,6 +22,7 @@ class FeatureLinear(Reference):
     """
 
     sees = "features"
+    selects = True
     cheap = True
 
     def fit(self, texts: LabelledTexts, progress: FitProgress) -> Classifier:

@@ -28,6 +28,7 @@ class Knn(Reference):
     """
 
     sees = "outputs"
+    selects = True
 
     def fit(self, texts: LabelledTexts, progress: FitProgress) -> Classifier:
         """Ask for the outputs of train and dev, and select k."""

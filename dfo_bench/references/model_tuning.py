@@ -28,6 +28,7 @@ class ModelTuning(Reference):
     """
 
     sees = "weights"
+    selects = True
 
     def __init__(
         self,

@@ -38,6 +38,9 @@ and model, "" where the task names no files.
 ROWS = ["train_rows", "dev_rows", "test_rows"]
 """How many texts each split has, 0 where it is not known or has not been scored."""
 
+CHECKED = ["checks"]
+"""What was to be known of the task before the run began, a line each."""
+
 TROUBLES = ["attempts", "repaid", "discarded"]
 
 SPLITS = ["dev", "test"]
@@ -57,6 +60,7 @@ RUNS = [
     *MEMORY,
     *MADE,
     *ROWS,
+    *CHECKED,
     *TROUBLES,
     *(f"measuring_{cost}" for cost in CALLS),
 ]

@@ -72,6 +72,8 @@ class Fitted(Task):
                 f"{name} sees {reference.sees}, and the task offers only {', '.join(texts.offers)}; use another "
                 "reference, or another model"
             )
+        if reference.selects and "dev" not in inner.splits:
+            raise UnfitError(f"{name} selects on dev, and the task has none; pass a dev_shots of 1 or more")
         try:
             self.view = reference.view(texts)
             self.cost = reference.cost(self.view)

@@ -1,7 +1,7 @@
 """What is known of a run before it ends: what names it, and what it is made of."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from dfo_bench.core import Cost, Sees
@@ -17,10 +17,13 @@ class PlannedRun:
     """Resolved: every default filled in."""
     shown: Mapping[str, str]
     """Its task, optimizer and projection as people write them, defaults left out."""
+    checks: tuple[str, ...] = field(default=(), kw_only=True)
+    """What was to be known of its task before it began, a line each."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, from which `from_json` makes an equal one."""
-        return {"key": self.key, "spec": self.spec.to_json(), "shown": dict(self.shown)}
+        plain = {"key": self.key, "spec": self.spec.to_json(), "shown": dict(self.shown)}
+        return plain | ({"checks": list(self.checks)} if self.checks else {})
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Self:
@@ -32,7 +35,9 @@ class PlannedRun:
         key, shown = plain["key"], dict(plain["shown"])
         if not isinstance(key, str) or shown.keys() != {"task", "optimizer", "projection"}:
             raise ValueError(f"{key!r} and {shown!r} name no run")
-        return {"key": key, "spec": RunSpec.from_json(plain["spec"]), "shown": shown}
+        # The first plans and headers have no checks.
+        checks = tuple(plain.get("checks", ()))
+        return {"key": key, "spec": RunSpec.from_json(plain["spec"]), "shown": shown, "checks": checks}
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from dfo_bench.runs.spec import describe
 from dfo_bench.runs.summary import Kept, Status, Summary, Totals, count_repaid
 
 
-def header(assembly: Assembly) -> Header:
-    """Return what the first line of a run's journal says."""
+def header(assembly: Assembly, checks: tuple[str, ...] = ()) -> Header:
+    """Return what the first line of a run's journal says; `checks` were made before it."""
     return Header(
         assembly.key,
         assembly.spec,
@@ -29,6 +29,7 @@ def header(assembly: Assembly) -> Header:
         assembly.cost,
         assembly.baseline,
         assembly.sees,
+        checks=checks,
     )
 
 

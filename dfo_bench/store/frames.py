@@ -126,6 +126,7 @@ def row(summary: Summary) -> dict[str, Any]:
     scored = {m.split: m.cost.examples for m in summary.measurements if m.cost.examples}
     rows = {"train": summary.cost.examples if summary.cost else 0, **scored}
     found |= {name: rows.get(name.partition("_")[0], 0) for name in columns.ROWS}
+    found["checks"] = "\n".join(summary.checks)
     return found | {name: getattr(summary, name) for name in columns.TROUBLES}
 
 

@@ -6,6 +6,7 @@ in the run's header. So a run that goes on, and the runs that are compared with 
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dfo_bench.core import Task
@@ -47,7 +48,7 @@ def settle(
         ahead[run.spec.task] += run.spec.budget
     measured = {task: tasks[task].fastest(evaluations) for task, evaluations in ahead.items()}
     chosen = known | {run.key: measured[run.spec.task] for run in left}
-    return [PlannedRun(r.key, r.spec.on(chosen[r.key]), r.shown) if r.key in chosen else r for r in runs]
+    return [replace(run, spec=run.spec.on(chosen[run.key])) if run.key in chosen else run for run in runs]
 
 
 def _pair(run: PlannedRun) -> _Pair:

@@ -9,6 +9,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dfo_bench.errors import InputError, UnknownNameError
+from dfo_bench.plugins.component import Component, component
+from dfo_bench.plugins.registry import PROJECTIONS, TASKS, Kind, method_kind
 from dfo_bench.runs.defaults import Selection
 from dfo_bench.sweeps import presets
 from dfo_bench.sweeps.request import SweepRequest
@@ -100,10 +102,37 @@ def read_sweep(name: str) -> SweepSettings:
         if key not in SweepSettings.model_fields:
             raise UnknownNameError(f"key of {name}", str(key), SweepSettings.model_fields)
     try:
-        return SweepSettings(**plain)
+        settings = SweepSettings(**plain)
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(f"{name}: {first['loc'][0]}={plain[first['loc'][0]]!r}: {first['msg'].lower()}") from error
+    return settings if name in presets.names() else _beside(Path(name).parent, settings)
+
+
+def _beside(folder: Path, settings: SweepSettings) -> SweepSettings:
+    """Return the settings of a file in a folder, whose relative paths lead there from here."""
+    if folder == Path():
+        return settings
+    axes = {
+        "tasks": [_located(folder, TASKS, one) for one in settings.tasks or ()],
+        "projections": [_located(folder, PROJECTIONS, one) for one in settings.projections or ()],
+        "optimizers": [_located(folder, None, one) for one in settings.optimizers or ()],
+    }
+    store = settings.store and folder / settings.store
+    return settings.model_copy(update={name: axis for name, axis in axes.items() if axis} | {"store": store})
+
+
+def _located(folder: Path, kind: Kind[Any] | None, written: str | dict[str, Any]) -> str | dict[str, Any]:
+    """Return a component of a sweep file, its own path and those of its parameters counted from the file's folder."""
+    one = component(written)
+    if one.is_file:
+        one = Component(str(folder / one.name), one.params)
+    kind = kind or method_kind(one.name)
+    known = kind.parameters(kind.load(one.name))
+    moved = {name: known[name].beside(folder, value) for name, value in one.params.items() if name in known}
+    if isinstance(written, str):
+        return str(one.replace(**moved))
+    return {**written, "name": one.name, **{name: value for name, value in moved.items() if value != one.params[name]}}
 
 
 def parse_seeds(values: Iterable[int | str]) -> list[int]:

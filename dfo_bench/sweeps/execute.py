@@ -14,8 +14,15 @@ from dfo_bench.store.folder import read_summary, write_results
 from dfo_bench.threads import single_threaded
 
 
-def execute(spec: RunSpec, store: Path, progress: Progress = lambda spent, best, replayed: None) -> Summary:
+def execute(
+    spec: RunSpec,
+    store: Path,
+    progress: Progress = lambda spent, best, replayed: None,
+    checks: tuple[str, ...] = (),
+) -> Summary:
     """Run a spec in its folder of `store`, or go on with it where it stopped; return its summary.
+
+    `checks` is what is known of its task beforehand.
 
     A run that has finished is left as it is. What fails inside the task or the optimizer ends as a summary of
     status "failed"; InputError, StoreError and BusyError are raised.
@@ -24,19 +31,19 @@ def execute(spec: RunSpec, store: Path, progress: Progress = lambda spent, best,
         assembly = assemble(spec)
         folder = store / assembly.key
         try:
-            return _go_on(assembly, folder, progress)
+            return _go_on(assembly, folder, progress, checks)
         except ReplayError:
             # Its journal was set aside: the run begins anew.
-            return _go_on(assembly, folder, progress)
+            return _go_on(assembly, folder, progress, checks)
 
 
-def _go_on(assembly: Assembly, folder: Path, progress: Progress) -> Summary:
+def _go_on(assembly: Assembly, folder: Path, progress: Progress, checks: tuple[str, ...]) -> Summary:
     """Run to the end; set aside a journal that cannot be gone on with, and raise ReplayError."""
     if finished := _finished(folder):
         return finished
     with writing(folder):
         folder.mkdir(exist_ok=True)
-    with Journal(folder / JOURNAL, header(assembly), folder / TOLD, assembly.oracle.width) as journal:
+    with Journal(folder / JOURNAL, header(assembly, checks), folder / TOLD, assembly.oracle.width) as journal:
         # Once more: another process may have finished it before this one had the journal.
         if finished := _finished(folder):
             return finished

@@ -9,6 +9,7 @@ from rich.console import Console
 from dfo_bench.errors import count
 from dfo_bench.runs.header import PlannedRun
 from dfo_bench.runs.spec import describe
+from dfo_bench.sweeps.checks import said
 from dfo_bench.sweeps.events import Advance, Ended, Event, Listener
 
 
@@ -33,9 +34,11 @@ class ProgressBars(Listener):
 
     @contextmanager
     def begin(self, runs: Sequence[PlannedRun]) -> Iterator[None]:
-        """Show the bars."""
+        """Show the checks, then the bars."""
         self._runs = {run.key: run for run in runs}
         self._total = self._bars.add_task("runs", total=len(runs), note="")
+        for line in said(runs):
+            self._console.print(line, markup=False)
         with self._bars:
             yield
 

@@ -27,6 +27,7 @@ from dfo_bench.store.folder import read_summary
 from dfo_bench.store.plan import forget_plan, write_plan
 from dfo_bench.store.store import Store
 from dfo_bench.sweeps import backends
+from dfo_bench.sweeps.checks import add_checks
 from dfo_bench.sweeps.events import Listener
 from dfo_bench.sweeps.progress import ProgressBars
 from dfo_bench.sweeps.references import beside
@@ -149,7 +150,7 @@ def plan_runs(specs: Sequence[RunSpec], store: Path, asked: Container[Component]
     """
     runs: dict[str, PlannedRun] = {}
     tasks: dict[Component, Task] = {}
-    begun: dict[str, str] = {}
+    begun: dict[str, Header] = {}
     kept: list[str] = []
     for assembly in _assemble_all(specs, asked):
         if assembly.key in runs:
@@ -158,7 +159,7 @@ def plan_runs(specs: Sequence[RunSpec], store: Path, asked: Container[Component]
         tasks.setdefault(assembly.spec.task, assembly.task)
         stored = _read_header(store / assembly.key)
         if stored:
-            begun[assembly.key] = stored.spec.backend or backends.FORMER
+            begun[assembly.key] = stored
         difference = mismatch(assembly, stored) if stored else ""
         if difference and not isinstance(stored, Summary):
             raise InputError(f"{difference}: put back what it was, delete the run's folder, or name another store")
@@ -170,7 +171,8 @@ def plan_runs(specs: Sequence[RunSpec], store: Path, asked: Container[Component]
             count(len(kept), "finished run"),
             kept[0],
         )
-    return backends.settle(list(runs.values()), tasks, begun, store)
+    computed = {key: header.spec.backend or backends.FORMER for key, header in begun.items()}
+    return backends.settle(add_checks(list(runs.values()), tasks, begun), tasks, computed, store)
 
 
 def _assemble_all(specs: Sequence[RunSpec], asked: Container[Component]) -> Iterator[Assembly]:

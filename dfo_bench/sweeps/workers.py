@@ -49,7 +49,7 @@ def _run(run: PlannedRun, store: Path, hear: Callable[[Advance], None]) -> Ended
             hear(Advance(run.key, evaluations, best, replayed))
 
     try:
-        return Ended(run.key, execute(run.spec, store, progress))
+        return Ended(run.key, execute(run.spec, store, progress, run.checks))
     except BusyError:
         return Ended(run.key, None, "under way in another process", elsewhere=True)
     except DfoBenchError as error:

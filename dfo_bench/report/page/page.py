@@ -43,6 +43,7 @@ class Section:
 
     task: str
     facts: str
+    checks: list[str]
     legend: list[Look]
     panels: list[Panel]
     tables: list[Table]
@@ -180,6 +181,7 @@ def _section(
     return Section(
         task=task,
         facts=_facts(runs),
+        checks=_checks(runs),
         legend=_legend(runs, look),
         panels=drawn,
         tables=[tabulate_results(groups, look), *verdicts, tabulate_costs(groups, look)],
@@ -211,3 +213,16 @@ def _facts(runs: pd.DataFrame) -> str:
             written = [f"{value:,}" if column != "optimum" else f"{value:.6g}" for value in values]
             facts.append(f"{name} {', '.join(written)}")
     return " · ".join(facts)
+
+
+def _checks(runs: pd.DataFrame) -> list[str]:
+    """Return what was to be known of a task before its runs began: of its searches, where there are any.
+
+    Of the first seed: another draws other texts, whose losses at the start differ.
+    """
+    searches = runs[~runs["baseline"]]
+    some = runs if searches.empty else searches
+    if "checks" not in some:
+        return []
+    lines = some.loc[some["seed"] == some["seed"].min(), "checks"].dropna()
+    return [line for line in dict.fromkeys("\n".join(lines).split("\n")) if line]
