@@ -5,13 +5,15 @@ PYTHON ?= python3.11
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
-.PHONY: quickstart test install check format docs clean
+.PHONY: quickstart test tests install check format docs clean
 
 quickstart: .venv/installed  ## a sweep of four optimizers on a real model, and its report
 	$(BIN)/dfo-bench sweep quickstart
 	@echo "open this page in a browser: $$($(BIN)/dfo-bench report --store results/quickstart)"
 
-test: .venv/installed-dev check  ## lint, types and tests
+test: check tests  ## lint, types and tests
+
+tests: .venv/installed-dev
 	$(BIN)/pytest --numprocesses auto --dist worksteal
 
 check: .venv/installed-dev

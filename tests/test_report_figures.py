@@ -230,19 +230,16 @@ def test_a_curve_against_a_cost_that_no_run_knows_is_refused() -> None:
     [[1e308, -1e308, -1.7e308], [1.7e308, 1e308, 1e308], [1.7e308, 10.0, 1.0], [-1e150, -1e200, -1e200]],
     ids=["both ends", "upper end", "diverged at first", "lower end"],
 )
-def test_losses_at_the_ends_of_floats_are_drawn_or_refused_in_one_line(
-    kind: str, losses: list[float], tmp_path: Path
-) -> None:
+def test_losses_at_the_ends_of_floats_are_drawn_or_refused_in_one_line(kind: str, losses: list[float]) -> None:
     seen: dict[Case, list[float]] = {
-        (task, name, seed): [losses[0], losses[1] * (1 - seed / 10), losses[2] / (1 + place)]
-        for task in "st" for place, name in enumerate(("random", "a", "b")) for seed in range(6)
+        ("s", name, seed): [losses[0], losses[1] * (1 - seed / 10), losses[2] / (1 + place)]
+        for place, name in enumerate(("random", "a", "b")) for seed in range(6)
     }  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         drawn = False
         with suppress(InputError):
-            save(KINDS[kind].draw(*store_of(seen)), tmp_path / "figure.png")
-            drawn = True
+            drawn = bool(_picture(KINDS[kind].draw(*store_of(seen))))
     # Where nothing within reach gets better there is no scale of targets or scores.
     assert drawn or kind in ("ecdf", "profile", "heatmap")
 
@@ -272,10 +269,11 @@ def test_a_name_is_broken_behind_its_punctuation_and_its_letters_of_full_width(
     assert all(span(line) <= letters for line in wrap(text, letters).split("\n"))
 
 
-@pytest.mark.parametrize(("style", "width"), [("one-column", 3.4), ("two-column", 7.0)])
-@pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
+@pytest.mark.parametrize(
+    ("suffix", "style", "width"), [("png", "one-column", 3.4), ("pdf", "two-column", 7.0), ("svg", "two-column", 7.0)]
+)
 def test_a_figure_has_a_panel_per_task_and_is_the_same_file_every_time(
-    tmp_path: Path, style: str, width: float, suffix: str
+    tmp_path: Path, suffix: str, style: str, width: float
 ) -> None:
     frames = sweep()
     files = [tmp_path / f"{name}.{suffix}" for name in "ab"]
