@@ -165,13 +165,15 @@ def _words(members: pd.DataFrame, search: str, reference: str, rows: int, predic
     better = (pair["score", search] - pair["score", reference]).to_numpy(dtype=float)
     verdict = judge(better, 0.0, RowHits(predictions).half(keys, "test_accuracy"))
     one, other = (f"{percent(pair['score', name].astype(float).mean())} %" for name in (search, reference))
-    points = f"{100 * verdict.advantage:+.1f} points"
-    known = np.isfinite(verdict.low)
-    interval = f" (95 % interval {100 * verdict.low:+.1f} to {100 * verdict.high:+.1f})" if known else ""
     facts = f"the best search by dev, {search}, has {one} on test, the best reference, {reference}, {other}"
-    if verdict.outcome == "second":
-        return f"No: {facts}. The search loses {points}{interval}."
-    if verdict.outcome == "first":
-        return f"Yes: {facts}. The search adds {points}{interval}."
+    gain, ends = 100 * verdict.advantage, (100 * verdict.low, 100 * verdict.high)
+    known = bool(np.isfinite(verdict.low))
+    if verdict.outcome in ("first", "second"):
+        # How many, not in which direction: the words say that.
+        low, high = sorted(map(abs, ends))
+        points = f"{abs(gain):.1f} points" + (f" (95 % interval {low:.1f} to {high:.1f})" if known else "")
+        yes = verdict.outcome == "first"
+        return f"{'Yes' if yes else 'No'}: {facts}. The search {'adds' if yes else 'loses'} {points}."
+    points = f"{gain:+.1f} points" + (f" (95 % interval {ends[0]:+.1f} to {ends[1]:+.1f})" if known else "")
     seeds = f"{verdict.n} seed{'s' * (verdict.n > 1)}"
-    return f"Not shown: {facts}. That is {points}{interval}, nothing that {rows:,} test rows and {seeds} can show."
+    return f"Not shown: {facts}. That is {points}, nothing that {rows:,} test rows and {seeds} can show."
