@@ -1,4 +1,4 @@
-"""Commands on what a store holds: status, compact, verify, export, import and sql."""
+"""Commands on what a store holds: status, compact, delete, verify, export, import and sql."""
 
 import math
 import sys
@@ -64,6 +64,24 @@ def compact(store: StoreFrom = Path("results")) -> None:
         print(pack)
     if left:
         print_notes([f"{count(len(left), 'folder')} left, of which a pack holds another version; the first: {left[0]}"])
+
+
+@commands.command(
+    epilog=examples("dfo-bench delete 05ea9b9a0dc33c4c --store results/demo", "dfo-bench delete 05ea 1f30")
+)
+def delete(
+    runs: Annotated[list[str], typer.Argument(help="Key of a run, or the beginning of it.", metavar="RUN")],
+    store: StoreFrom = Path("results"),
+) -> None:
+    """Delete runs, with all that was evaluated.
+
+    Keys stand in `dfo-bench status --json` and in the report. A run under way in another process is refused, and then
+    none is deleted. Packs and the digests of a published store go on without the runs; the same sweep makes them again.
+    """
+    from dfo_bench.store.store import Store
+
+    for key in Store(store).delete(*runs):
+        print(f"deleted {key}")
 
 
 @commands.command(

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dfo_bench.errors import StoreError
+from dfo_bench.errors import InputError, StoreError, UnknownNameError
 from dfo_bench.runs import columns
 from dfo_bench.runs.curve import curve
 from dfo_bench.runs.header import Header
@@ -181,6 +181,31 @@ class Store:
         from dfo_bench.store.classifier import take_classifier
 
         return take_classifier(self, run, task)
+
+    def find(self, run: str) -> str:
+        """Return the key of a run, of which `run` is the beginning of no other; raise InputError where it is not."""
+        keys = list(self)
+        found = [run] if run in keys else [key for key in keys if run and key.startswith(run)]
+        if len(found) > 1:
+            more = ", ..." if len(found) > 5 else ""
+            raise InputError(
+                f"{len(found)} runs in {self.path} begin with {run!r}; give more: {', '.join(found[:5])}{more}"
+            )
+        if not found:
+            raise UnknownNameError(f"run in {self.path}", run, keys)
+        return found[0]
+
+    def delete(self, *runs: str) -> list[str]:
+        """Delete runs, each by its key or a beginning of it that is no other's; return the keys.
+
+        Packed runs leave their packs, and the digests of a published store those of the others. Raise InputError for a
+        run that is not there, and BusyError for one under way in another process, before anything is deleted.
+
+        >>> store.delete("05ea9b9a", "1f30")
+        """
+        from dfo_bench.store.delete import delete
+
+        return delete(self, runs)
 
     def compact(self) -> tuple[list[Path], list[Path]]:
         """Pack the folders of the finished runs into few files, from which they are read like before.
