@@ -120,7 +120,7 @@ def test_a_name_of_no_run_or_of_several_deletes_nothing(store: Store) -> None:
         store.delete("")
     for key in keys:
         (store.path / f"abc{key[3:]}").mkdir()
-    with pytest.raises(InputError, match="3 runs in .* begin with 'abc'; give more: abc"):
+    with pytest.raises(InputError, match=r"3 runs in .* begin with 'abc'; give more: abc"):
         store.delete("abc")
     assert set(keys) < set(store)
 

@@ -176,3 +176,19 @@ def plot(
         except OSError as error:
             raise InputError(f"{path} cannot be written: {error.strerror}") from error
     print(path)
+
+
+@commands.command(epilog=examples("dfo-bench show best --store results/demo", "dfo-bench show 05ea9b9a"))
+def show(
+    run: Annotated[str, typer.Argument(help="Key of a run, the beginning of one, or best.", metavar="RUN")],
+    store: StoreFrom = Path("results"),
+) -> None:
+    """Show one run: what it is, its curve, scores and cost, and the nearest words of its prompt.
+
+    best is the best search by dev, then by train loss. The words need the model, and a mode that puts word embeddings
+    into it: inputs_embeds or after.
+    """
+    from dfo_bench.report.show import show as lines_of
+    from dfo_bench.store.store import Store
+
+    print(lines_of(Store(store).view(run)))

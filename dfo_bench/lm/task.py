@@ -30,6 +30,7 @@ from dfo_bench.lm.heads import EmbeddingHead, WordsHead
 from dfo_bench.lm.initial import read_initial
 from dfo_bench.lm.inputs import Inputs
 from dfo_bench.lm.modes import Mode, ModeName, check
+from dfo_bench.lm.nearest import nearest_words
 from dfo_bench.lm.prompted import Prompted
 from dfo_bench.lm.templates import Encoded, Template, label_tokens
 from dfo_bench.lm.texts import Texts
@@ -254,6 +255,10 @@ class TextTask(Task):
             # Numbers too large for fp32 become inf, and their losses nan.
             prompts = points.dense().astype(np.float32).reshape(len(points), *self._mode.shape)
             return prompts if self._steps is None else prompts * self._steps
+
+    def nearest_words(self, point: Points, most: int) -> list[list[str]]:
+        """Return the `most` nearest words of each row of a candidate, with mode=inputs_embeds or after."""
+        return nearest_words(self._model, self.prompts(point)[0], most)
 
     def rows(self, split: str) -> list[data.Row]:
         """Return the examples of "train", "dev" or "test": train and dev as they were drawn."""

@@ -28,6 +28,7 @@ from dfo_bench.store.plan import read_plan
 
 if TYPE_CHECKING:
     from dfo_bench.store.classifier import TextClassifier
+    from dfo_bench.store.view import RunView
 
 _logger = logging.getLogger("dfo_bench")
 _Read = TypeVar("_Read")
@@ -194,6 +195,16 @@ class Store:
         if not found:
             raise UnknownNameError(f"run in {self.path}", run, keys)
         return found[0]
+
+    def view(self, run: str = "best") -> "RunView":
+        """Return what there is to know of a run: its row, its curve, and the words that its prompt is near to.
+
+        `run` is a key, a beginning of one that is no other's, or "best". Raise InputError where it names no run, or
+        "best" one of several tasks.
+        """
+        from dfo_bench.store.view import view
+
+        return view(self, run)
 
     def delete(self, *runs: str) -> list[str]:
         """Delete runs, each by its key or a beginning of it that is no other's; return the keys.
