@@ -34,6 +34,7 @@ from dfo_bench.lm.nearest import nearest_words
 from dfo_bench.lm.prompted import Prompted
 from dfo_bench.lm.templates import Encoded, Template, label_tokens
 from dfo_bench.lm.texts import Texts
+from dfo_bench.runs.titles import check_title
 
 HeadName = Literal["embedding", "masked", "causal", "seq2seq"]
 LossName = Literal["ce", "hinge", "perf"]
@@ -62,8 +63,8 @@ class TextTask(Task):
     """The template of head=embedding, without a mask."""
     lead: str = " . "
     """The text between the prompt and the example, for mode=add and mode=deep."""
-    unkeyed: ClassVar[Mapping[str, Value]] = {"backend": "torch"}
-    added: ClassVar[Mapping[str, Value]] = {"calibrate": "none", "initial": None}
+    unkeyed: ClassVar[Mapping[str, Value]] = {"backend": "torch", "title": ""}
+    added: ClassVar[Mapping[str, Value]] = {"calibrate": "none", "initial": None, "title": ""}
     bare: ClassVar[Mapping[str, Value]] = {
         "prompt_tokens": 0,
         "mode": "add",
@@ -91,6 +92,7 @@ class TextTask(Task):
         backend: Backend = "auto",
         calibrate: Calibration = "none",
         initial: str | None = None,
+        title: str = "",
     ) -> None:
         """Load the model, draw the examples and cut the texts into tokens.
 
@@ -116,6 +118,7 @@ class TextTask(Task):
             one number per class (bias), a matrix, too (affine), or none. It costs no further call.
         initial: a file of `dfo-bench export prompts`, whose prompt is the start: of several that fit the model, mode
             and prompt_tokens, the best on dev, scored under this calibrate if one was.
+        title: how the task is called in all output, in place of its name, data and shots.
         """
         for name, value, least in (
             ("shots", shots, 1),
@@ -124,6 +127,7 @@ class TextTask(Task):
         ):
             if value < least:
                 raise InputError(f"{name} must be at least {least}, got {value}")
+        check_title(title)
         # Composed, as rows are read.
         self.labels = tuple(data.compose(label) for label in self.labels)
         self._positive = None if self.positive is None else self.labels.index(data.compose(self.positive))

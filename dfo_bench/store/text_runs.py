@@ -19,6 +19,7 @@ from dfo_bench.runs.measure import best_on_dev
 from dfo_bench.runs.rebuild import rebuild
 from dfo_bench.runs.spec import RunSpec, describe
 from dfo_bench.runs.summary import Summary
+from dfo_bench.runs.titles import TITLE
 from dfo_bench.store.store import Store
 
 if TYPE_CHECKING:
@@ -71,8 +72,9 @@ class TextRun:
 
 
 def name_task(component: Component) -> str:
-    """Return a task as people write it, defaults left out."""
-    return str(resolve(TASKS, component).shown())
+    """Return a task as people write it, defaults and its title left out: two titles are no two tasks."""
+    shown = resolve(TASKS, component).shown()
+    return str(Component(shown.name, {name: value for name, value in shown.params.items() if name != TITLE}))
 
 
 def find_text_runs(store: Store) -> list[TextRun]:
