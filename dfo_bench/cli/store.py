@@ -1,4 +1,4 @@
-"""Commands on what a store holds: status, compact, delete, verify, export, import and sql."""
+"""Commands on what a store holds: status, compact, delete, merge, verify, export, import and sql."""
 
 import math
 import sys
@@ -82,6 +82,22 @@ def delete(
 
     for key in Store(store).delete(*runs):
         print(f"deleted {key}")
+
+
+@commands.command(epilog=examples("dfo-bench merge results/node1 results/node2 --store results/all"))
+def merge(
+    stores: Annotated[list[Path], typer.Argument(help="Store to merge.", metavar="STORE")],
+    store: StoreFrom = Path("results"),
+) -> None:
+    """Copy the runs of stores into another, which is made if it is new.
+
+    A run that several hold is kept once, as far as it has come. Where its evaluations differ nothing is copied. Digests
+    of published stores are not copied: publish anew with `dfo-bench verify --publish`.
+    """
+    from dfo_bench.store.merge import merge as merge_stores
+
+    copied, kept = merge_stores(stores, store)
+    print(f"{store}: {count(len(copied), 'run')} copied, {len(kept)} there already")
 
 
 @commands.command(

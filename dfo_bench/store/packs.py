@@ -55,6 +55,14 @@ def names(store: Path) -> set[str]:
     return {name for pack in _packs(store) for name in pack.namelist()}
 
 
+def members(store: Path, key: str) -> dict[str, bytes]:
+    """Return the files of a packed run by name; none where no pack holds it."""
+    for pack in _packs(store):
+        if own := [name for name in pack.namelist() if name.partition("/")[0] == key]:
+            return {name.partition("/")[2]: pack.read(name) for name in own}
+    return {}
+
+
 def compact(store: Path, folders: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     """Pack the folders of finished runs and remove them; raise BusyError where another process does.
 
