@@ -1,4 +1,4 @@
-"""Commands on what a store holds: status, compact, delete, merge, verify, export, import and sql."""
+"""Commands on what a store holds: status, compact, delete, merge, relocate, verify, export, import and sql."""
 
 import math
 import sys
@@ -10,7 +10,7 @@ import typer
 from dfo_bench.cli._command import examples
 from dfo_bench.cli._options import AsJson, StoreFrom
 from dfo_bench.cli._output import print_json, print_notes, print_table, table_of
-from dfo_bench.errors import count
+from dfo_bench.errors import InputError, count
 
 commands = typer.Typer()
 
@@ -98,6 +98,29 @@ def merge(
 
     copied, kept = merge_stores(stores, store)
     print(f"{store}: {count(len(copied), 'run')} copied, {len(kept)} there already")
+
+
+@commands.command(
+    epilog=examples(
+        "dfo-bench relocate /old/models=/data/models --store results/demo", "dfo-bench relocate mine.csv=texts/mine.csv"
+    )
+)
+def relocate(
+    moved: Annotated[list[str], typer.Argument(help="Path that runs name, and where it is now.", metavar="OLD=NEW")],
+    store: StoreFrom = Path("results"),
+) -> None:
+    """Tell a store where data, models and plugins have moved.
+
+    OLD is a path as the runs write it, or a folder above it. Keys stay, for they rest on contents; where NEW holds
+    others it is refused. Give all that has moved at once: a run of each task is built to see that nothing lacks.
+    """
+    from dfo_bench.store.store import Store
+
+    pairs = [one.partition("=")[::2] for one in moved]
+    if len({old for old, _ in pairs}) < len(pairs):
+        raise InputError(f"{' '.join(moved)} gives one path twice; give it once")
+    changed = Store(store).relocate(dict(pairs))
+    print(f"{store}: {count(len(changed), 'run')} changed")
 
 
 @commands.command(

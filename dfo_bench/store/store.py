@@ -5,7 +5,7 @@ import logging
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -217,6 +217,19 @@ class Store:
         from dfo_bench.store.delete import delete
 
         return delete(self, runs)
+
+    def relocate(self, moved: Mapping[str, str]) -> list[str]:
+        """Write anew the paths of data, models and plugins that have moved, from old to new; return the runs changed.
+
+        An old path is one that runs name, or a folder above it, as they write it. Keys stay: they rest on contents, and
+        a run of each task is built to see that these are the same. Raise InputError, with nothing changed, where they
+        are not, or a path is not there. Runs that have not ended stay as they are.
+
+        >>> store.relocate({"/old/models": "/data/models"})
+        """
+        from dfo_bench.store.relocate import relocate
+
+        return relocate(self, moved)
 
     def compact(self) -> tuple[list[Path], list[Path]]:
         """Pack the folders of the finished runs into few files, from which they are read like before.
