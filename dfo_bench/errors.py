@@ -37,7 +37,8 @@ class UnknownNameError(InputError):
         if near:
             remedy = f"did you mean {' or '.join(near)}?"
         elif names:
-            remedy = f"there are: {', '.join(names)}"
+            more = f" and {len(names) - 50} more" if len(names) > 50 else ""
+            remedy = f"there are: {', '.join(names[:50])}{more}"
         else:
             remedy = "there are none"
         super().__init__(f"no {what} named {name!r}; {remedy}")

@@ -10,11 +10,12 @@ from typer.testing import CliRunner
 
 from dfo_bench.cli import app
 from dfo_bench.lm import TextTask
-from dfo_bench.report.baselines import PROMPT, drop_baselines, place_baselines
+from dfo_bench.report.baselines import drop_baselines, place_baselines
 from dfo_bench.report.figures import KINDS
 from dfo_bench.report.labels import looks
 from dfo_bench.report.rules import AXES, Rules
 from dfo_bench.report.stats.standings import standings
+from dfo_bench.runs.titles import PROMPT
 from tests.frames import NO_MEASURES, Case, store_of
 from tests.pages import Page, html_of, numbers
 from tests.tiny_lm import Zoo, reviews, write

@@ -149,6 +149,7 @@ def plot(
     from dfo_bench.report.stats.rows import RowHits
     from dfo_bench.report.stats.standings import WRITERS, standings
     from dfo_bench.report.stats.steps import beyond_reach
+    from dfo_bench.report.titles import entitle
     from dfo_bench.report.versions import tell_versions
     from dfo_bench.store.store import Store
 
@@ -165,7 +166,7 @@ def plot(
     if suffix not in formats:
         raise InputError(f"cannot write {str(path)!r}; the name must end in {', '.join('.' + f for f in formats)}")
     select = place_baselines if KINDS[kind].by_task else drop_baselines
-    runs, curves = select(tell_versions(opened.runs())), opened.curves(improvements=True)
+    runs, curves = select(entitle(tell_versions(opened.runs()))), opened.curves(improvements=True)
     if suffix in WRITERS:
         write(path, WRITERS[suffix](standings(runs, curves, rules, RowHits(opened.predictions())), rules))
         print_notes(beyond_reach(curves))
@@ -176,3 +177,19 @@ def plot(
         except OSError as error:
             raise InputError(f"{path} cannot be written: {error.strerror}") from error
     print(path)
+
+
+@commands.command(epilog=examples("dfo-bench show best --store results/demo", "dfo-bench show 05ea9b9a"))
+def show(
+    run: Annotated[str, typer.Argument(help="Key of a run, the beginning of one, or best.", metavar="RUN")],
+    store: StoreFrom = Path("results"),
+) -> None:
+    """Show one run: what it is, its curve, scores and cost, and the nearest words of its prompt.
+
+    best is the best search by dev, then by train loss. The words need the model, and a mode that puts word embeddings
+    into it: inputs_embeds or after.
+    """
+    from dfo_bench.report.show import show as lines_of
+    from dfo_bench.store.store import Store
+
+    print(lines_of(Store(store).view(run)))

@@ -1,4 +1,4 @@
-"""Commands on what a store holds: status, compact, verify, export, import and sql."""
+"""Commands on what a store holds: status, compact, delete, merge, relocate, verify, export, import and sql."""
 
 import math
 import sys
@@ -64,6 +64,63 @@ def compact(store: StoreFrom = Path("results")) -> None:
         print(pack)
     if left:
         print_notes([f"{count(len(left), 'folder')} left, of which a pack holds another version; the first: {left[0]}"])
+
+
+@commands.command(
+    epilog=examples("dfo-bench delete 05ea9b9a0dc33c4c --store results/demo", "dfo-bench delete 05ea 1f30")
+)
+def delete(
+    runs: Annotated[list[str], typer.Argument(help="Key of a run, or the beginning of it.", metavar="RUN")],
+    store: StoreFrom = Path("results"),
+) -> None:
+    """Delete runs, with all that was evaluated.
+
+    Keys stand in `dfo-bench status --json` and in the report. A run under way in another process is refused, and then
+    none is deleted. Packs and the digests of a published store go on without the runs; the same sweep makes them again.
+    """
+    from dfo_bench.store.store import Store
+
+    for key in Store(store).delete(*runs):
+        print(f"deleted {key}")
+
+
+@commands.command(epilog=examples("dfo-bench merge results/node1 results/node2 --store results/all"))
+def merge(
+    stores: Annotated[list[Path], typer.Argument(help="Store to merge.", metavar="STORE")],
+    store: StoreFrom = Path("results"),
+) -> None:
+    """Copy the runs of stores into another, which is made if it is new.
+
+    A run that several hold is kept once, as far as it has come. Where its evaluations differ nothing is copied. Digests
+    of published stores are not copied: publish anew with `dfo-bench verify --publish`.
+    """
+    from dfo_bench.store.merge import merge as merge_stores
+
+    copied, kept = merge_stores(stores, store)
+    print(f"{store}: {count(len(copied), 'run')} copied, {len(kept)} there already")
+
+
+@commands.command(
+    epilog=examples(
+        "dfo-bench relocate /old/models=/data/models --store results/demo", "dfo-bench relocate mine.csv=texts/mine.csv"
+    )
+)
+def relocate(
+    moved: Annotated[list[str], typer.Argument(help="Path that runs name, and where it is now.", metavar="OLD=NEW")],
+    store: StoreFrom = Path("results"),
+) -> None:
+    """Tell a store where data, models and plugins have moved.
+
+    OLD is a path as the runs write it, or a folder above it. Keys stay, for they rest on contents; where NEW holds
+    others it is refused. Give all that has moved at once: a run of each task is built to see that nothing lacks.
+    """
+    from dfo_bench.store.store import Store
+
+    pairs = [one.partition("=")[::2] for one in moved]
+    if len({old for old, _ in pairs}) < len(pairs):
+        raise InputError(f"{' '.join(moved)} gives one path twice; give it once")
+    changed = Store(store).relocate(dict(pairs))
+    print(f"{store}: {count(len(changed), 'run')} changed")
 
 
 @commands.command(

@@ -35,8 +35,10 @@ from dfo_bench.lm.initial import read_initial
 from dfo_bench.lm.inputs import Inputs
 from dfo_bench.lm.mapped import Mapped
 from dfo_bench.lm.modes import Mode, ModeName, check
+from dfo_bench.lm.nearest import nearest_words
 from dfo_bench.lm.templates import Encoded, Template, first_pieces, label_tokens
 from dfo_bench.lm.texts import Texts
+from dfo_bench.runs.titles import check_title
 
 LossName = Literal["ce", "hinge", "perf"]
 
@@ -63,8 +65,8 @@ class TextTask(Task):
     """The template of head=embedding, without a mask."""
     lead: str = " . "
     """The text between the prompt and the example, for mode=add and mode=deep."""
-    unkeyed: ClassVar[Mapping[str, Value]] = {"backend": "torch"}
-    added: ClassVar[Mapping[str, Value]] = {"calibrate": "none", "initial": None, "dev_shots": None}
+    unkeyed: ClassVar[Mapping[str, Value]] = {"backend": "torch", "title": ""}
+    added: ClassVar[Mapping[str, Value]] = {"calibrate": "none", "initial": None, "dev_shots": None, "title": ""}
     bare: ClassVar[Mapping[str, Value]] = {
         "prompt_tokens": 0,
         "mode": "add",
@@ -97,6 +99,7 @@ class TextTask(Task):
         backend: Backend = "auto",
         calibrate: Calibration = "none",
         initial: PathName | None = None,
+        title: str = "",
     ) -> None:
         """Load the model, draw the examples and cut the texts into tokens.
 
@@ -123,7 +126,9 @@ class TextTask(Task):
             one number per class (bias), a matrix, too (affine), or none. It costs no further call.
         initial: a file of `dfo-bench export prompts`, whose prompt is the start: of several that fit the model, mode
             and prompt_tokens, the best on dev, scored under this calibrate if one was.
+        title: how the task is called in all output, in place of its name, data and shots.
         """
+        check_title(title)
         # Composed, as rows are read.
         self.labels = tuple(data.compose(label) for label in self.labels)
         self._positive = None if self.positive is None else self.labels.index(data.compose(self.positive))
@@ -259,6 +264,10 @@ class TextTask(Task):
             # Numbers too large for fp32 become inf, and their losses nan.
             prompts = points.dense().astype(np.float32).reshape(len(points), *self._mode.shape)
             return prompts if self._steps is None else prompts * self._steps
+
+    def nearest_words(self, point: Points, most: int) -> list[list[str]]:
+        """Return the `most` nearest words of each row of a candidate, with mode=inputs_embeds or after."""
+        return nearest_words(self._model, self.prompts(point)[0], most)
 
     def rows(self, split: str) -> list[data.Row]:
         """Return the examples of "train", "dev" or "test": train and dev as they were drawn."""

@@ -44,8 +44,8 @@ class Plugin(Generic[P]):
         return source_digest(self.cls)
 
     def shown(self) -> Component:
-        """Return the component as it is shown: parameters at their defaults left out, and those of no key."""
-        unkeyed = _inherited(self.cls, "unkeyed")
+        """Return the component as it is shown: without parameters at their defaults, and of no key but its title."""
+        unkeyed = _inherited(self.cls, "unkeyed").keys() - {"title"}
         named = {name: value for name, value in self.component.params.items() if name not in unkeyed}
         kept = {name: value for name, value in named.items() if self.defaults.get(name, ...) != value}
         return Component(self.name, {**kept, **{name: p.shown() for name, p in self.inner.items() if name in kept}})

@@ -13,9 +13,7 @@ import pandas as pd
 from dfo_bench.errors import InputError
 from dfo_bench.plugins.component import Component, parse
 from dfo_bench.runs.columns import REFERENCE
-
-PROMPT = {"prompt_tokens", "mode", "template", "demonstrations", "calibrate", "initial"}
-"""The parameters of a task that concern its prompt; by all others (model, data, loss...) losses are comparable."""
+from dfo_bench.runs.titles import PROMPT
 
 
 def place_baselines(runs: pd.DataFrame) -> pd.DataFrame:

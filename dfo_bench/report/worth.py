@@ -20,9 +20,7 @@ from dfo_bench.report.seed_tables.accuracy import percent
 from dfo_bench.report.seed_tables.methods import OF_METHOD, name_methods
 from dfo_bench.report.stats.rows import RowHits, score_half
 from dfo_bench.report.stats.verdict import judge
-
-ANSWER = {"model", "head", "loss", "leading_space", "precision"}
-"""The parameters of a task, beside those of its prompt, that say how its question is answered."""
+from dfo_bench.runs.titles import ANSWER
 
 HEADS = ["method", "train loss", "dev", "test", "calls", "tokens", "time"]
 

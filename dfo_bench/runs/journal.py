@@ -153,7 +153,7 @@ class Journal:
         """
         self.path = path
         self._told: Sidecar | None = None
-        self._fd = _open_locked(path)
+        self._fd = open_locked(path)
         try:
             self.log = Log.read(path)
             # A kill in the middle of a write leaves half a line: nobody was told of it, so it never happened.
@@ -222,8 +222,11 @@ class Journal:
         os.close(self._fd)
 
 
-def _open_locked(path: Path) -> int:
-    """Open and lock a file that another process may unlink or rename at any moment."""
+def open_locked(path: Path) -> int:
+    """Open and lock a journal, which another process may unlink or rename at any moment; return its descriptor.
+
+    Raise BusyError where another process writes the run.
+    """
     while True:
         with writing(path):
             fd = open_growing(path)

@@ -12,6 +12,7 @@ from dfo_bench.core import Rngs
 from dfo_bench.errors import InputError, UnknownNameError
 from dfo_bench.plugins.component import Component, component
 from dfo_bench.runs.defaults import BUDGET, DEV_EVERY, SELECTION, Selection
+from dfo_bench.runs.titles import entitle
 
 
 @dataclass(frozen=True)
@@ -80,4 +81,5 @@ def streams(seed: int) -> Rngs:
 
 def describe(named: Mapping[Any, Any]) -> str:
     """Name a run in a line, from its spec's fields or its row of `runs`."""
-    return "{optimizer} on {task}, {projection}, seed {seed}".format(**named)
+    task = entitle(str(named["task"]))
+    return "{optimizer} on {task}, {projection}, seed {seed}".format(**{**named, "task": task})

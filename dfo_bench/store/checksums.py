@@ -5,7 +5,7 @@ them, too, or packed. What is derived, the caches and the report, has none.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from dfo_bench.store import packs
 from dfo_bench.store.atomic import write_text
@@ -24,17 +24,34 @@ def compare(store: Store) -> tuple[list[str], list[str]] | None:
 
     None where the store carries no digests.
     """
-    try:
-        lines = (store.path / CHECKSUMS).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
+    listed = _listed(store)
+    if listed is None:
         return None
-    listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     wrong: list[str] = []
     for name, digest in listed.items():
         now = _digest(store, name)
         if now != digest:
             wrong.append(f"{name} {'has changed' if now else 'is missing'}")
     return wrong, [name for name in _names(store) if name not in listed]
+
+
+def renew(store: Store, keys: Collection[str]) -> int:
+    """Bring the lines of runs that were changed or deleted on purpose up to what is there; return how many differ."""
+    listed = _listed(store) or {}
+    own = {name: _digest(store, name) for name in listed if name.partition("/")[0] in keys}
+    if changed := sum(digest != listed[name] for name, digest in own.items()):
+        now = {**listed, **own}
+        write_text(store.path / CHECKSUMS, "".join(f"{digest}  {name}\n" for name, digest in now.items() if digest))
+    return changed
+
+
+def _listed(store: Store) -> dict[str, str] | None:
+    """Return the digest of each file as it was published, None where the store carries none."""
+    try:
+        lines = (store.path / CHECKSUMS).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return None
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
 
 
 def _names(store: Store) -> Iterator[str]:

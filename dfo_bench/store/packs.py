@@ -10,7 +10,7 @@ import os
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -55,6 +55,14 @@ def names(store: Path) -> set[str]:
     return {name for pack in _packs(store) for name in pack.namelist()}
 
 
+def members(store: Path, key: str) -> dict[str, bytes]:
+    """Return the files of a packed run by name; none where no pack holds it."""
+    for pack in _packs(store):
+        if own := [name for name in pack.namelist() if name.partition("/")[0] == key]:
+            return {name.partition("/")[2]: pack.read(name) for name in own}
+    return {}
+
+
 def compact(store: Path, folders: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     """Pack the folders of finished runs and remove them; raise BusyError where another process does.
 
@@ -78,16 +86,49 @@ def compact(store: Path, folders: Iterable[Path]) -> tuple[list[Path], list[Path
         raise StoreError(f"{store} cannot be compacted: {error.strerror}; free space and run again") from error
 
 
+def edit(store: Path, changed: Mapping[str, Mapping[str, bytes] | None]) -> None:
+    """Give packed runs, by key, other files in place of their own of these names, or with None take them out.
+
+    Raise BusyError where another process packs. Every pack changes at once; a kill leaves packs that have not.
+    """
+    try:
+        with _alone(store):
+            _clean(store)
+            for pack in _packs(store):
+                if changed.keys().isdisjoint(name.partition("/")[0] for name in pack.namelist()):
+                    continue
+                before = Path(str(pack.filename))
+                members = list(_edited(pack, changed))
+                if not members or _put(store, members) != before:
+                    before.unlink()
+    except OSError as error:
+        raise StoreError(f"{store / PACKS} cannot be written: {error.strerror}; free space and run again") from error
+
+
+def _edited(pack: zipfile.ZipFile, changed: Mapping[str, Mapping[str, bytes] | None]) -> Iterator[tuple[str, bytes]]:
+    for member in pack.namelist():
+        key, _, name = member.partition("/")
+        if (own := changed.get(key, {})) is not None:
+            yield member, own[name] if name in own else pack.read(member)
+
+
 def _write(store: Path, folders: Sequence[Path]) -> Path:
     """Pack folders, which stay as they are."""
+    return _put(
+        store, ((f"{file.parent.name}/{file.name}", file.read_bytes()) for folder in folders for file in files(folder))
+    )
+
+
+def _put(store: Path, members: Iterable[tuple[str, bytes]]) -> Path:
+    """Make a pack of files, each KEY/NAME and what it holds."""
     unfinished = store / PACKS / _UNFINISHED
     try:
         with zipfile.ZipFile(unfinished, "w") as pack:
-            for file in (file for folder in folders for file in files(folder)):
-                info = zipfile.ZipInfo(f"{file.parent.name}/{file.name}", _EPOCH)
+            for name, data in members:
+                info = zipfile.ZipInfo(name, _EPOCH)
                 info.external_attr = 0o644 << 16
-                info.compress_type = zipfile.ZIP_STORED if file.suffix == ".parquet" else zipfile.ZIP_DEFLATED
-                pack.writestr(info, file.read_bytes())
+                info.compress_type = zipfile.ZIP_STORED if name.endswith(".parquet") else zipfile.ZIP_DEFLATED
+                pack.writestr(info, data)
         with unfinished.open("rb") as written:
             os.fsync(written.fileno())
             digest = hashlib.file_digest(written, "sha256").hexdigest()[:16]
@@ -99,13 +140,18 @@ def _write(store: Path, folders: Sequence[Path]) -> Path:
 
 
 def _removed(folder: Path) -> bool:
-    """Remove a folder if a pack holds all of it, to the byte, at once for everybody who looks."""
+    """Remove a folder if a pack holds all of it, to the byte."""
     if any(read(folder, file.name) != file.read_bytes() for file in files(folder)):
         return False
-    away = folder.with_name(f".{folder.name}.packed")
+    remove_folder(folder)
+    return True
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder at once for everybody who looks."""
+    away = folder.with_name(f".{folder.name}.removed")
     folder.rename(away)
     shutil.rmtree(away)
-    return True
 
 
 def files(folder: Path) -> list[Path]:
@@ -114,8 +160,8 @@ def files(folder: Path) -> list[Path]:
 
 
 def _clean(store: Path) -> None:
-    """Remove what a compaction that was killed has left."""
-    for left in store.glob(".*.packed"):
+    """Remove what was left where a process that packs or deletes was killed."""
+    for left in store.glob(".*.removed"):
         shutil.rmtree(left)
     (store / PACKS / _UNFINISHED).unlink(missing_ok=True)
 

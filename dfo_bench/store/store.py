@@ -5,7 +5,7 @@ import logging
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dfo_bench.errors import StoreError
+from dfo_bench.errors import InputError, StoreError, UnknownNameError
 from dfo_bench.runs import columns
 from dfo_bench.runs.curve import curve
 from dfo_bench.runs.header import Header
@@ -28,6 +28,7 @@ from dfo_bench.store.plan import read_plan
 
 if TYPE_CHECKING:
     from dfo_bench.store.classifier import TextClassifier
+    from dfo_bench.store.view import RunView
 
 _logger = logging.getLogger("dfo_bench")
 _Read = TypeVar("_Read")
@@ -181,6 +182,54 @@ class Store:
         from dfo_bench.store.classifier import take_classifier
 
         return take_classifier(self, run, task)
+
+    def find(self, run: str) -> str:
+        """Return the key of a run, of which `run` is the beginning of no other; raise InputError where it is not."""
+        keys = list(self)
+        found = [run] if run in keys else [key for key in keys if run and key.startswith(run)]
+        if len(found) > 1:
+            more = ", ..." if len(found) > 5 else ""
+            raise InputError(
+                f"{len(found)} runs in {self.path} begin with {run!r}; give more: {', '.join(found[:5])}{more}"
+            )
+        if not found:
+            raise UnknownNameError(f"run in {self.path}", run, keys)
+        return found[0]
+
+    def view(self, run: str = "best") -> "RunView":
+        """Return what there is to know of a run: its row, its curve, and the words that its prompt is near to.
+
+        `run` is a key, a beginning of one that is no other's, or "best". Raise InputError where it names no run, or
+        "best" one of several tasks.
+        """
+        from dfo_bench.store.view import view
+
+        return view(self, run)
+
+    def delete(self, *runs: str) -> list[str]:
+        """Delete runs, each by its key or a beginning of it that is no other's; return the keys.
+
+        Packed runs leave their packs, and the digests of a published store those of the others. Raise InputError for a
+        run that is not there, and BusyError for one under way in another process, before anything is deleted.
+
+        >>> store.delete("05ea9b9a", "1f30")
+        """
+        from dfo_bench.store.delete import delete
+
+        return delete(self, runs)
+
+    def relocate(self, moved: Mapping[str, str]) -> list[str]:
+        """Write anew the paths of data, models and plugins that have moved, from old to new; return the runs changed.
+
+        An old path is one that runs name, or a folder above it, as they write it. Keys stay: they rest on contents, and
+        a run of each task is built to see that these are the same. Raise InputError, with nothing changed, where they
+        are not, or a path is not there. Runs that have not ended stay as they are.
+
+        >>> store.relocate({"/old/models": "/data/models"})
+        """
+        from dfo_bench.store.relocate import relocate
+
+        return relocate(self, moved)
 
     def compact(self) -> tuple[list[Path], list[Path]]:
         """Pack the folders of the finished runs into few files, from which they are read like before.

@@ -6,18 +6,25 @@ The room of stores knows such tasks here and in `classifier` alone; they are imp
 import logging
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from dfo_bench.errors import InputError
 from dfo_bench.plugins.component import Component
 from dfo_bench.plugins.plugin import resolve
 from dfo_bench.plugins.registry import TASKS
-from dfo_bench.runs.assembly import Assembly
+from dfo_bench.runs.assembly import Assembly, assemble
 from dfo_bench.runs.columns import REFERENCE
 from dfo_bench.runs.loop import changes
 from dfo_bench.runs.measure import best_on_dev
+from dfo_bench.runs.rebuild import rebuild
 from dfo_bench.runs.spec import RunSpec, describe
 from dfo_bench.runs.summary import Summary
+from dfo_bench.runs.titles import TITLE
 from dfo_bench.store.store import Store
+
+if TYPE_CHECKING:
+    from dfo_bench.core import Points
+    from dfo_bench.lm import TextTask
 
 _logger = logging.getLogger("dfo_bench")
 
@@ -65,8 +72,9 @@ class TextRun:
 
 
 def name_task(component: Component) -> str:
-    """Return a task as people write it, defaults left out."""
-    return str(resolve(TASKS, component).shown())
+    """Return a task as people write it, defaults and its title left out: two titles are no two tasks."""
+    shown = resolve(TASKS, component).shown()
+    return str(Component(shown.name, {name: value for name, value in shown.params.items() if name != TITLE}))
 
 
 def find_text_runs(store: Store) -> list[TextRun]:
@@ -94,6 +102,17 @@ def _text_run(summary: Summary) -> TextRun | None:
         return None
     task = on_torch(summary.spec).task
     return TextRun(summary, name_task(task), name_task(task.replace(**TextTask.bare)))
+
+
+def read_prompt(run: TextRun) -> "tuple[TextTask, Points]":
+    """Return a search's task and the point that it selected; raise InputError where they cannot be built again."""
+    from dfo_bench.lm import TextTask
+
+    assembly = assemble(run.spec)
+    find_differences(assembly, run.summary, "show another run")
+    assert isinstance(assembly.task, TextTask)
+    assert run.summary.selected
+    return assembly.task, rebuild(run.summary.selected.recipe, assembly.task.space, assembly.embed)
 
 
 def on_torch(spec: RunSpec) -> RunSpec:

@@ -11,9 +11,9 @@ import pandas as pd
 
 from dfo_bench.errors import InputError
 from dfo_bench.plugins.component import Component, Value, parse
-from dfo_bench.report.baselines import PROMPT
 from dfo_bench.report.labels import SETTINGS
 from dfo_bench.report.seed_tables.published import TASKS
+from dfo_bench.runs.titles import PROMPT
 
 METRICS = ("accuracy", "f1")
 """The metrics of text tasks: shares of 1, higher is better."""

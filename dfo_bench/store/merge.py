@@ -1,0 +1,75 @@
+"""Stores merged: their runs copied into one, each key once."""
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from dfo_bench.errors import InputError, writing
+from dfo_bench.store import checksums, packs
+from dfo_bench.store.delete import held
+from dfo_bench.store.store import Store
+
+
+def merge(stores: Iterable[str | Path], into: str | Path) -> tuple[list[str], list[str]]:
+    """Copy the runs of stores into another, made now if it is new; return the keys copied, and those it had already.
+
+    Of a key that several hold, the run that has come furthest is kept, if the evaluations of the others are its first
+    ones. Raise InputError, before anything is copied, where they are others, and BusyError where a run is under way.
+
+    >>> dfo_bench.merge(["results/a", "results/b"], "results/all")
+    """
+    sources = [Store(path) for path in stores]
+    if not sources:
+        raise InputError("no store to merge; name one")
+    target = Store.create(into)
+    chosen: dict[str, Store] = dict.fromkeys(target, target)
+    if any(source.path.resolve() == target.path.resolve() for source in sources):
+        raise InputError(f"{target.path} is what is merged into; leave it out of the stores to merge")
+    seen: dict[str, None] = {}
+    with held(store.path / key for store in (*sources, target) for key in store):
+        for source in sources:
+            for key in source:
+                seen[key] = None
+                chosen[key] = _further(key, chosen[key], source) if key in chosen else source
+        copied = [key for key in seen if chosen[key] is not target]
+        for key in copied:
+            _copy(key, chosen[key], target)
+    checksums.renew(target, copied)
+    return copied, [key for key in seen if chosen[key] is target]
+
+
+def _further(key: str, one: Store, other: Store) -> Store:
+    """Return which of two stores has more of a run; raise InputError where they hold different evaluations."""
+    first, second = (store.curves([key])[["evaluation", "loss", "digest"]] for store in (one, other))
+    both = min(len(first), len(second))
+    if not first[:both].equals(second[:both]):
+        raise InputError(
+            f"run {key} has other evaluations in {one.path} than in {other.path}; keep one, and delete the other: "
+            f"dfo-bench delete {key} --store {other.path}"
+        )
+    return max((one, other), key=lambda store: (_finished(store, key), len(first if store is one else second)))
+
+
+def _finished(store: Store, key: str) -> bool:
+    summary = store.summary(key)
+    return summary is not None and summary.status == "finished"
+
+
+def _copy(key: str, source: Store, target: Store) -> None:
+    """Put a run in place at once, as a folder; what the target has of it has come less far, and is in no pack."""
+    folder = target.path / key
+    unfinished = folder.with_name(f".{key}.{os.getpid()}.merging")
+    with writing(folder):
+        try:
+            if packed := packs.members(source.path, key):
+                unfinished.mkdir()
+                for name, data in packed.items():
+                    (unfinished / name).write_bytes(data)
+            else:
+                shutil.copytree(source.path / key, unfinished)
+            if folder.exists():
+                packs.remove_folder(folder)
+            unfinished.rename(folder)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
