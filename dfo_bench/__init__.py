@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dfo_bench.report.seed_tables import tables
     from dfo_bench.store.store import Store
-    from dfo_bench.sweeps.sweep import sweep
+    from dfo_bench.sweeps.request import SweepRequest
+    from dfo_bench.sweeps.sweep import estimate, sweep
 
 __version__ = "0.1.0"
-__all__ = ["Store", "__version__", "sweep", "tables"]
+__all__ = ["Store", "SweepRequest", "__version__", "estimate", "sweep", "tables"]
 
 # In a checkout the plugin folders stand beside this package; setup.cfg maps them into it when it is installed.
 _checkout = Path(__file__).resolve().parent.parent
@@ -23,6 +24,8 @@ if (_checkout / "setup.cfg").is_file():
 
 _HOMES = {
     "Store": "dfo_bench.store.store",
+    "SweepRequest": "dfo_bench.sweeps.request",
+    "estimate": "dfo_bench.sweeps.sweep",
     "sweep": "dfo_bench.sweeps.sweep",
     "tables": "dfo_bench.report.seed_tables",
 }

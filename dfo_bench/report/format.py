@@ -29,6 +29,11 @@ def seconds(number: float) -> str:
     return f"{whole // 3600:,} h {whole % 3600 // 60} min"
 
 
+def money(number: float) -> str:
+    """1234.5 -> 1,234.50, 0.00123 -> 0.0012, in the currency of a price; MISSING for nan."""
+    return MISSING if math.isnan(number) else f"{number:,.2f}" if number >= 0.1 else f"{number:.2g}"
+
+
 def size(number: float) -> str:
     """Bytes in steps of a thousand: 950 -> 950 B, 12345 -> 12.3 kB; MISSING for nan."""
     if math.isnan(number):

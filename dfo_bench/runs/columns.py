@@ -38,7 +38,10 @@ and model, "" where the task names no files.
 ROWS = ["train_rows", "dev_rows", "test_rows"]
 """How many texts each split has, 0 where it is not known or has not been scored."""
 
-TROUBLES = ["attempts", "repaid", "discarded"]
+MONEY = "money"
+"""What the tokens of a run cost, those of dev and test included; only where its store knows a price."""
+
+TROUBLES = ["attempts", "repaid", "discarded", "lost"]
 
 SPLITS = ["dev", "test"]
 

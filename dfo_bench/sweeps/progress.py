@@ -9,6 +9,7 @@ from rich.console import Console
 from dfo_bench.errors import count
 from dfo_bench.runs.header import PlannedRun
 from dfo_bench.runs.spec import describe
+from dfo_bench.sweeps.estimate import Estimate
 from dfo_bench.sweeps.events import Advance, Ended, Event, Listener
 
 
@@ -30,6 +31,11 @@ class ProgressBars(Listener):
         )
         self._runs: dict[str, PlannedRun] = {}
         self._running: dict[str, rich.progress.TaskID] = {}
+
+    def expect(self, estimate: Estimate) -> None:
+        """Say what is ahead."""
+        for line in estimate.lines:
+            self._console.print(line, markup=False)
 
     @contextmanager
     def begin(self, runs: Sequence[PlannedRun]) -> Iterator[None]:
@@ -74,6 +80,8 @@ def outcome(event: Ended) -> str:
         words.append(summary.events[0] + (f" (and {count(more, 'more event')})" if more else ""))
     if summary.repaid:
         words.append(f"{count(summary.repaid, 'evaluation')} paid twice after interruptions")
+    if summary.lost:
+        words.append(f"{count(summary.lost, 'evaluation')} never answered, asked for anew")
     if summary.discarded:
         words.append(f"{count(summary.discarded, 'evaluation')} discarded")
     return ", ".join(words)
