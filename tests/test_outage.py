@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import dfo_bench
 from dfo_bench.errors import Unavailable
 from dfo_bench.runs.journal import Log
 from dfo_bench.runs.outage import Patience
 from dfo_bench.store.filenames import JOURNAL
 from dfo_bench.store.store import Store
+from dfo_bench.sweeps.events import Ended, Event, Listener
 from dfo_bench.sweeps.execute import execute
 from tests import toys
 
@@ -81,7 +83,7 @@ def test_a_run_is_interrupted_and_goes_on_as_if_nothing_had_been(store: Store, t
     with pytest.raises(Unavailable, match=f"no {at}"):
         execute(spec, store.path)
     (begun,) = store.runs().to_dict("records")
-    assert (begun["status"], begun["evaluations"]) == ("unfinished", 5 if at == "evaluate" else 20 if at == "test" else 5)
+    assert (begun["status"], begun["evaluations"]) == ("unfinished", 5 if at == "evaluate" else 20)
     down.unlink()
     summary = execute(spec, store.path)
     assert (summary.status, summary.evaluations, summary.attempts) == ("finished", 20, 2)
@@ -125,14 +127,26 @@ def test_what_an_optimizer_was_told_is_asked_for_anew_too(store: Store, tmp_path
     failed = execute(spec, store.path)
     assert failed.status == "failed"
     log = Log.read(store.path / failed.key / JOURNAL)
-    assert log.unanswered == len(log.batches) - (1 if optimizer == "odd" else 5)
+    assert log.unanswered == len(log.batches) - 1 == 3
     down.unlink()
     assert execute(spec, store.path).status == "finished"
 
 
-def test_a_sweep_goes_on_after_an_outage(store: Store, tmp_path: Path) -> None:
+def test_a_sweep_goes_on_with_its_other_runs_and_tells_of_those_interrupted(store: Store, tmp_path: Path) -> None:
+    heard: list[Ended] = []
+
+    class Hearing(Listener):
+        def hear(self, event: Event) -> None:
+            if isinstance(event, Ended):
+                heard.append(event)
+
     down = tmp_path / "down"
     down.write_text("evaluate")
-    with pytest.raises(Unavailable):
-        execute(toys.planned(f"toy:down={down}", "odd", dim=3, budget=20), store.path)
-    assert execute(toys.planned("toy", "odd", dim=3, budget=20), store.path).status == "finished"
+    axes = {"optimizers": ["odd"], "dim": 3, "budget": 20, "store": store.path}
+    dfo_bench.sweep(tasks=[f"toy:down={down}", "toy"], listener=Hearing(), **axes)
+    assert [(event.interrupted, event.failed) for event in heard] == [(True, False), (False, False)]
+    assert heard[0].error == "interrupted, its task is unavailable: no evaluate"
+    down.unlink()
+    assert set(dfo_bench.sweep(tasks=[f"toy:down={down}"], listener=Listener(), **axes).runs()["status"]) == {
+        "finished"
+    }

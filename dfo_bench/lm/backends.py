@@ -94,6 +94,27 @@ def fastest(
     return best, least[best] * _share(texts, [middle], mode)
 
 
+class Speeds:
+    """How fast texts are computed here by each backend, measured when it is first asked for."""
+
+    def __init__(self, model: LanguageModel, head: Head, mode: Mode, texts: Sequence[Encoded]) -> None:
+        self._model, self._head, self._mode, self._texts = model, head, mode, texts
+        self._seconds: dict[str, float] = {}
+
+    def fastest(self, evaluations: int) -> str:
+        """Return the backend to use for so many evaluations."""
+        backend, seconds = fastest(self._model, self._head, self._mode, self._texts, evaluations)
+        self._seconds[backend] = seconds
+        return backend
+
+    def call_seconds(self, backend: str) -> float:
+        """Return the seconds of one evaluation by a backend."""
+        if backend not in self._seconds:
+            engine = Engine(self._model, self._head, self._mode, backend)
+            self._seconds[backend] = call_seconds(engine, self._mode, self._texts)
+        return self._seconds[backend]
+
+
 def _middle(texts: Sequence[Encoded]) -> Encoded:
     """Return the text of middle length."""
     return sorted(texts, key=lambda text: len(text.ids))[len(texts) // 2]

@@ -22,7 +22,7 @@ from dfo_bench.core import (
     Value,
 )
 from dfo_bench.lm import data, losses, models
-from dfo_bench.lm.backends import Backend, call_seconds, fastest
+from dfo_bench.lm.backends import Backend, Speeds
 from dfo_bench.lm.calibration import Calibration, pull_back
 from dfo_bench.lm.calibration import calibrate as calibrate_logits
 from dfo_bench.lm.engine import Engine
@@ -148,9 +148,9 @@ class TextTask(Task):
             reader = WordsHead(loaded, label_tokens(loaded, words, leading_space=spaced))
         self._model, self._head, self._words = loaded, reader, words
         self._engine = Engine(loaded, reader, self._mode, backend)
-        self._seconds: dict[str, float] = {}
         self.backend = "torch" if backend == "auto" else backend
         self._engine.keep(self.inputs("train"))
+        self._speeds = Speeds(loaded, reader, self._mode, self.inputs("train"))
         self._loss, self.calibrate = loss, calibrate
         self.tolerance = 1e-5 if precision == "float32" else 0.05
         for split in self.splits:
@@ -361,17 +361,11 @@ class TextTask(Task):
 
     def fastest(self, evaluations: int) -> str:
         """Return the backend that a sweep of so many evaluations is to use on this machine."""
-        texts = self.inputs("train")
-        backend, self._seconds[backend] = fastest(self._model, self._head, self._mode, texts, evaluations)
-        return backend
+        return self._speeds.fastest(evaluations)
 
     def call_seconds(self, backend: str) -> float:
-        """Return the seconds of one evaluation here by a backend, measured once."""
-        if backend not in self._seconds:
-            mine = backend == self.backend
-            engine = self._engine if mine else Engine(self._model, self._head, self._mode, backend)
-            self._seconds[backend] = call_seconds(engine, self._mode, self.inputs("train"))
-        return self._seconds[backend]
+        """Return the seconds of one evaluation here by a backend."""
+        return self._speeds.call_seconds(backend)
 
     def measuring_cost(self, split: str) -> Cost:
         """Return what a score on a split will cost."""
