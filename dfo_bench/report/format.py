@@ -3,6 +3,8 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 
+from dfo_bench.store.prices import write_money
+
 MISSING = "—"
 """What stands where there is no number."""
 
@@ -31,7 +33,7 @@ def seconds(number: float) -> str:
 
 def money(number: float) -> str:
     """1234.5 -> 1,234.50, 0.00123 -> 0.0012, in the currency of a price; MISSING for nan."""
-    return MISSING if math.isnan(number) else f"{number:,.2f}" if number >= 0.1 else f"{number:.2g}"
+    return MISSING if math.isnan(number) else write_money(number)
 
 
 def size(number: float) -> str:

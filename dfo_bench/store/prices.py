@@ -34,6 +34,11 @@ def read_prices(store: Path) -> dict[str, float]:
         raise StoreError(f"{path} is damaged; delete it, and give --price again") from error
 
 
+def write_money(number: float) -> str:
+    """1234.5 -> 1,234.50, 0.00123 -> 0.0012, in the currency of a price."""
+    return f"{number:,.2f}" if number >= 0.1 else f"{number:.2g}"
+
+
 def add_money(runs: pd.DataFrame, store: Path) -> pd.DataFrame:
     """Return the frame `runs` with what each run has cost, dev and test included, where a task of it has a price."""
     prices = runs["task"].map(read_prices(store)).astype(float)

@@ -16,7 +16,7 @@ from dfo_bench.runs.header import PlannedRun
 from dfo_bench.runs.journal import Log
 from dfo_bench.store.filenames import JOURNAL
 from dfo_bench.store.folder import read_summary
-from dfo_bench.store.prices import MILLION
+from dfo_bench.store.prices import MILLION, write_money
 
 _GRADIENT = 3
 """How many times as long an evaluation with its gradient takes: the pass back costs twice the one forward."""
@@ -57,18 +57,19 @@ class Estimate:
     @property
     def lines(self) -> list[str]:
         """The estimate in words, each line of 80 characters at most."""
-        done = f" ({self.finished:,} finished)" if self.finished else ""
-        found = [f"ahead: {count(self.runs, 'run')}{done}, {self.calls:,} calls, up to {self.scores:,} dev/test scores"]
+        left = self.runs - self.finished
+        found = [
+            f"{left:,} of {count(self.runs, 'run')} ahead: {self.calls:,} calls, up to {self.scores:,} dev/test scores"
+        ]
         if self.tokens:
             whole = f" ({size(self.bytes_up_prompt)} with prompts)" if self.bytes_up_prompt > self.bytes_up else ""
             found.append(f"{self.tokens:,} tokens, {size(self.bytes_up)} up{whole}, {size(self.bytes_down)} down")
-        if self.untimed < self.runs - self.finished:
+        if self.untimed < left:
             beside = f" with {self.workers} workers" if self.workers > 1 else ""
-            but = f", {count(self.untimed, 'run')} not counted" if self.untimed else ""
-            time = timedelta(seconds=math.ceil(self.seconds))
-            found.append(f"about {time} (h:min:s) for the model on this machine{beside}{but}")
+            but = f"; {count(self.untimed, 'run')} not timed" if self.untimed else ""
+            found.append(f"about {timedelta(seconds=math.ceil(self.seconds))} here{beside}, models only{but}")
         if self.money is not None:
-            found.append(f"money: {self.money:,.2f}, at {self.price:g} per million tokens")
+            found.append(f"money: {write_money(self.money)}, at {self.price:g} per million tokens")
         return found
 
 
