@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -142,7 +143,7 @@ def test_a_sweep_goes_on_with_its_other_runs_and_tells_of_those_interrupted(stor
 
     down = tmp_path / "down"
     down.write_text("evaluate")
-    axes = {"optimizers": ["odd"], "dim": 3, "budget": 20, "store": store.path}
+    axes: dict[str, Any] = {"optimizers": ["odd"], "dim": 3, "budget": 20, "store": store.path}
     dfo_bench.sweep(tasks=[f"toy:down={down}", "toy"], listener=Hearing(), **axes)
     assert [(event.interrupted, event.failed) for event in heard] == [(True, False), (False, False)]
     assert heard[0].error == "interrupted, its task is unavailable: no evaluate"
