@@ -65,6 +65,18 @@ def test_an_outage_is_raised_when_patience_is_over_and_not_before_a_last_call() 
     assert clock.pauses == [1, 2, 4, 3]
 
 
+def test_who_is_stopped_while_waiting_has_nothing_in_flight() -> None:
+    def stop(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    waiting = Patience(10.0, sleep=stop)
+    with pytest.raises(KeyboardInterrupt):
+        waiting.ask(refusing(1))
+    assert waiting.waiting
+    waiting.ask(refusing(0))
+    assert not waiting.waiting
+
+
 def test_every_outage_has_the_whole_patience() -> None:
     waiting = patience(clock := Clock(), 10.0)
     assert [waiting.ask(refusing(3)) for _ in range(3)] == ["here"] * 3

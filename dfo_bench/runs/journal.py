@@ -208,7 +208,7 @@ class Journal:
             self._told.cut(self.log.evaluations)
 
     def add_outage(self) -> None:
-        """Note that this process ends as the task is unavailable: what it asked for last was not answered."""
+        """Note that this process ends while the task is unavailable: what it asked for last was not answered."""
         self._append({"outage": self.log.attempts})
         self.log.outage = True
 

@@ -76,8 +76,9 @@ def attempt(assembly: Assembly, journal: Journal, progress: Progress, discarded:
         if meter.incumbent is None:
             raise RunError(f"no evaluation succeeded: {(meter.errors or ['every loss is nan or infinite'])[0]}")
         measurer.test(meter)
-    except Unavailable:
-        journal.add_outage()
+    except (Unavailable, KeyboardInterrupt):
+        if meter.patience.waiting:
+            journal.add_outage()
         raise
     except (ReplayError, StoreError):
         raise

@@ -32,6 +32,8 @@ class Patience:
         """
         self._seconds, self._sleep, self._clock, self._draw = seconds, sleep, clock, draw
         self.events: list[str] = []
+        self.waiting = False
+        """Whether the last call was not answered, so that nothing is in flight."""
         self.asked = (0.0, 0.0)
         """When the last call began, by the clocks of wall and CPU time: what it waited before is nobody's time."""
 
@@ -39,10 +41,12 @@ class Patience:
         """Return what `call` answers; raise the Unavailable of its last time when patience is over."""
         begun, pause, times = self._clock(), FIRST_S, 0
         while True:
+            self.waiting = False
             self.asked = (time.perf_counter(), time.process_time())
             try:
                 answer = call()
             except Unavailable as error:
+                self.waiting = True
                 left = begun + self._seconds - self._clock()
                 if left <= 0:
                     raise
