@@ -6,13 +6,15 @@ It changes no run and no key, so it may come after the runs, and change.
 import json
 from collections.abc import Iterable
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from dfo_bench.errors import StoreError
 from dfo_bench.runs.columns import MONEY
 from dfo_bench.store.atomic import write_text
 from dfo_bench.store.filenames import PRICES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MILLION = 1_000_000
 
@@ -39,7 +41,7 @@ def write_money(number: float) -> str:
     return f"{number:,.2f}" if number >= 0.1 else f"{number:.2g}"
 
 
-def add_money(runs: pd.DataFrame, store: Path) -> pd.DataFrame:
+def add_money(runs: "pd.DataFrame", store: Path) -> "pd.DataFrame":
     """Return the frame `runs` with what each run has cost, dev and test included, where a task of it has a price."""
     prices = runs["task"].map(read_prices(store)).astype(float)
     if prices.isna().all() or "tokens" not in runs:
