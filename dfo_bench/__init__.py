@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from dfo_bench.report.show import show
     from dfo_bench.store.merge import merge
     from dfo_bench.store.store import Store
-    from dfo_bench.sweeps.sweep import sweep
+    from dfo_bench.sweeps.request import SweepRequest
+    from dfo_bench.sweeps.sweep import estimate, sweep
 
 __version__ = "0.1.0"
-__all__ = ["Store", "__version__", "load", "merge", "show", "sweep", "tables"]
+__all__ = ["Store", "SweepRequest", "__version__", "estimate", "load", "merge", "show", "sweep", "tables"]
 
 # In a checkout the plugin folders stand beside this package; setup.cfg maps them into it when it is installed.
 _checkout = Path(__file__).resolve().parent.parent
@@ -26,6 +27,8 @@ if (_checkout / "setup.cfg").is_file():
 
 _HOMES = {
     "Store": "dfo_bench.store.store",
+    "SweepRequest": "dfo_bench.sweeps.request",
+    "estimate": "dfo_bench.sweeps.sweep",
     "load": "dfo_bench.exchange.bundles",
     "merge": "dfo_bench.store.merge",
     "show": "dfo_bench.report.show",

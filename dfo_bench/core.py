@@ -17,7 +17,8 @@ that needs gradients is a GradientOptimizer, and runs on tasks that have some.
 **For a task** read `Task` and `Points`. It sets `space` and returns one loss per candidate. Candidates come as Points
 because R^D may be too large to write down: `points.at(index)` reads the coordinates `index` of all n candidates, shape
 (n, len(index)), and `points.dense()` reads all, shape (n, D), up to 1 GiB. The start is Points of one candidate,
-usually an Anchor: a name, and a function from an index array to coordinates.
+usually an Anchor: a name, and a function from an index array to coordinates. A task that asks a service raises
+Unavailable where that is down or has reached a limit: it is asked again, and nothing is counted.
 
 **For a projection** read `Projection` and `Embedding`. It draws an Embedding, most often a RandomEmbedding: a function
 from uniform numbers to entries of A of variance 1/d.
@@ -39,8 +40,8 @@ from annotated_types import Gt
 
 from dfo_bench.composed import Blend, Blocks, Kept
 from dfo_bench.embedding import Embedding, IdentityEmbedding, Lifted, RandomEmbedding
-from dfo_bench.errors import InputError, UnknownNameError
-from dfo_bench.plugins.component import PATH, PATH_OR_NAME, Component, Value
+from dfo_bench.errors import InputError, Unavailable, UnknownNameError
+from dfo_bench.plugins.component import Component, PathName, PathOrName, Value
 from dfo_bench.points import Anchor, Array, Dense, Index, Points, Space
 from dfo_bench.predicted import Predicted
 from dfo_bench.texts import Arrays, Classifier, Cost, LabelledTexts, Learned, Rows, Scores, Sees, Sizes, Tunable
@@ -55,6 +56,7 @@ __all__ = [  # noqa: RUF022
     "PathOrName",
     "InputError",
     "UnknownNameError",
+    "Unavailable",
     "Task",
     "Points",
     "Rngs",
@@ -91,13 +93,6 @@ __all__ = [  # noqa: RUF022
     "Tunable",
     "FitProgress",
 ]
-
-
-PathName = Annotated[str, PATH]
-"""Annotates a parameter that names a file or a folder; in a sweep file its path counts from there."""
-
-PathOrName = Annotated[str, PATH_OR_NAME]
-"""Annotates one that may also be a name: in a sweep file it is a path where there is such a file or folder."""
 
 
 class Plugged:
@@ -199,12 +194,22 @@ class Task(Plugged, ABC):
 
     Only a task that has some can be given to a reference, whose runs have these values whatever was asked for.
     """
+    patience_s: float = 900.0
+    """For how many seconds a task that raises Unavailable is asked again, before its run is interrupted."""
     backend: str = ""
     """What computes it, where a parameter `backend` offers a choice."""
 
     def fastest(self, evaluations: int) -> str:
         """Return the value for a parameter `backend` left at auto, for a sweep of so many evaluations."""
         return self.backend
+
+    def call_seconds(self, backend: str) -> float:
+        """Return the seconds of one evaluation here by a backend, from a few timed calls; nan where nobody can say."""
+        return np.nan
+
+    def measuring_cost(self, split: str) -> Cost:
+        """Return what it costs to score a candidate on a split, as far as that is known beforehand."""
+        return Cost()
 
     @property
     def events(self) -> Sequence[str]:

@@ -8,6 +8,7 @@ DfoBenchError
 │   └── StoreError              a folder that is not a store, cannot be written, or does not match
 ├── RunError                    this run cannot go on; the sweep does, the run is kept as failed
 ├── ReplayError                 a journal that its own optimizer does not reproduce
+├── Unavailable                 a task's service gives no answer for now: it is asked again, then the run is interrupted
 └── BusyError                   another process is writing this run
 """
 
@@ -62,6 +63,10 @@ class RunError(DfoBenchError):
 
 class ReplayError(DfoBenchError):
     """The optimizer, asked again, does not propose the points of its journal."""
+
+
+class Unavailable(DfoBenchError):  # noqa: N818 - the state of a service, as a plugin raises it
+    """A task's service is down or has reached a limit: nothing is wrong with the points, and nothing was answered."""
 
 
 class BusyError(DfoBenchError):

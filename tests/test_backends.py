@@ -11,7 +11,7 @@ import pytest
 import dfo_bench
 from dfo_bench.errors import InputError
 from dfo_bench.exchange.prompts import collect_prompts
-from dfo_bench.lm import task as text_task
+from dfo_bench.lm import backends
 from dfo_bench.runs.journal import Log
 from dfo_bench.runs.spec import RunSpec
 from dfo_bench.store.filenames import JOURNAL, PLAN
@@ -30,15 +30,15 @@ class Machine:
         self.fastest = fastest
         self.asked: list[int] = []
 
-    def __call__(self, model: object, head: object, mode: object, texts: object, evaluations: int) -> str:
+    def __call__(self, model: object, head: object, mode: object, texts: object, evaluations: int) -> tuple[str, float]:
         self.asked.append(evaluations)
-        return self.fastest
+        return self.fastest, 1.0
 
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine("onednn")
-    monkeypatch.setattr(text_task, "fastest", machine)
+    monkeypatch.setattr(backends, "fastest", machine)
     return machine
 
 

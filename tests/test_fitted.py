@@ -259,16 +259,16 @@ def test_a_reference_in_a_file_runs_by_its_path(tmp_path: Path, zoo: Zoo) -> Non
 
 
 def test_a_fit_that_failed_is_tried_again(tmp_path: Path, zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its one evaluation is its whole budget: a replay of the journal could only fail again."""
+    """Its one evaluation is its whole budget, and was never answered: a replay could only fail again."""
     spec, store = planned(written(tmp_path, zoo.folder())), Store.create(tmp_path / "store")
     with monkeypatch.context() as broken:
         broken.setattr(REFERENCES.load("knn"), "fit", lambda *given: 1 / 0)
         failed = execute(spec, store.path)
         assert failed.status == "failed"
         assert "ZeroDivisionError" in failed.error
-        assert execute(spec, store.path).discarded == 1
+        assert execute(spec, store.path).lost == 1
     mended = execute(spec, store.path)
-    assert (mended.status, mended.evaluations, mended.discarded) == ("finished", 1, 2)
+    assert (mended.status, mended.evaluations, mended.lost, mended.discarded) == ("finished", 1, 2, 0)
 
 
 def test_a_fit_is_shown_until_its_evaluation_is_counted(tmp_path: Path, zoo: Zoo) -> None:

@@ -35,7 +35,7 @@ def choose(zoo: Zoo, timings: Timings, name: str = "bert", mode: ModeName = "add
     head = "masked" if name == "bert" else "causal"
     loaded = zoo.load(name, head)
     way = Mode(loaded, mode, TOKENS)
-    return fastest(loaded, WordsHead(loaded, LABELS), way, texts(name, head, mode), evaluations, timings)
+    return fastest(loaded, WordsHead(loaded, LABELS), way, texts(name, head, mode), evaluations, timings)[0]
 
 
 @pytest.fixture

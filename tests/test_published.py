@@ -43,6 +43,7 @@ def test_published_frames_read_as_before(store: Store) -> None:
     assert (runs.pop("backend") == "").all()
     assert runs.pop("ended").str.startswith("2026").all()
     assert (runs.pop("data") != "").all()
+    assert (runs.pop("lost") == 0).all()
     shapes = {tuple(row) for row in runs[ROWS].values.tolist()}
     assert shapes <= {(32, 32, 872), (64, 64, 2000)}
     runs = runs.drop(columns=ROWS)

@@ -16,16 +16,21 @@ SOURCE = '''
 import os, time
 from pathlib import Path
 import numpy as np
-from dfo_bench.core import Anchor, Array, Cost, InputError, Points, Rngs, Space, Task
+from dfo_bench.core import Anchor, Array, Cost, InputError, Points, Rngs, Space, Task, Unavailable
 
 
 class Toy(Task):
-    """A shifted sphere with a dev and a test split, and gradients; fails, counts its calls, or is slow when told to."""
+    """A shifted sphere with a dev and a test split, and gradients; fails, counts its calls, or is slow when told to.
 
+    While there is a file `down`, what stands in it is unavailable, or refused, from the second batch on.
+    """
+
+    patience_s = 0.0
     metric, splits = "closeness", ("dev", "test")
 
     def __init__(
-        self, *, rngs: Rngs, dim: int = 12, blocks: int = 1, fail: str = "", log: str = "", pause: float = 0.0
+        self, *, rngs: Rngs, dim: int = 12, blocks: int = 1, fail: str = "", log: str = "", pause: float = 0.0,
+        down: str = "",
     ) -> None:
         self.space = Space(dim, None, None, Anchor.origin(dim), 1.0, blocks)
         self.shift = rngs("shift").uniform(-1, 1, dim)
@@ -33,9 +38,14 @@ class Toy(Task):
             raise InputError("what this seed drew does not fit; pass a smaller dim")
         self.cost = Cost(examples=2, tokens=30, bytes_up_z=100, bytes_up_prompt=500, bytes_down=8)
         self.fail, self.log, self.pause, self.calls = fail, log, pause, 0
+        self.down = Path(down) if down else None
 
     def evaluate(self, points: Points) -> Array:
         self.calls += 1
+        if self.calls > 1 and self.out("refuse"):
+            raise OSError("connection refused")
+        if self.calls > 1 and self.out("evaluate"):
+            raise Unavailable("no evaluate")
         if self.log:
             with open(self.log, "a") as file:
                 file.write("".join(f"evaluate {digest}\\n" for digest in points.digests()))
@@ -55,6 +65,9 @@ class Toy(Task):
             os._exit(9)
         return losses
 
+    def out(self, what: str) -> bool:
+        return self.down is not None and self.down.exists() and self.down.read_text() == what
+
     def gradients(self, points: Points) -> tuple[Array, Array]:
         losses, gradients = self.evaluate(points), 2 * (points.dense() - self.shift)
         if self.fail == "gradient":
@@ -63,6 +76,8 @@ class Toy(Task):
         return losses, gradients[:, :-1] if self.fail == "narrow" else gradients
 
     def measure(self, point: Points, split: str) -> tuple[dict[str, float], Cost]:
+        if self.out(split):
+            raise Unavailable(f"no {split}")
         if self.log:
             with open(self.log, "a") as file:
                 file.write(f"{split} {point.digests()[0]}\\n")

@@ -1,4 +1,4 @@
-"""The command line. Exit status: 0 done, 1 some runs failed, 2 wrong input, 130 after Ctrl-C or SIGTERM."""
+"""The command line. Exit status: 0 done, 1 some runs failed or wait, 2 wrong input, 130 after Ctrl-C or SIGTERM."""
 
 import logging
 import signal

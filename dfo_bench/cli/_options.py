@@ -68,6 +68,14 @@ def workers_option(default: object) -> Any:
 Budget = Annotated[int | None, budget_option(BUDGET)]
 Seeds = Annotated[list[str] | None, seeds_option(" ".join(map(str, SweepRequest.seeds)))]
 Workers = Annotated[int | None, workers_option(SweepRequest.workers)]
+Price = Annotated[
+    float | None,
+    typer.Option("--price", help="Price of a million tokens; the report then says what runs cost.", metavar="P"),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Say what is left in runs, calls, tokens, bytes, time and money, and run nothing."),
+]
 StoreTo = Annotated[Path | None, typer.Option("--store", help=f"Folder of runs. [default: {SweepRequest.store}]")]
 StoreFrom = Annotated[Path, typer.Option("--store", help="Folder of runs.")]
 OfTask = Annotated[

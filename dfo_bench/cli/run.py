@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dfo_bench.cli._command import examples
-from dfo_bench.cli._options import OPTIMIZER, PROJECTION, TASK, Budget, Dim, Seeds, StoreTo, Workers
+from dfo_bench.cli._options import OPTIMIZER, PROJECTION, TASK, Budget, Dim, DryRun, Price, Seeds, StoreTo, Workers
 from dfo_bench.cli._output import print_notes, print_table, table_of
 from dfo_bench.errors import InputError
 from dfo_bench.runs.defaults import DEV_EVERY, SELECTION, Selection
@@ -33,6 +33,8 @@ def run(
     budget: Budget = None,
     seeds: Seeds = None,
     store: StoreTo = None,
+    price: Price = None,
+    dry_run: DryRun = False,
 ) -> int:
     """Run one optimizer on one task.
 
@@ -55,8 +57,9 @@ def run(
         seeds=seeds,
         references=False,
         store=store,
+        price=price,
     )
-    return _sweep(settings)
+    return _sweep(settings, dry_run)
 
 
 @commands.command(
@@ -101,6 +104,8 @@ def sweep(
         ),
     ] = False,
     workers: Workers = None,
+    price: Price = None,
+    dry_run: DryRun = False,
 ) -> int:
     """Run every task x projection x optimizer x seed.
 
@@ -121,12 +126,18 @@ def sweep(
         references=False if no_references else None,
         store=store,
         workers=workers,
+        price=price,
     )
-    return _sweep(read_sweep(file).replace(options) if file else options)
+    return _sweep(read_sweep(file).replace(options) if file else options, dry_run)
 
 
-def _sweep(settings: "SweepSettings") -> int:
-    """Run a sweep, print what came out, and return the exit status."""
+def _sweep(settings: "SweepSettings", dry_run: bool) -> int:
+    """Run a sweep, or only say what it will take; print what came out, and return the exit status."""
+    if dry_run:
+        from dfo_bench.sweeps.sweep import estimate
+
+        print("\n".join(estimate(settings.request()).lines))
+        return 0
     store, status = work_off(settings)
     _print_results(store)
     print(f"compare them with: dfo-bench report --store {store.path}")
@@ -150,9 +161,11 @@ def work_off(settings: "SweepSettings") -> tuple["Store", int]:
     )
     if elsewhere:
         print_notes([f"{len(elsewhere)} of {len(bars.ended)} runs under way in another process"])
+    if interrupted := [event for event in bars.ended if event.interrupted]:
+        print_notes([f"{len(interrupted)} of {len(bars.ended)} runs interrupted; the same command goes on with them"])
     if failed:
         print_notes([f"{len(failed)} of {len(bars.ended)} runs failed; the same command tries them again"])
-    return store, 1 if failed else 0
+    return store, 1 if failed or interrupted else 0
 
 
 def _print_results(store: "Store") -> None:

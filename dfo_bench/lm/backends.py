@@ -41,6 +41,22 @@ def offered(model: LanguageModel, mode: Mode) -> list[str]:
     return found
 
 
+def call_seconds(
+    engine: Engine, mode: Mode, texts: Sequence[Encoded], timed: Callable[[Callable[[], object]], float] | None = None
+) -> float:
+    """Return the seconds that one candidate on all texts takes, from two computations of ROWS candidates.
+
+    `timed` returns the seconds of one. On a CPU it is the text of middle length, as all tokens take alike; on a GPU it
+    is all texts, which share a batch there.
+    """
+    timed = timed or (_wall_seconds if engine.tokens else _cpu_seconds)
+    some = texts if engine.tokens else [_middle(texts)]
+    prompts = np.zeros((ROWS, *mode.shape), np.float32)
+    # The first computation is slower than those that follow.
+    least = min(timed(lambda: engine.logits(prompts, some)) for _ in range(2))
+    return least * _share(texts, some, mode)
+
+
 def fastest(
     model: LanguageModel,
     head: Head,
@@ -48,32 +64,72 @@ def fastest(
     texts: Sequence[Encoded],
     evaluations: int,
     timed: Callable[[str, Callable[[], object]], float] = lambda backend, compute: _cpu_seconds(compute),
-) -> str:
-    """Return the backend that is the fastest for so many evaluations of all texts, each measured in turn.
+) -> tuple[str, float]:
+    """Return the backend that is the fastest for so many evaluations of all texts, and the seconds of one by it.
+
+    Each is measured in turn, unless torch alone is offered, or takes less than WORTH_S.
 
     `timed` returns the seconds of one computation: ROWS candidates on the text of middle length.
     """
     choices = offered(model, mode)
-    if choices == ["torch"]:
-        return "torch"
-    middle = sorted(texts, key=lambda text: len(text.ids))[len(texts) // 2]
-    prompts = np.zeros((ROWS, *mode.shape), np.float32)
     engines = {"torch": Engine(model, head, mode)}
+    if choices == ["torch"]:
+        return "torch", call_seconds(engines["torch"], mode, texts)
+    middle = _middle(texts)
+    prompts = np.zeros((ROWS, *mode.shape), np.float32)
 
     def seconds(backend: str) -> float:
         return timed(backend, lambda: engines[backend].logits(prompts, [middle]))
 
-    # The first computation is slower than those that follow.
-    once = min(seconds("torch") for _ in range(2)) / (ROWS * (len(middle.ids) + mode.before))
-    if once * sum(len(text.ids) + mode.before for text in texts) * evaluations < WORTH_S:
-        return "torch"
+    once = call_seconds(engines["torch"], mode, texts, lambda compute: timed("torch", compute))
+    if once * evaluations < WORTH_S:
+        return "torch", once
     engines |= {backend: Engine(model, head, mode, backend) for backend in choices[1:]}
     rounds = [{backend: seconds(backend) for backend in choices} for _ in range(ROUNDS)]
     least = {backend: min(each[backend] for each in rounds) for backend in choices}
     if "openvino" not in choices and graph.computes(model, mode) and _has_avx512():
         _recommend_openvino()
     best = min(choices, key=lambda backend: least[backend])
-    return best if least["torch"] >= MARGIN * least[best] else "torch"
+    best = best if least["torch"] >= MARGIN * least[best] else "torch"
+    return best, least[best] * _share(texts, [middle], mode)
+
+
+class Speeds:
+    """How fast texts are computed here by each backend, measured when it is first asked for."""
+
+    def __init__(self, model: LanguageModel, head: Head, mode: Mode, texts: Sequence[Encoded]) -> None:
+        self._model, self._head, self._mode, self._texts = model, head, mode, texts
+        self._seconds: dict[str, float] = {}
+
+    def fastest(self, evaluations: int) -> str:
+        """Return the backend to use for so many evaluations."""
+        backend, seconds = fastest(self._model, self._head, self._mode, self._texts, evaluations)
+        self._seconds[backend] = seconds
+        return backend
+
+    def call_seconds(self, backend: str) -> float:
+        """Return the seconds of one evaluation by a backend."""
+        if backend not in self._seconds:
+            engine = Engine(self._model, self._head, self._mode, backend)
+            self._seconds[backend] = call_seconds(engine, self._mode, self._texts)
+        return self._seconds[backend]
+
+
+def _middle(texts: Sequence[Encoded]) -> Encoded:
+    """Return the text of middle length."""
+    return sorted(texts, key=lambda text: len(text.ids))[len(texts) // 2]
+
+
+def _share(texts: Sequence[Encoded], some: Sequence[Encoded], mode: Mode) -> float:
+    """Return how much of ROWS candidates on some texts one candidate on all texts is."""
+    all_tokens, tokens = (sum(len(text.ids) + mode.before for text in of) for of in (texts, some))
+    return all_tokens / (ROWS * tokens)
+
+
+def _wall_seconds(compute: Callable[[], object]) -> float:
+    before = time.perf_counter()
+    compute()
+    return time.perf_counter() - before
 
 
 def _cpu_seconds(compute: Callable[[], object]) -> float:

@@ -6,6 +6,9 @@ from dfo_bench.core import Cost, Rows
 from dfo_bench.lm.data import Row
 from dfo_bench.lm.templates import Encoded, Template
 
+SAMPLE = 500
+"""The texts of a split from which its cost is guessed before it is read."""
+
 
 class Inputs:
     """The splits of a task under its template; `before` is how many positions its prompt takes beside a text's own."""
@@ -45,12 +48,21 @@ class Inputs:
 
         Tokens are all positions, also those that an engine keeps or never computes.
         """
-        texts = self.of(split)
-        up = sum(text.text_bytes for text in texts)
+        return self._cost(self.of(split), len(self.splits[split]), classes, dim)
+
+    def expected_cost(self, split: str, classes: int, dim: int = 0) -> Cost:
+        """Return the same as SAMPLE texts have it, evenly spread: to encode all of a large split takes a minute."""
+        rows = self.splits[split]
+        some = [self.template.encode(row) for row in rows[:: -(-len(rows) // SAMPLE)]]
+        return self._cost(some, len(rows), classes, dim)
+
+    def _cost(self, some: Sequence[Encoded], count: int, classes: int, dim: int) -> Cost:
+        """Return what a call on `count` texts costs, of which these are some, or all."""
+        up = sum(text.text_bytes for text in some) * count // len(some)
         return Cost(
-            examples=len(texts),
-            tokens=sum(len(text.ids) + self.before for text in texts),
+            examples=count,
+            tokens=sum(len(text.ids) + self.before for text in some) * count // len(some),
             bytes_up_z=up,
             bytes_up_prompt=up + 4 * dim,
-            bytes_down=4 * classes * len(texts),
+            bytes_down=4 * classes * count,
         )

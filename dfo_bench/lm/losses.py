@@ -1,12 +1,14 @@
 """Losses and metrics per candidate, of label logits (n, examples, classes) and class indices (examples,)."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy.special import log_softmax, softmax
 
 from dfo_bench.points import Array
+
+LossName = Literal["ce", "hinge", "perf"]
 
 Classes = np.ndarray[Any, np.dtype[np.int64]]
 

@@ -25,7 +25,7 @@ from dfo_bench.core import (
     Value,
 )
 from dfo_bench.lm import data, losses, models
-from dfo_bench.lm.backends import Backend, fastest
+from dfo_bench.lm.backends import Backend, Speeds
 from dfo_bench.lm.calibration import Calibration, apply, learn, pull_back
 from dfo_bench.lm.calibration import calibrate as calibrate_logits
 from dfo_bench.lm.checks import Facts, check_all
@@ -36,11 +36,10 @@ from dfo_bench.lm.inputs import Inputs
 from dfo_bench.lm.mapped import Mapped
 from dfo_bench.lm.modes import Mode, ModeName, check
 from dfo_bench.lm.nearest import nearest_words
+from dfo_bench.lm.room import check_room, demonstrate
 from dfo_bench.lm.templates import Encoded, Template, first_pieces, label_tokens
 from dfo_bench.lm.texts import Texts
 from dfo_bench.runs.titles import check_title
-
-LossName = Literal["ce", "hinge", "perf"]
 
 
 class TextTask(Task):
@@ -92,7 +91,7 @@ class TextTask(Task):
         dev_shots: Annotated[int, Ge(0)] | Literal["unused"] | None = None,
         prompt_tokens: Annotated[int, Ge(0)] = 50,
         mode: ModeName = "add",
-        loss: LossName = "ce",
+        loss: losses.LossName = "ce",
         demonstrations: Annotated[int, Ge(0)] = 0,
         leading_space: bool | None = None,
         precision: models.Precision = "float32",
@@ -160,6 +159,7 @@ class TextTask(Task):
         self._engine = Engine(loaded, reader, self._mode, backend)
         self.backend = "torch" if backend == "auto" else backend
         self._engine.keep(self.inputs("train"))
+        self._speeds = Speeds(loaded, reader, self._mode, self.inputs("train"))
         self._loss, self.calibrate = loss, calibrate
         self.tolerance = 1e-5 if precision == "float32" else 0.05
         for split in self.splits:
@@ -192,27 +192,11 @@ class TextTask(Task):
                 f"template {getattr(self, wanted)!r} ends with the text, and mode=after puts the prompt between text "
                 "and cue; pass a template that goes on after the text, or mode=inputs_embeds"
             )
-        if template.room < 1:
-            most = self.prompt_tokens + template.room - 1
-            remedy = f"at most prompt_tokens={most}" if most >= 0 else "another model: the template alone is too long"
-            raise InputError(
-                f"prompt_tokens={self.prompt_tokens} leaves no room for text: {model.name!r} takes {model.max_tokens} "
-                f"tokens in all; pass {remedy}"
-            )
+        check_room(template, model, self.prompt_tokens)
         if demonstrations:
-            if head == "embedding":
-                raise InputError(
-                    f"demonstrations and the reference in_context need label words, which head={head} has not; "
-                    "pass head=masked, head=causal or head=seq2seq with a model of that kind, or leave them out"
-                )
-            shown = data.demonstrations(self._rows["train"], self.labels, demonstrations)
-            template.demonstrate([(row, words[self.labels.index(row.label)]) for row in shown])
-            if template.room < 1:
-                remedy = "fewer" if demonstrations > 1 else "none, shorter examples or another model"
-                raise InputError(
-                    f"demonstrations={demonstrations} leave no room for text: {model.name!r} takes {model.max_tokens} "
-                    f"tokens in all; pass {remedy}"
-                )
+            rows = data.demonstrations(self._rows["train"], self.labels, demonstrations)
+            shown = [(row, words[self.labels.index(row.label)]) for row in rows]
+            demonstrate(template, model, head, shown, demonstrations)
         return template
 
     def _initial(self, initial: str, model_digest: str) -> Anchor:
@@ -334,8 +318,7 @@ class TextTask(Task):
 
     def measure(self, point: Points, split: str) -> tuple[dict[str, float], Cost]:
         """Return the metrics and the cost of `score`."""
-        scores = self.score(point, split)
-        return dict(scores.metrics), scores.cost
+        return dict((scores := self.score(point, split)).metrics), scores.cost
 
     def score(self, point: Points, split: str) -> Scores:
         """Return the metrics and the loss of a single candidate on "dev" or "test", the cost, and what it predicts.
@@ -368,7 +351,7 @@ class TextTask(Task):
         """Return its texts under a single candidate; without one, of a bare task, what a reference is given of it."""
         return Texts(
             labels=self.labels,
-            words=self.embedding_texts if self.head == "embedding" else self._words,
+            words=self.shown_words,
             metric=self.metric,
             inputs=self._inputs,
             model=self._model,
@@ -381,7 +364,15 @@ class TextTask(Task):
 
     def fastest(self, evaluations: int) -> str:
         """Return the backend that a sweep of so many evaluations is to use on this machine."""
-        return fastest(self._model, self._head, self._mode, self.inputs("train"), evaluations)
+        return self._speeds.fastest(evaluations)
+
+    def call_seconds(self, backend: str) -> float:
+        """Return the seconds of one evaluation here by a backend."""
+        return self._speeds.call_seconds(backend)
+
+    def measuring_cost(self, split: str) -> Cost:
+        """Return what a score on a split will cost."""
+        return self._inputs.expected_cost(split, len(self.labels), self.space.dim)
 
     def truncated(self, split: str) -> int:
         """Return the number of texts of a split that are cut to what the model takes."""

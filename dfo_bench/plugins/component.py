@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from types import MappingProxyType
-from typing import Any, Union
+from typing import Annotated, Any, Union
 
 import numpy as np
 from pydantic import GetCoreSchemaHandler
@@ -24,6 +24,12 @@ Value = Union[None, bool, int, float, str, list[Any], dict[str, Any], "Component
 
 PATH, PATH_OR_NAME = "path", "path or name"
 """The marks of a parameter whose text names a file or a folder, or may do so."""
+
+PathName = Annotated[str, PATH]
+"""Annotates a parameter that names a file or a folder; in a sweep file its path counts from there."""
+
+PathOrName = Annotated[str, PATH_OR_NAME]
+"""Annotates one that may also be a name: in a sweep file it is a path where there is such a file or folder."""
 
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 

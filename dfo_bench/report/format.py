@@ -3,6 +3,8 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 
+from dfo_bench.store.prices import write_money
+
 MISSING = "—"
 """What stands where there is no number."""
 
@@ -27,6 +29,11 @@ def seconds(number: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600:,} h {whole % 3600 // 60} min"
+
+
+def money(number: float) -> str:
+    """1234.5 -> 1,234.50, 0.00123 -> 0.0012, in the currency of a price; MISSING for nan."""
+    return MISSING if math.isnan(number) else write_money(number)
 
 
 def size(number: float) -> str:

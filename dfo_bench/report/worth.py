@@ -14,15 +14,16 @@ import pandas as pd
 from dfo_bench.errors import InputError
 from dfo_bench.plugins.component import Component, parse
 from dfo_bench.predicted import unpack
-from dfo_bench.report.format import MISSING, count, precision, seconds, spread, write_seeds
+from dfo_bench.report.format import MISSING, count, money, precision, seconds, spread, write_seeds
 from dfo_bench.report.page.tables import Cell, Table
 from dfo_bench.report.seed_tables.accuracy import percent
 from dfo_bench.report.seed_tables.methods import OF_METHOD, name_methods
 from dfo_bench.report.stats.rows import RowHits, score_half
 from dfo_bench.report.stats.verdict import judge
+from dfo_bench.runs.columns import MONEY
 from dfo_bench.runs.titles import ANSWER
 
-HEADS = ["method", "train loss", "dev", "test", "calls", "tokens", "time"]
+HEADS = ["method", "train loss", "dev", "test", "calls", "tokens", "time", "money"]
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def _by_method(members: pd.DataFrame) -> pd.DataFrame:
             dev = dev.where(members["metric"] != metric, members[f"dev_{metric}"].astype(float))
     spent = members[["task_seconds", "optimizer_seconds", "measuring_seconds"]].sum(axis="columns")
     tokens = members["tokens"] + members["measuring_tokens"]
-    return members.assign(method=method, dev=dev, spent=spent, all_tokens=tokens)
+    return members.assign(method=method, dev=dev, spent=spent, all_tokens=tokens, money=members.get(MONEY, np.nan))
 
 
 def _answered(question: str, members: pd.DataFrame, predictions: pd.DataFrame) -> Worth:
@@ -92,6 +93,8 @@ def _answered(question: str, members: pd.DataFrame, predictions: pd.DataFrame) -
         rows.append(_row(str(name), members[members["method"] == name], number, others))
     sizes = {split: int(members[f"{split}_rows"].max()) for split in ("train", "dev", "test")}
     heads = [f"{head}, {sizes[head.split()[0]]:,} rows" if head.split()[0] in sizes else head for head in HEADS]
+    if members[MONEY].isna().all():
+        heads, rows = heads[:-1], [row[:-1] for row in rows]
     metrics = " and ".join(sorted(members["metric"].unique()))
     note = (
         f"Dev and test: {metrics} in %, mean over seeds, of test with the 95 % interval over seeds and rows. Calls, "
@@ -124,7 +127,7 @@ def _row(name: str, own: pd.DataFrame, number: Callable[[float], str], seeds: st
         Cell(f"{percent(test.mean())}{behind}", test.mean(), seeds, float(test.std())),
         *(
             Cell(write(own[column].mean()), own[column].mean())
-            for column, write in (("evaluations", count), ("all_tokens", count), ("spent", seconds))
+            for column, write in (("evaluations", count), ("all_tokens", count), ("spent", seconds), (MONEY, money))
         ),
     ]
 
@@ -146,7 +149,7 @@ def _without_model(members: pd.DataFrame, predictions: pd.DataFrame) -> list[lis
             Cell(f"{loss:.3f}" if loss == loss else MISSING, loss),
             Cell(MISSING),
             Cell(percent(share), share),
-            *[Cell(MISSING)] * 3,
+            *[Cell(MISSING)] * 4,
         ]
         for name, (share, loss) in said.items()
     ]

@@ -41,7 +41,10 @@ ROWS = ["train_rows", "dev_rows", "test_rows"]
 CHECKED = ["checks"]
 """What was to be known of the task before the run began, a line each."""
 
-TROUBLES = ["attempts", "repaid", "discarded"]
+MONEY = "money"
+"""What the tokens of a run cost, those of dev and test included; only where its store knows a price."""
+
+TROUBLES = ["attempts", "repaid", "discarded", "lost"]
 
 SPLITS = ["dev", "test"]
 

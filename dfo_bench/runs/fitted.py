@@ -11,6 +11,7 @@ import numpy as np
 from dfo_bench.core import (
     Array,
     Classifier,
+    Cost,
     EmbeddingOptimizer,
     FitProgress,
     InputError,
@@ -79,16 +80,30 @@ class Fitted(Task):
             self.cost = reference.cost(self.view)
         except InputError as error:
             raise UnfitError(str(error)) from error
-        self._plain = not reference.fitted
+        self._plain, self._sees = not reference.fitted, reference.sees
         self.space, self.optimum, self.tolerance = inner.space, None, inner.tolerance
         self.splits, self.metric, self.contents = inner.splits, inner.metric, inner.contents
-        self.backend = inner.backend
+        self.backend, self.patience_s = inner.backend, inner.patience_s
         self.progress: FitProgress = lambda share: None
         """What is told of the fit; a run sets it."""
 
     def fastest(self, evaluations: int) -> str:
         """Return the backend for the outputs of the text task."""
         return self.inner.fastest(evaluations)
+
+    def call_seconds(self, backend: str) -> float:
+        """Return the seconds of the outputs that a fit asks for; nan where it trains the model's weights."""
+        return np.nan if self._sees == "weights" else self._larger * self.inner.call_seconds(backend)
+
+    def measuring_cost(self, split: str) -> Cost:
+        """Return what the text task's outputs will cost, in proportion to those on train."""
+        cost = self.inner.measuring_cost(split)
+        return Cost(**{name: round(self._larger * value) for name, value in vars(cost).items()})
+
+    @property
+    def _larger(self) -> float:
+        """How many times as many tokens a text has as in the text task: its prompt may hold demonstrations."""
+        return self.cost.tokens / self.inner.cost.tokens
 
     @cached_property
     def classifier(self) -> Classifier:

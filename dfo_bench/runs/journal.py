@@ -89,6 +89,10 @@ class Log:
     attempts: int = 0
     retried_at: set[int] = field(default_factory=set)
     """After how many batches a run that had failed was tried again."""
+    lost: int = 0
+    """How many evaluations were never answered, and were asked for anew when the failed run was tried again."""
+    outage: bool = False
+    """Whether its last process ended as the task was unavailable, with nothing in flight."""
     stopped: int = 0
     """How many processes were stopped since the last batch, each maybe while the next was in flight."""
     batches: list[Batch] = field(default_factory=list)
@@ -119,14 +123,18 @@ class Log:
     def _take(self, record: dict[str, Any]) -> None:
         if "header" in record:
             self.header = Header.from_json(record["header"])
+        elif "outage" in record:
+            self.outage = True
         elif "attempt" in record:
             # Of a line written twice the second holds nothing new, here and below.
             if record["attempt"] > self.attempts:
                 self.attempts = record["attempt"]
                 if record["retry"]:
+                    self._lose(record.get("lost", 0))
                     self.retried_at.add(len(self.batches))
-                elif self.attempts > 1:
+                elif self.attempts > 1 and not self.outage:
                     self.stopped += 1
+                self.outage = False
         elif "begin" in record:
             if record["begin"] == self.evaluations:
                 text = record.pop("digests")
@@ -135,6 +143,16 @@ class Log:
                 self.stopped = 0
         elif (measurement := Measurement.from_json(record)) not in self.measurements:
             self.measurements.append(measurement)
+
+    def _lose(self, batches: int) -> None:
+        """Forget the last batches, which were never answered."""
+        for _ in range(batches):
+            self.lost += len(self.batches.pop().losses)
+
+    @property
+    def unanswered(self) -> int:
+        """How many batches at the end raised: nobody knows their losses, and nothing rests on them."""
+        return next((i for i, batch in enumerate(reversed(self.batches)) if not batch.error), len(self.batches))
 
     @property
     def evaluations(self) -> int:
@@ -177,10 +195,22 @@ class Journal:
         self.close()
 
     def begin_attempt(self, *, retry: bool = False) -> None:
-        """Note that a process begins or goes on with this run, or tries it again after it failed."""
+        """Note that a process begins or goes on with this run, or tries it again after it failed.
+
+        Then what was not answered at its end is asked for anew.
+        """
         attempt = {"attempt": self.log.attempts + 1, "retry": retry}
+        if retry:
+            attempt["lost"] = self.log.unanswered
         self._append(attempt)
         self.log._take(attempt)
+        if self._told:
+            self._told.cut(self.log.evaluations)
+
+    def add_outage(self) -> None:
+        """Note that this process ends while the task is unavailable: what it asked for last was not answered."""
+        self._append({"outage": self.log.attempts})
+        self.log.outage = True
 
     def add_batch(self, batch: Batch, told: Told | None = None) -> None:
         """Write a batch of evaluations; first what it told beside the losses, where it did."""

@@ -4,7 +4,7 @@ import traceback
 
 import pyarrow as pa
 
-from dfo_bench.errors import ReplayError, RunError, StoreError, say
+from dfo_bench.errors import ReplayError, RunError, StoreError, Unavailable, say
 from dfo_bench.runs.assembly import Assembly
 from dfo_bench.runs.curve import curve
 from dfo_bench.runs.fitted import Fitted
@@ -52,7 +52,8 @@ def attempt(assembly: Assembly, journal: Journal, progress: Progress, discarded:
     """Replay what the journal holds, go on to the end, and return the curve and the summary.
 
     What fails inside the task or the optimizer ends as a summary of status "failed"; ReplayError and StoreError are
-    raised. `discarded` is how many evaluations were paid for by attempts that could not be gone on with.
+    raised, and so is Unavailable, after which the run goes on from its journal the next time. `discarded` is how many
+    evaluations were paid for by attempts that could not be gone on with.
     """
     spec = assembly.spec
     meter = Meter(assembly.oracle, spec.budget, journal, progress)
@@ -76,6 +77,10 @@ def attempt(assembly: Assembly, journal: Journal, progress: Progress, discarded:
         if meter.incumbent is None:
             raise RunError(f"no evaluation succeeded: {(meter.errors or ['every loss is nan or infinite'])[0]}")
         measurer.test(meter)
+    except (Unavailable, KeyboardInterrupt):
+        if meter.patience.waiting:
+            journal.add_outage()
+        raise
     except (ReplayError, StoreError):
         raise
     except (Exception, SystemExit) as exception:
@@ -97,7 +102,8 @@ def attempt(assembly: Assembly, journal: Journal, progress: Progress, discarded:
         attempts=log.attempts,
         repaid=count_repaid(batches),
         discarded=discarded,
-        events=[*meter.events, *meter.errors, *assembly.task.events, *map(str, events)],
+        lost=log.lost,
+        events=[*meter.patience.events, *meter.events, *meter.errors, *assembly.task.events, *map(str, events)],
         interrupted=False,
         provenance=provenance(assembly.task.backend),
     )

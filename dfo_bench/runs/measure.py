@@ -44,7 +44,7 @@ class Measurer:
             return
         # The same candidate as last time has the same score, and a service would charge for asking again.
         known = self._scored if self._scored_at == found_at else None
-        self._scored, self._scored_at = self._score(candidate, "dev", meter.spent, known), found_at
+        self._scored, self._scored_at = self._score(candidate, "dev", meter, known), found_at
         value = worth(self._scored, self.task.metric)
         if value > self._best:
             self._best, self.selected, self.selected_at = value, candidate, found_at
@@ -54,20 +54,25 @@ class Measurer:
         if self.selected is None:
             self.selected, self.selected_at = meter.incumbent, meter.found_at
         if "test" in self.task.splits and self.selected is not None:
-            self._score(self.selected, "test", meter.spent)
+            self._score(self.selected, "test", meter)
 
     def _score(
-        self, point: Points, split: str, evaluation: int, known: Mapping[str, float] | None = None
+        self, point: Points, split: str, meter: Meter, known: Mapping[str, float] | None = None
     ) -> Mapping[str, float]:
         """Return the metrics: those in the journal, those known, or those measured now; the last two are journalled.
 
         What it predicts is journalled the first time.
         """
+        evaluation = meter.spent
         for old in self._journal.log.measurements:
             if (old.split, old.evaluation) == (split, evaluation):
                 return old.metrics
         begin = time.perf_counter()
-        scores = self.task.score(point, split) if known is None else Scores(known, Cost())
+        if known is None:
+            scores = meter.patience.ask(lambda: self.task.score(point, split))
+            begin, _ = meter.patience.asked
+        else:
+            scores = Scores(known, Cost())
         for metric in scores.metrics:
             if column := meets(metric):
                 raise RunError(f"the task scores a metric {metric!r}, whose column {column} is taken; rename it")

@@ -6,9 +6,10 @@ from collections.abc import Callable
 import numpy as np
 
 from dfo_bench.core import Array, Points
-from dfo_bench.errors import ReplayError, RunError, count, say
+from dfo_bench.errors import ReplayError, RunError, Unavailable, count, say
 from dfo_bench.runs.journal import Batch, Journal, Seconds
 from dfo_bench.runs.oracle import Oracle
+from dfo_bench.runs.outage import Patience
 
 MAX_ERRORS = 3
 """A run fails after this many batches in a row whose evaluation raised."""
@@ -36,8 +37,10 @@ class Meter:
     that failed), and what the oracle `told` of the last batch beside its losses.
     """
 
-    def __init__(self, oracle: Oracle, budget: int, journal: Journal, progress: Progress) -> None:
-        """Begin to meter; what `journal` already holds is replayed first.
+    def __init__(
+        self, oracle: Oracle, budget: int, journal: Journal, progress: Progress, patience: Patience | None = None
+    ) -> None:
+        """Begin to meter; what `journal` already holds is replayed first. `patience` is the task's unless given.
 
         Where processes were stopped at unknown moments since, the batch then in flight is paid again, and counted so.
         """
@@ -48,6 +51,7 @@ class Meter:
         self.told: tuple[Array, ...] = ()
         self.events: list[str] = []
         self._journal, self._progress = journal, progress
+        self.patience = patience or Patience(oracle.task.patience_s)
         self._recorded, self._taken = len(journal.log.batches), 0
         self._stopped = journal.log.stopped
         self._in_a_row = 0
@@ -128,20 +132,22 @@ class Meter:
         return batch
 
     def _pay(self, points: Points, digests: list[str]) -> Batch:
-        """Evaluate and journal; what raises costs the whole batch."""
+        """Evaluate and journal; what raises costs the whole batch, but an outage costs nothing, no time either."""
         wall, cpu = time.perf_counter(), time.process_time()
         error = ""
         try:
-            losses, told = self.oracle.evaluate(points)
+            losses, told = self.patience.ask(lambda: self.oracle.evaluate(points))
             losses = np.asarray(losses, dtype=float)
             if losses.shape != (len(points),):
                 raise RunError(f"the task returned losses of shape {losses.shape} for {len(points)} points")
+        except Unavailable:
+            raise
         except (Exception, SystemExit) as exception:
             losses, told = self.oracle.failure(len(points))
             error = say(exception)
         seconds = Seconds(
-            time.perf_counter() - wall,
-            time.process_time() - cpu,
+            time.perf_counter() - self.patience.asked[0],
+            time.process_time() - self.patience.asked[1],
             wall - self._rested[0],
             cpu - self._rested[1],
         )

@@ -36,7 +36,7 @@ class Sidecar:
                     f"{path} holds {found // self._row} of the {evaluations} evaluations of its journal; copy it "
                     "again, or delete the run's folder to start anew"
                 )
-            os.ftruncate(self._fd, size)
+            self.cut(evaluations)
         except BaseException:
             os.close(self._fd)
             raise
@@ -44,6 +44,11 @@ class Sidecar:
     @property
     def _row(self) -> int:
         return self._width * _NUMBER.itemsize
+
+    def cut(self, evaluations: int) -> None:
+        """Forget what evaluations beyond these told."""
+        with writing(self.path):
+            os.ftruncate(self._fd, evaluations * self._row)
 
     def append(self, told: Told) -> None:
         """Write what a batch told, shape (n, width)."""

@@ -65,6 +65,8 @@ class Summary(Header):
     """How many evaluations may have been paid for in vain, and were paid for again."""
     discarded: int = 0
     """How many evaluations were paid for by attempts that could not be gone on with."""
+    lost: int = 0
+    """How many evaluations were never answered, and were asked for anew when the failed run was tried again."""
     events: Sequence[str] = ()
     interrupted: bool = False
     """Whether its last attempt was stopped from outside."""
@@ -90,6 +92,7 @@ class Summary(Header):
             "attempts": self.attempts,
             "repaid": self.repaid,
             "discarded": self.discarded,
+            "lost": self.lost,
             "events": list(self.events),
             "interrupted": self.interrupted,
             **imported,
@@ -106,7 +109,8 @@ class Summary(Header):
             "selected": Kept(**plain["selected"]) if plain["selected"] else None,
             "measurements": [Measurement.from_json(measurement) for measurement in plain["measurements"]],
             "seconds": Totals(**plain["seconds"]),
-            # The first summaries have no memory.
+            # The first summaries have no memory, and what was not answered was not asked for anew.
+            "lost": plain.get("lost", 0),
             "peak_memory": plain.get("peak_memory"),
             "peak_device_memory": plain.get("peak_device_memory"),
             "provenance": Provenance(**plain["provenance"]) if plain["provenance"] else None,
@@ -137,6 +141,7 @@ def in_progress(header: Header, log: Log, status: Status = "unfinished", error: 
         attempts=log.attempts,
         repaid=count_repaid(log.batches),
         discarded=0,
+        lost=log.lost,
         events=[],
         interrupted=True,
         provenance=provenance(header.spec.backend),

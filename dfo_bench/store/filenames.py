@@ -4,6 +4,7 @@ MARKER = "dfo-bench.json"
 """The file that makes a folder a store."""
 
 PLAN = "planned.json"
+PRICES = "prices.json"
 CHECKSUMS = "SHA256SUMS"
 CACHES = "cache"
 PACKS = "packed"

@@ -35,6 +35,7 @@ class SweepSettings(BaseModel):
     references: bool | None = None
     store: str | Path | None = None
     workers: int | None = None
+    price: float | None = None
 
     def replace(self, other: "SweepSettings") -> "SweepSettings":
         """Return these settings with those that `other` has in their place."""

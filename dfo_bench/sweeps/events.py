@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dfo_bench.runs.header import PlannedRun
 from dfo_bench.runs.summary import Summary
+from dfo_bench.sweeps.estimate import Estimate
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,13 @@ class Ended:
     summary: Summary | None
     error: str = ""
     elsewhere: bool = False
+    interrupted: bool = False
+    """Whether its task was unavailable for longer than it is waited for; the same sweep goes on with it."""
 
     @property
     def failed(self) -> bool:
         """Whether it has to be tried again."""
-        return not self.elsewhere and (self.summary is None or self.summary.status == "failed")
+        return not self.elsewhere and not self.interrupted and (self.summary is None or self.summary.status == "failed")
 
 
 Event = Advance | Ended
@@ -42,6 +45,9 @@ Event = Advance | Ended
 
 class Listener:
     """Listens to a sweep, in silence: a base for those that show or count what happens."""
+
+    def expect(self, estimate: Estimate) -> None:
+        """Be told, before the first run, what is ahead."""
 
     @contextmanager
     def begin(self, runs: Sequence[PlannedRun]) -> Iterator[None]:

@@ -25,7 +25,7 @@ def execute(
     `checks` is what is known of its task beforehand.
 
     A run that has finished is left as it is. What fails inside the task or the optimizer ends as a summary of
-    status "failed"; InputError, StoreError and BusyError are raised.
+    status "failed"; InputError, StoreError, BusyError and, of a task that stays so, Unavailable are raised.
     """
     with single_threaded():
         assembly = assemble(spec)
@@ -64,7 +64,8 @@ def _resume(assembly: Assembly, folder: Path, journal: Journal, progress: Progre
         raise ReplayError(difference)
     # Whoever failed in order wrote a summary of as many attempts as the journal has.
     in_order = failed is not None and failed.attempts == journal.log.attempts and not failed.interrupted
-    if in_order and failed and failed.incumbent is None and journal.log.evaluations >= assembly.spec.budget:
+    spent = journal.log.evaluations >= assembly.spec.budget and not journal.log.unanswered
+    if in_order and failed and failed.incumbent is None and spent:
         # A replay could only fail again: nothing is left to evaluate, as after the fit of a reference.
         raise ReplayError("its whole budget was spent on evaluations that failed")
     journal.begin_attempt(retry=in_order)

@@ -10,7 +10,11 @@ from dfo_bench.errors import count
 from dfo_bench.runs.header import PlannedRun
 from dfo_bench.runs.spec import describe
 from dfo_bench.sweeps.checks import said
+from dfo_bench.sweeps.estimate import Estimate
 from dfo_bench.sweeps.events import Advance, Ended, Event, Listener
+
+_BESIDE = 45
+"""The characters that a line of progress has beside its name: a bar, calls of five digits, the loss, the time left."""
 
 
 class ProgressBars(Listener):
@@ -21,16 +25,21 @@ class ProgressBars(Listener):
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._bars = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}", markup=False),
-            rich.progress.BarColumn(),
+            rich.progress.BarColumn(bar_width=10),
             rich.progress.MofNCompleteColumn(),
-            rich.progress.TimeRemainingColumn(),
             rich.progress.TextColumn("{task.fields[note]}", markup=False),
+            rich.progress.TimeRemainingColumn(compact=True),
             console=self._console,
             transient=True,
             disable=not self._console.is_terminal,
         )
         self._runs: dict[str, PlannedRun] = {}
         self._running: dict[str, rich.progress.TaskID] = {}
+
+    def expect(self, estimate: Estimate) -> None:
+        """Say what is ahead."""
+        for line in estimate.lines:
+            self._console.print(line, markup=False)
 
     @contextmanager
     def begin(self, runs: Sequence[PlannedRun]) -> Iterator[None]:
@@ -48,8 +57,10 @@ class ProgressBars(Listener):
         name = describe({**run.shown, "seed": run.spec.seed})
         if isinstance(event, Advance):
             if event.key not in self._running:
-                self._running[event.key] = self._bars.add_task(name, total=run.spec.budget, note="")
-            note = "replaying" if event.replayed else f"best {event.best:.4g}" if event.evaluations >= 1 else "fitting"
+                self._running[event.key] = self._bars.add_task(
+                    shorten(name, max(20, self._console.width - _BESIDE)), total=run.spec.budget, note=""
+                )
+            note = "replaying" if event.replayed else f"loss {event.best:.4g}" if event.evaluations >= 1 else "fitting"
             self._bars.update(self._running[event.key], completed=event.evaluations, note=note)
             return
         self.ended.append(event)
@@ -57,6 +68,14 @@ class ProgressBars(Listener):
             self._bars.remove_task(self._running.pop(event.key))
         self._bars.update(self._total, advance=1)
         self._console.print(f"[{len(self.ended)}/{len(self._runs)}] {name}: {outcome(event)}", markup=False)
+
+
+def shorten(name: str, width: int) -> str:
+    """Return a name in at most so many characters, its middle left out: what tells runs apart is at both ends."""
+    if len(name) <= width:
+        return name
+    front = (width - 1) // 2
+    return f"{name[:front]}…{name[len(name) - (width - 1 - front) :]}"
 
 
 def outcome(event: Ended) -> str:
@@ -77,6 +96,8 @@ def outcome(event: Ended) -> str:
         words.append(summary.events[0] + (f" (and {count(more, 'more event')})" if more else ""))
     if summary.repaid:
         words.append(f"{count(summary.repaid, 'evaluation')} paid twice after interruptions")
+    if summary.lost:
+        words.append(f"{count(summary.lost, 'evaluation')} never answered, asked for anew")
     if summary.discarded:
         words.append(f"{count(summary.discarded, 'evaluation')} discarded")
     return ", ".join(words)

@@ -1,5 +1,6 @@
 """What a sweep is asked for: one record, whether Python, a sweep file or the command line asks."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ class SweepRequest:
     references: bool = True
     store: str | Path = "results"
     workers: int = 1
+    price: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what asks for no sweep; what makes no run is refused by `RunSpec`."""
@@ -39,3 +41,5 @@ class SweepRequest:
                 raise InputError(f"{name} must be a list of at least one, got {values!r}")
         if isinstance(self.workers, bool) or not isinstance(self.workers, int) or self.workers < 1:
             raise InputError(f"workers must be a whole number, at least 1, got {self.workers!r}")
+        if self.price is not None and not 0 <= self.price < math.inf:
+            raise InputError(f"price must be a number per million tokens, 0 or more, got {self.price!r}")

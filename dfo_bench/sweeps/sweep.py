@@ -25,9 +25,11 @@ from dfo_bench.runs.summary import Summary
 from dfo_bench.store.filenames import JOURNAL
 from dfo_bench.store.folder import read_summary
 from dfo_bench.store.plan import forget_plan, write_plan
+from dfo_bench.store.prices import write_price
 from dfo_bench.store.store import Store
 from dfo_bench.sweeps import backends
 from dfo_bench.sweeps.checks import add_checks
+from dfo_bench.sweeps.estimate import Estimate, estimate_runs
 from dfo_bench.sweeps.events import Listener
 from dfo_bench.sweeps.progress import ProgressBars
 from dfo_bench.sweeps.references import beside
@@ -51,6 +53,7 @@ def sweep(
     references: bool = SweepRequest.references,
     store: str | Path = SweepRequest.store,
     workers: int = SweepRequest.workers,
+    price: float | None = SweepRequest.price,
     listener: Listener | None = None,
 ) -> Store:
     """Run every task x projection x optimizer x seed into a store, and return it.
@@ -60,7 +63,8 @@ def sweep(
     has 8,000. Every `dev_every` evaluations dev scores the incumbent, or, with `selection` "current", the candidate
     evaluated last, as the program of Black-Box Tuning does. `optimizers` may name references, too, and those that take
     seconds run beside every task of texts that allows them unless `references` is false. `workers` processes run side
-    by side, which does not change any result. `listener` is told how far the runs are; None shows it on standard error.
+    by side, which does not change any result. `price` is that of a million tokens, of which the store keeps account:
+    `runs` has a column `money` then. `listener` is told how far the runs are; None shows it on standard error.
     InputError is raised before anything is written, and StoreError before the first run where the store cannot be
     locked.
     """
@@ -76,6 +80,7 @@ def sweep(
         references=references,
         store=store,
         workers=workers,
+        price=price,
     )
     return run_sweep(request, listener or ProgressBars())
 
@@ -83,18 +88,35 @@ def sweep(
 def run_sweep(request: SweepRequest, listener: Listener) -> Store:
     """Do what `sweep` says with a request."""
     path = Path(request.store)
-    specs = expand_axes(request)
-    Store.refuse_foreign_folder(path)
-    with single_threaded():
-        runs = plan_runs(specs, path, {component(one) for one in request.optimizers})
+    runs, ahead = _prepare(request)
     store = Store.create(path)
     refuse_without_locks(path)
     write_plan(path, runs)
+    if request.price is not None:
+        write_price(path, {run.shown["task"] for run in runs}, request.price)
+    listener.expect(ahead)
     with listener.begin(runs):
         run_all(runs, path, request.workers, listener.hear)
     if store.planned().empty:
         forget_plan(path, runs)
     return store
+
+
+def estimate(request: SweepRequest) -> Estimate:
+    """Return what a sweep that is asked for will take, what its store holds left out; nothing is written or run.
+
+    A few products of every model are timed. InputError is raised for what `sweep` would refuse.
+    """
+    return _prepare(request)[1]
+
+
+def _prepare(request: SweepRequest) -> tuple[list[PlannedRun], Estimate]:
+    path = Path(request.store)
+    specs = expand_axes(request)
+    Store.refuse_foreign_folder(path)
+    with single_threaded():
+        runs, assemblies = plan_runs(specs, path, {component(one) for one in request.optimizers})
+        return runs, estimate_runs(runs, assemblies, path, request.workers, request.price)
 
 
 def expand_axes(request: SweepRequest) -> list[RunSpec]:
@@ -140,8 +162,12 @@ def _whole(name: str, value: Any) -> int:
         raise InputError(f"{name} must be a whole number, got {value!r}") from None
 
 
-def plan_runs(specs: Sequence[RunSpec], store: Path, asked: Container[Component]) -> list[PlannedRun]:
-    """Return the runs of specs, which two spellings may share; raise InputError where one cannot be made or go on.
+def plan_runs(
+    specs: Sequence[RunSpec], store: Path, asked: Container[Component]
+) -> tuple[list[PlannedRun], list[Assembly]]:
+    """Return the runs of specs, which two spellings may share, and the parts of each.
+
+    Raise InputError where one cannot be made or go on.
 
     A reference that nobody `asked` for is left out where its task does not allow it, with a warning.
 
@@ -149,6 +175,7 @@ def plan_runs(specs: Sequence[RunSpec], store: Path, asked: Container[Component]
     made.
     """
     runs: dict[str, PlannedRun] = {}
+    assemblies: list[Assembly] = []
     tasks: dict[Component, Task] = {}
     begun: dict[str, Header] = {}
     kept: list[str] = []
@@ -156,6 +183,7 @@ def plan_runs(specs: Sequence[RunSpec], store: Path, asked: Container[Component]
         if assembly.key in runs:
             continue
         runs[assembly.key] = PlannedRun(assembly.key, assembly.spec, assembly.shown())
+        assemblies.append(assembly)
         tasks.setdefault(assembly.spec.task, assembly.task)
         stored = _read_header(store / assembly.key)
         if stored:
@@ -172,7 +200,8 @@ def plan_runs(specs: Sequence[RunSpec], store: Path, asked: Container[Component]
             kept[0],
         )
     computed = {key: header.spec.backend or backends.FORMER for key, header in begun.items()}
-    return backends.settle(add_checks(list(runs.values()), tasks, begun), tasks, computed, store)
+    checked = add_checks(list(runs.values()), tasks, begun)
+    return backends.settle(checked, tasks, computed, store), assemblies
 
 
 def _assemble_all(specs: Sequence[RunSpec], asked: Container[Component]) -> Iterator[Assembly]:

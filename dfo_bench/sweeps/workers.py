@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import ModuleType
 
-from dfo_bench.errors import BusyError, DfoBenchError, say
+from dfo_bench.errors import BusyError, DfoBenchError, Unavailable, say
 from dfo_bench.runs.header import PlannedRun
 from dfo_bench.store.folder import mark_failed
 from dfo_bench.sweeps.events import Advance, Ended, Event
@@ -52,6 +52,8 @@ def _run(run: PlannedRun, store: Path, hear: Callable[[Advance], None]) -> Ended
         return Ended(run.key, execute(run.spec, store, progress, run.checks))
     except BusyError:
         return Ended(run.key, None, "under way in another process", elsewhere=True)
+    except Unavailable as error:
+        return Ended(run.key, None, f"interrupted, its task is unavailable: {error}", interrupted=True)
     except DfoBenchError as error:
         return Ended(run.key, None, str(error))
     except Exception as error:

@@ -201,7 +201,7 @@ def _waiting(planned: pd.DataFrame | None) -> dict[str, int]:
 def _counts(runs: pd.DataFrame) -> dict[str, int]:
     """Count the runs, by status too, and sum evaluations, budgets and calls that an interruption cost."""
     counts = {"runs": len(runs)} | {status: int((runs["status"] == status).sum()) for status in STATUSES}
-    spent = runs.reindex(columns=["evaluations", "budget", "repaid", "discarded"], fill_value=0)
+    spent = runs.reindex(columns=["evaluations", "budget", "repaid", "discarded", "lost"], fill_value=0)
     return counts | {str(column): int(total) for column, total in spent.sum().items()}
 
 

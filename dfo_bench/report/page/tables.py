@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from dfo_bench.report.format import MISSING, count, percent, precision, seconds, size, spread
+from dfo_bench.report.format import MISSING, count, money, percent, precision, seconds, size, spread
 from dfo_bench.report.labels import SERIES, Looks
 from dfo_bench.report.stats.groups import COSTS, STATUSES, optimizer_share
 from dfo_bench.report.stats.rows import SHARES, score_half
@@ -58,6 +58,7 @@ COST_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
     "bytes_up_z": ("upload as z", size),
     "bytes_up_prompt": ("upload as prompt", size),
     "bytes_down": ("download", size),
+    "money": ("money", money),
     "peak_memory": ("peak memory", size),
     "peak_device_memory": ("peak GPU memory", size),
 }

@@ -11,11 +11,11 @@ from dfo_bench.report.counting import select_runs
 from dfo_bench.report.format import write_seeds
 from dfo_bench.report.stats.steps import within_reach
 from dfo_bench.runs import columns
-from dfo_bench.runs.columns import CALLS, GROUP, MEMORY, ROWS, SPLITS
+from dfo_bench.runs.columns import CALLS, GROUP, MEMORY, MONEY, ROWS, SPLITS
 
 STATUSES = ["finished", "failed", "unfinished"]
 
-COSTS = ["task_seconds", "optimizer_seconds", "evaluations", *CALLS, *MEMORY]
+COSTS = ["task_seconds", "optimizer_seconds", "evaluations", *CALLS, MONEY, *MEMORY]
 """What a run costs; see `dfo_bench.core.Cost` and `dfo_bench.runs.summary`."""
 
 
