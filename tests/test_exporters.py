@@ -173,8 +173,8 @@ def test_the_first_and_the_last_row_of_every_run_stand_in_both_files_of_coco(coc
 def test_long_frames_hold_every_evaluation_to_the_bit(store: Store, tmp_path: Path, name: str) -> None:
     notes = EXPORTS[name](store, tmp_path / "new" / f"all.{name}")
     assert notes == [
-        "left out: 1 runs without an evaluation",
-        "5 runs have failed or are unfinished; they are written as far as they came",
+        "left out: 1 run without an evaluation",
+        "written up to the last evaluation: 5 runs, failed or unfinished",
     ]
     path = tmp_path / "new" / f"all.{name}"
     read = pd.read_csv(path, dtype={"key": str, "digest": str}) if name == "csv" else pd.read_parquet(path)

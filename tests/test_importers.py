@@ -101,7 +101,7 @@ def test_what_was_imported_before_is_left_as_it_is(tmp_path: Path) -> None:
     import_(put(tmp_path / "data"), tmp_path / "store")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.*")}
     notes = import_(put(tmp_path / "elsewhere"), tmp_path / "store")
-    assert notes == ["imported: 0 runs", "left as they were: 2 runs that were there before"]
+    assert notes == ["imported: 0 runs", "left as they were: 2 runs from before"]
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.*")} == before
     # The same names over another curve are another run.
     import_(put(tmp_path / "data", rows=ROWS.replace("63.25", "62.5")), tmp_path / "store")
@@ -252,7 +252,7 @@ def test_a_maximised_problem_is_negated_and_says_so(tmp_path: Path, logger: str)
     problem.reset()
     del log, problem
     notes = import_(tmp_path / "data", tmp_path / "store")
-    assert notes == ["imported: 1 runs", "negated, because they are maximised: OneMax"]
+    assert notes == ["imported: 1 run", "negated, because they are maximised: OneMax"]
     store = Store(tmp_path / "store")
     run = store.runs().iloc[0]
     assert (run["task"], run["optimizer"]) == ("OneMax (negated)", "(1+1), a = b")
@@ -451,7 +451,7 @@ def test_every_command_takes_imported_runs_beside_own_ones(tmp_path: Path) -> No
         assert done.exit_code == 0, done.output
         return done.output
 
-    assert "imported: 1 runs" in dfo_bench("import", "iohprofiler", tmp_path / "ioh")
+    assert "imported: 1 run" in dfo_bench("import", "iohprofiler", tmp_path / "ioh")
     assert "imported: 2 runs" in dfo_bench("import", "iohprofiler", tmp_path / "data")
     assert "4 finished" in dfo_bench("status")
     assert json.loads(dfo_bench("status", "--json"))

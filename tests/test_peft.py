@@ -94,7 +94,7 @@ def test_peft_takes_runs_of_its_own_mode_only(store: Store, zoo: Zoo) -> None:
         export_peft(store, store.path / "adapters")
     key = run(store, zoo.folder(), mode="inputs_embeds").key
     notes = export_peft(store, store.path / "adapters")
-    assert notes == ["left out: 1 runs of other modes, which PEFT does not have"]
+    assert notes == ["left out: 1 run of other modes, which PEFT does not have"]
     assert [folder.name for folder in (store.path / "adapters").iterdir()] == [key]
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from dfo_bench.core import Array
-from dfo_bench.errors import InputError
+from dfo_bench.errors import InputError, count
 from dfo_bench.exchange.blocks import Block
 from dfo_bench.exchange.imported import ImportedRun
 from dfo_bench.store.store import Store
@@ -154,8 +154,8 @@ def import_logs(logs: list[Log], faults: list[str], folder: Path, store: Path) -
     known = len(new) - sum(new)
     negated = sorted({log.function for log in logs if log.maximised})
     return [
-        f"imported: {sum(new)} runs",
-        *([f"left as they were: {known} runs that were there before"] if known else []),
+        f"imported: {count(sum(new), 'run')}",
+        *([f"left as they were: {count(known, 'run')} from before"] if known else []),
         *([f"negated, because they are maximised: {', '.join(negated)}"] if negated else []),
         *(f"left out: {fault}" for fault in faults),
     ]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save
 
-from dfo_bench.errors import InputError
+from dfo_bench.errors import InputError, count
 from dfo_bench.exchange.prompts import collect_prompts, write_files
 from dfo_bench.runs.journal import plain_json
 from dfo_bench.store.folder import pretty_json
@@ -53,4 +53,4 @@ def export_peft(store: Store, out: Path) -> list[str]:
         files[out / prompt.key / "adapter_model.safetensors"] = save({"prompt_embeddings": rows}, header)
     write_files(files)
     left = len(prompts) - len(fitting)
-    return [*notes, *([f"left out: {left} runs of other modes, which PEFT does not have"] if left else [])]
+    return [*notes, *([f"left out: {count(left, 'run')} of other modes, which PEFT does not have"] if left else [])]

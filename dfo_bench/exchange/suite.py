@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfo_bench.errors import InputError, writing
+from dfo_bench.errors import InputError, count, writing
 from dfo_bench.report.labels import SERIES, looks
 from dfo_bench.store.store import Store
 
@@ -39,9 +39,9 @@ def choose_runs(store: Store) -> tuple[pd.DataFrame, list[str]]:
         )
     notes = []
     if left := len(runs) - len(begun):
-        notes.append(f"left out: {left} runs without an evaluation")
+        notes.append(f"left out: {count(left, 'run')} without an evaluation")
     if ended := int((begun["status"] != "finished").sum()):
-        notes.append(f"{ended} runs have failed or are unfinished; they are written as far as they came")
+        notes.append(f"written up to the last evaluation: {count(ended, 'run')}, failed or unfinished")
     return begun, notes
 
 
@@ -53,7 +53,7 @@ def number_runs(store: Store, out: Path) -> tuple[pd.DataFrame, list[str]]:
     runs, notes = choose_runs(store)
     fits = runs["dim"].between(1, LIMIT) & runs["seed"].between(0, LIMIT - 1)
     if not fits.all():
-        notes.append(f"left out: {(~fits).sum()} runs of a dimension or a seed that 16 bits cannot hold")
+        notes.append(f"left out: {count((~fits).sum(), 'run')} of a dimension or a seed that 16 bits cannot hold")
     runs = runs[fits]
     if runs.empty:
         raise InputError(f"{store.path} has no run of dimension 1 to {LIMIT} and seed below {LIMIT}, which others read")
