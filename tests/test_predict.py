@@ -53,6 +53,17 @@ def test_every_kind_of_file_gives_the_same_answers_beside_its_own_columns(
             assert [float(row[column]) for column in ADDED[1:]] == pytest.approx(shares.tolist(), abs=1e-5)
 
 
+def test_columns_of_any_name_are_read_where_they_are_named(store: Store, zoo: Zoo, tmp_path: Path) -> None:
+    run(store, zoo.folder())
+    pd.DataFrame({"Body": TEXTS, "queue": ["positive", "negative", "x"]}).to_csv(
+        tmp_path / "mails.tsv", index=False, sep="\t"
+    )
+    done = predict(store, tmp_path / "mails.tsv", "--text", "body", "--label", "queue")
+    assert [row["Body"] for row in table(done)] == TEXTS
+    assert "on 2 rows" in done.stderr
+    assert "no column 'subject' among 'Body', 'queue'" in refused(predict(store, tmp_path / "mails.tsv", "--text", "subject"))
+
+
 def test_lines_of_a_file_and_of_standard_input_are_texts(store: Store, zoo: Zoo, tmp_path: Path) -> None:
     run(store, zoo.folder())
     lines = "\r\n".join([TEXTS[0], "", *TEXTS[1:], ""])

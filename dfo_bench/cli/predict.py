@@ -32,6 +32,7 @@ _PREDICTED = "predicted"
         "dfo-bench predict new.csv --store results/tickets --output labelled.csv",
         "dfo-bench predict new.csv --store results/tickets --run 0123456789abcdef > labelled.csv",
         "dfo-bench predict new.csv --bundle tickets --output labelled.csv",
+        "dfo-bench predict mails.xlsx --bundle tickets --text body --label queue > labelled.csv",
         "echo 'the parcel never came' | dfo-bench predict - --store results/tickets",
     )
 )
@@ -39,8 +40,8 @@ def predict(
     file: Annotated[
         str,
         typer.Argument(
-            help="Texts: .txt with one per line, or .csv, .jsonl or .parquet with the column text, or text_a and "
-            "text_b; - reads lines from standard input.",
+            help="Texts: .txt with one per line, or a table as a task reads it, .csv, .tsv, .xlsx, .jsonl or .parquet; "
+            "- reads lines from standard input.",
             metavar="FILE",
         ),
     ],
@@ -50,6 +51,16 @@ def predict(
     ] = None,
     task: OfTask = None,
     run: OfRun = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--text", help="Column of the texts; twice for pairs. [default: found by its name]", metavar="COLUMN"
+        ),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option("--label", help="Column of the labels, to score. [default: found by its name]", metavar="COLUMN"),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", help="File to write, .csv. [default: standard output]")
     ] = None,
@@ -58,7 +69,7 @@ def predict(
 
     Writes CSV: the columns of the file, the label (predicted), and the probability of each label (probability_LABEL).
     best is the search with the best score on dev, then the lowest train loss; which it was, and whether a reference is
-    better on dev, is said on standard error. Where the file has a column label, the accuracy is said there, too. The
+    better on dev, is said on standard error. Where the file has labels, the accuracy is said there, too. The
     model and the data of the run must still be there; with --bundle only the model.
     """
     from dfo_bench.exchange.bundles import load
@@ -74,7 +85,7 @@ def predict(
         take = partial(load, bundle)
     else:
         take = partial(Store(store or SweepRequest.store).classifier, run or "best", task)
-    asked = read_asked(file, sys.stdin.buffer)
+    asked = read_asked(file, sys.stdin.buffer, text or None, label)
     classifier = take()
     columns = _new_columns(asked, classifier)
     print_notes([*asked.notes, *classifier.notes])
