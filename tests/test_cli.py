@@ -385,7 +385,7 @@ def test_every_command_has_help_with_an_example(call: Call, command: str) -> Non
 
 def test_the_help_of_a_command_names_the_values_and_the_defaults_that_there_are(call: Call) -> None:
     words = {command: " ".join(call(command, "--help").stdout.split()) for command in COMMANDS}
-    assert f"FORMAT <{'|'.join(EXPORTS)}>" in words["export"]
+    assert f"FORMAT <{'|'.join([*EXPORTS, 'bundle'])}>" in words["export"]
     assert f"FORMAT <{'|'.join(IMPORTS)}>" in words["import"]
     assert f"kind <{'|'.join(KINDS)}>" in words["plot"]
     assert f"--style <{'|'.join(STYLES)}>" in words["plot"]

@@ -61,7 +61,9 @@ def test_columns_of_any_name_are_read_where_they_are_named(store: Store, zoo: Zo
     done = predict(store, tmp_path / "mails.tsv", "--text", "body", "--label", "queue")
     assert [row["Body"] for row in table(done)] == TEXTS
     assert "on 2 rows" in done.stderr
-    assert "no column 'subject' among 'Body', 'queue'" in refused(predict(store, tmp_path / "mails.tsv", "--text", "subject"))
+    assert "no column 'subject' among 'Body', 'queue'" in refused(
+        predict(store, tmp_path / "mails.tsv", "--text", "subject")
+    )
 
 
 def test_lines_of_a_file_and_of_standard_input_are_texts(store: Store, zoo: Zoo, tmp_path: Path) -> None:

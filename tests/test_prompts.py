@@ -115,7 +115,7 @@ def test_the_command_line_says_where_it_wrote_and_what_is_doubtful(store: Store,
     out = store.path / "out"
     done = CliRunner().invoke(app, ["export", name, str(out), "--store", str(store.path)])
     assert (done.exit_code, done.stdout.strip(), out.exists()) == (0, str(out), True)
-    assert ("left out: 1 runs" in done.stderr) == (name == "peft")
+    assert ("left out: 1 run of" in done.stderr) == (name == "peft")
 
 
 def exported(store: Store, model: str, **params: Any) -> str:

@@ -92,12 +92,12 @@ def predict(
     with _bar() as progress:
         logits = classifier.logits(asked.rows, progress)
     print_notes(_remarks(asked, classifier, logits))
-    text = _csv(asked, columns, classifier, logits)
+    table = _csv(asked, columns, classifier, logits)
     if output:
-        write(output, text)
+        write(output, table)
         print(output)
     else:
-        sys.stdout.write(text)
+        sys.stdout.write(table)
 
 
 def _new_columns(asked: "Asked", classifier: "TextClassifier") -> list[str]:

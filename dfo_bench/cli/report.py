@@ -184,7 +184,7 @@ def show(
     run: Annotated[str, typer.Argument(help="Key of a run, the beginning of one, or best.", metavar="RUN")],
     store: StoreFrom = Path("results"),
 ) -> None:
-    """Show one run: what it is, its curve, scores and cost, and the nearest words of its prompt.
+    """Show one run: curve, scores, cost, and its prompt in words.
 
     best is the best search by dev, then by train loss. The words need the model, and a mode that puts word embeddings
     into it: inputs_embeds or after.

@@ -118,7 +118,7 @@ def estimate_runs(
 def _left(folder: Path, budget: int) -> tuple[int, int]:
     """Return how many evaluations of a run are left, and 1 unless it has finished, when nothing is to be scored."""
     # What is damaged is refused when its turn comes.
-    with suppress(StoreError, FileNotFoundError):
+    with suppress(StoreError, FileNotFoundError, NotADirectoryError):
         summary = read_summary(folder)
         if summary and summary.status == "finished":
             return 0, 0
