@@ -89,7 +89,7 @@ def merge(
     stores: Annotated[list[Path], typer.Argument(help="Store to merge.", metavar="STORE")],
     store: StoreFrom = Path("results"),
 ) -> None:
-    """Copy the runs of stores into another, which is made if it is new.
+    """Copy the runs of several stores into one, new or not.
 
     A run that several hold is kept once, as far as it has come. Where its evaluations differ nothing is copied. Digests
     of published stores are not copied: publish anew with `dfo-bench verify --publish`.
