@@ -58,9 +58,8 @@ class Estimate:
     def lines(self) -> list[str]:
         """The estimate in words, each line of 80 characters at most."""
         left = self.runs - self.finished
-        found = [
-            f"{left:,} of {count(self.runs, 'run')} ahead: {self.calls:,} calls, up to {self.scores:,} dev/test scores"
-        ]
+        scores = f", up to {self.scores:,} dev/test scores" if self.scores else ""
+        found = [f"{left:,} of {count(self.runs, 'run')} ahead: {self.calls:,} calls{scores}"]
         if self.tokens:
             whole = f" ({size(self.bytes_up_prompt)} with prompts)" if self.bytes_up_prompt > self.bytes_up else ""
             found.append(f"{self.tokens:,} tokens, {size(self.bytes_up)} up{whole}, {size(self.bytes_down)} down")
