@@ -149,8 +149,7 @@ def plot(
     from dfo_bench.report.stats.rows import RowHits
     from dfo_bench.report.stats.standings import WRITERS, standings
     from dfo_bench.report.stats.steps import beyond_reach
-    from dfo_bench.report.titles import entitle
-    from dfo_bench.report.versions import tell_versions
+    from dfo_bench.report.titles import name_tasks
     from dfo_bench.store.store import Store
 
     given = {"metric": metric, "budget": budget, "counting": counting, "margin": margin, "against": against}
@@ -166,7 +165,7 @@ def plot(
     if suffix not in formats:
         raise InputError(f"cannot write {str(path)!r}; the name must end in {', '.join('.' + f for f in formats)}")
     select = place_baselines if KINDS[kind].by_task else drop_baselines
-    runs, curves = select(entitle(tell_versions(opened.runs()))), opened.curves(improvements=True)
+    runs, curves = select(name_tasks(opened.runs())), opened.curves(improvements=True)
     if suffix in WRITERS:
         write(path, WRITERS[suffix](standings(runs, curves, rules, RowHits(opened.predictions())), rules))
         print_notes(beyond_reach(curves))

@@ -174,13 +174,13 @@ def _print_results(store: "Store") -> None:
     from dfo_bench.report.labels import looks
     from dfo_bench.report.page.tables import tabulate_results
     from dfo_bench.report.stats.groups import summarise
-    from dfo_bench.report.titles import entitle
-    from dfo_bench.report.versions import tell_versions, version_notes
+    from dfo_bench.report.titles import name_tasks
+    from dfo_bench.report.versions import version_notes
     from dfo_bench.report.worth import worth
 
     runs = store.runs()
     print_notes(version_notes(runs, str(store.path)))
-    runs = entitle(tell_versions(runs))
+    runs = name_tasks(runs)
     answered = worth(runs, store.predictions())
     told = {task for one in answered for task in one.tasks}
     placed = place_baselines(runs)

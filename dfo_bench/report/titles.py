@@ -6,8 +6,13 @@ import pandas as pd
 
 from dfo_bench.errors import InputError
 from dfo_bench.plugins.component import Component, parse
-from dfo_bench.report.versions import DIGEST
+from dfo_bench.report.versions import DIGEST, tell_versions
 from dfo_bench.runs.titles import ANSWER, PROMPT, TITLE, give
+
+
+def name_tasks(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs of a store with their tasks as a report names them: versions told apart, and under titles."""
+    return entitle(tell_versions(runs))
 
 
 def entitle(runs: pd.DataFrame) -> pd.DataFrame:

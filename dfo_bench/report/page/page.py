@@ -24,8 +24,7 @@ from dfo_bench.report.scores import scores
 from dfo_bench.report.seed_tables import page_tables
 from dfo_bench.report.stats.groups import STATUSES, summarise
 from dfo_bench.report.stats.rows import RowHits
-from dfo_bench.report.titles import entitle
-from dfo_bench.report.versions import tell_versions
+from dfo_bench.report.titles import name_tasks
 from dfo_bench.report.worth import Worth, worth
 from dfo_bench.runs import columns
 
@@ -92,9 +91,7 @@ def build_page(
     """
     return _TEMPLATES.get_template("page.html").render(
         title=title,
-        content=Content()
-        if runs.empty
-        else _content(entitle(tell_versions(runs)), curves, measures, predictions, counting),
+        content=Content() if runs.empty else _content(name_tasks(runs), curves, measures, predictions, counting),
         notes=notes,
         waiting=_waiting(planned),
         counting=counting.words,

@@ -11,8 +11,7 @@ from dfo_bench.report.seed_tables import accuracy, costs
 from dfo_bench.report.seed_tables.methods import name_methods, ordered, task_of
 from dfo_bench.report.seed_tables.published import TASKS
 from dfo_bench.report.seed_tables.sheet import Sheet
-from dfo_bench.report.titles import entitle
-from dfo_bench.report.versions import tell_versions
+from dfo_bench.report.titles import name_tasks
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def tables(runs: pd.DataFrame, *, paper: bool = False) -> SeedTables:
     Both say what each method sees: losses, outputs, features, gradients or weights. `paper` adds the paper's own
     figures. Raises InputError where no run of a text task has a score on test.
     """
-    named = name_methods(entitle(tell_versions(runs)))
+    named = name_methods(name_tasks(runs))
     return SeedTables(accuracy.accuracy_sheet(named, paper=paper), costs.cost_sheet(named, paper=paper))
 
 
