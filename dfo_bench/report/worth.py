@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from dfo_bench import errors
 from dfo_bench.errors import InputError
 from dfo_bench.plugins.component import Component, parse
 from dfo_bench.predicted import unpack
@@ -167,14 +168,15 @@ def _words(members: pd.DataFrame, search: str, reference: str, rows: int, predic
     verdict = judge(better, 0.0, RowHits(predictions).half(keys, "test_accuracy"))
     one, other = (f"{percent(pair['score', name].astype(float).mean())} %" for name in (search, reference))
     facts = f"the best search by dev, {search}, has {one} on test, the best reference, {reference}, {other}"
-    gain, ends = 100 * verdict.advantage, (100 * verdict.low, 100 * verdict.high)
-    known = bool(np.isfinite(verdict.low))
-    if verdict.outcome in ("first", "second"):
-        # How many, not in which direction: the words say that.
-        low, high = sorted(map(abs, ends))
-        points = f"{abs(gain):.1f} points" + (f" (95 % interval {low:.1f} to {high:.1f})" if known else "")
-        yes = verdict.outcome == "first"
-        return f"{'Yes' if yes else 'No'}: {facts}. The search {'adds' if yes else 'loses'} {points}."
-    points = f"{gain:+.1f} points" + (f" (95 % interval {ends[0]:+.1f} to {ends[1]:+.1f})" if known else "")
-    seeds = f"{verdict.n} seed{'s' * (verdict.n > 1)}"
+    # Of a loss it is said how much; its sign is in the word.
+    sign, mark = (-1 if verdict.outcome == "second" else 1), ("" if verdict.outcome in ("first", "second") else "+")
+    gain, *ends = (100 * sign * value for value in (verdict.advantage, verdict.low, verdict.high))
+    low, high = sorted(ends)
+    known = f" (95 % interval {low:{mark}.1f} to {high:{mark}.1f})" if np.isfinite(verdict.low) else ""
+    points = f"{gain:{mark}.1f} points{known}"
+    if verdict.outcome == "first":
+        return f"Yes: {facts}. The search adds {points}."
+    if verdict.outcome == "second":
+        return f"No: {facts}. The search loses {points}."
+    seeds = errors.count(verdict.n, "seed")
     return f"Not shown: {facts}. That is {points}, nothing that {rows:,} test rows and {seeds} can show."
