@@ -18,9 +18,10 @@ from dfo_bench.exchange.suite import ELSEWHERE
 from dfo_bench.lm.mapped import Mapped
 from dfo_bench.lm.setting import Setting, describe, restore
 from dfo_bench.plugins.registry import REFERENCES
-from dfo_bench.store.classifier import BEST, TextClassifier, build, take_run
+from dfo_bench.store.classifier import TextClassifier, build, take_run
 from dfo_bench.store.folder import pretty_json
 from dfo_bench.store.store import Store
+from dfo_bench.store.text_runs import BEST
 from dfo_bench.threads import single_threaded
 
 FORMAT = 1

@@ -14,15 +14,12 @@ from dfo_bench.runs.assembly import assemble
 from dfo_bench.runs.fitted import Fitted
 from dfo_bench.runs.rebuild import rebuild
 from dfo_bench.store.store import Store
-from dfo_bench.store.text_runs import TextRun, find_differences, find_text_runs, name_task
+from dfo_bench.store.text_runs import BEST, TextRun, find_differences, find_text_runs, name_task
 from dfo_bench.threads import single_threaded
 
 if TYPE_CHECKING:
     from dfo_bench.lm import TextTask
     from dfo_bench.lm.texts import Texts
-
-BEST = "best"
-"""What stands for the best search."""
 
 _AT_ONCE = 512
 """The texts between two reports of progress."""

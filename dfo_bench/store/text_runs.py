@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from dfo_bench.core import Points
     from dfo_bench.lm import TextTask
 
+BEST = "best"
+"""What stands for the best search: of a text task by dev, of another by its loss."""
+
 _logger = logging.getLogger("dfo_bench")
 
 

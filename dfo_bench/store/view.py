@@ -8,10 +8,7 @@ import pandas as pd
 
 from dfo_bench.errors import InputError
 from dfo_bench.store.store import Store
-from dfo_bench.store.text_runs import find_text_runs, read_prompt
-
-BEST = "best"
-"""What stands for the best search: of a text task by dev, of another by its loss."""
+from dfo_bench.store.text_runs import BEST, find_text_runs, read_prompt
 
 _NEAR = 3
 """So many words are named for each vector of a prompt."""
