@@ -173,9 +173,8 @@ class TextTask(Task):
         dim = int(np.prod(self._mode.shape))
         blocks = self._blocks()
         meaning = f"model {loaded.digest[:16]}, mode={mode}, prompt_tokens={prompt_tokens}"
-        if self._steps is not None:
-            # Coordinates mean nothing to another seed: the scales of the blocks are measured on its texts.
-            meaning = ""
+        # With scales per block coordinates mean nothing to another seed: they are measured on its texts.
+        meaning = meaning if self._steps is None else ""
         start = self._start(dim) if initial is None else self._initial(initial, loaded.digest)
         self.space = Space(dim, None, None, start, self._mode.scale, blocks, meaning)
         self.cost = self._inputs.cost("train", len(self.labels), dim)
@@ -318,7 +317,8 @@ class TextTask(Task):
 
     def measure(self, point: Points, split: str) -> tuple[dict[str, float], Cost]:
         """Return the metrics and the cost of `score`."""
-        return dict((scores := self.score(point, split)).metrics), scores.cost
+        scores = self.score(point, split)
+        return dict(scores.metrics), scores.cost
 
     def score(self, point: Points, split: str) -> Scores:
         """Return the metrics and the loss of a single candidate on "dev" or "test", the cost, and what it predicts.
