@@ -33,7 +33,7 @@ gains a parameter.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, ClassVar, TypedDict
+from typing import Annotated, ClassVar, Literal, TypedDict
 
 import numpy as np
 from annotated_types import Gt
@@ -180,6 +180,8 @@ class Task(Plugged, ABC):
     space: Space
     optimum: float | None = None
     """The smallest loss there is, where it is known."""
+    finds_step: bool = False
+    """Whether nobody knows how its losses change with a step, so that runs with alpha=auto find theirs."""
     tolerance: float = 0.0
     """How far the losses of the same points may differ between batchings."""
     cost: Cost = Cost()
@@ -259,7 +261,7 @@ _Positive = Annotated[float, Gt(0)]
 class Step(TypedDict, total=False):
     """The parameters of every projection: a constructor hands them on as `**step: Unpack[Step]`."""
 
-    alpha: _Positive
+    alpha: _Positive | Literal["auto"]
     scale: _Positive | None
 
 
@@ -279,17 +281,19 @@ class Projection(Plugged, ABC):
     example: Space | None = None
     """A space that it draws in, where it does not draw in any: there `dfo-bench check` checks it."""
 
-    def __init__(self, *, alpha: _Positive = 1.0, scale: _Positive | None = None) -> None:
+    def __init__(self, *, alpha: _Positive | Literal["auto"] = "auto", scale: _Positive | None = None) -> None:
         """Take the step.
 
-        alpha: multiplies the step that a unit z makes.
+        alpha: multiplies the step that a unit z makes; auto finds it by the first evaluations of a run on a task of
+            texts, and is 1 on other tasks and for a budget below 26.
         scale: takes the place of the task's own scale; null keeps that.
         """
         self.alpha, self.scale = alpha, scale
 
     def factor(self, space: Space) -> float:
         """Return alpha * s of the lift x = clip(base + alpha * s * A z): how far a unit z moves a coordinate."""
-        return self.alpha * (space.scale if self.scale is None else self.scale)
+        alpha = 1.0 if self.alpha == "auto" else self.alpha
+        return alpha * (space.scale if self.scale is None else self.scale)
 
     @abstractmethod
     def draw(self, space: Space, dim: int, seed: int, number: int) -> Embedding:

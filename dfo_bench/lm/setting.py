@@ -36,6 +36,8 @@ class Setting:
     """The label words, in the order of the labels; with head=embedding the label texts."""
     tokens: tuple[int, ...]
     """The token of each label word that is read; none with head=embedding."""
+    include_prompt: bool = True
+    """Whether the mean of a sentence encoder's rows includes the prompt's."""
 
 
 def describe(texts: Texts) -> Setting:
@@ -55,6 +57,7 @@ def describe(texts: Texts) -> Setting:
         labels=texts.labels,
         words=texts.words,
         tokens=tuple(head.tokens) if isinstance(head, WordsHead) else (),
+        include_prompt=not (isinstance(head, EmbeddingHead) and head.left_out),
     )
 
 
@@ -79,7 +82,7 @@ def restore(setting: Setting, prompt: Prompts | None) -> Texts:
     )
     head: Head
     if setting.head == "embedding":
-        head = EmbeddingHead(model, setting.words, mode.before)
+        head = EmbeddingHead(model, setting.words, mode.before, range(0) if setting.include_prompt else mode.places)
     else:
         head = WordsHead(model, setting.tokens)
     return Texts(

@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from itertools import chain, cycle, islice
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -14,7 +13,6 @@ from dfo_bench.core import (
     Array,
     Cost,
     InputError,
-    PathName,
     PathOrName,
     Points,
     Predicted,
@@ -31,7 +29,7 @@ from dfo_bench.lm.calibration import calibrate as calibrate_logits
 from dfo_bench.lm.checks import Facts, check_all
 from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.heads import EmbeddingHead, HeadName, WordsHead
-from dfo_bench.lm.initial import read_initial
+from dfo_bench.lm.initial import NEUTRAL, find_start
 from dfo_bench.lm.inputs import Inputs
 from dfo_bench.lm.mapped import Mapped
 from dfo_bench.lm.modes import Mode, ModeName, check
@@ -65,15 +63,23 @@ class TextTask(Task):
     lead: str = " . "
     """The text between the prompt and the example, for mode=add and mode=deep."""
     unkeyed: ClassVar[Mapping[str, Value]] = {"backend": "torch", "title": ""}
-    added: ClassVar[Mapping[str, Value]] = {"calibrate": "none", "initial": None, "dev_shots": None, "title": ""}
+    added: ClassVar[Mapping[str, Value]] = {
+        "calibrate": "none",
+        "initial": None,
+        "dev_shots": None,
+        "title": "",
+        "include_prompt": True,
+    }
     bare: ClassVar[Mapping[str, Value]] = {
         "prompt_tokens": 0,
         "mode": "add",
         "demonstrations": 0,
         "calibrate": "none",
         "initial": None,
+        "include_prompt": True,
     }
     metric = "accuracy"
+    finds_step = True
     positive: str | None = None
     """The label of which metric=f1 is the F1."""
     notes: Sequence[str] = ()
@@ -89,15 +95,16 @@ class TextTask(Task):
         head: HeadName = "embedding",
         shots: Annotated[int, Ge(1)] = 16,
         dev_shots: Annotated[int, Ge(0)] | Literal["unused"] | None = None,
-        prompt_tokens: Annotated[int, Ge(0)] = 50,
-        mode: ModeName = "add",
+        prompt_tokens: Annotated[int, Ge(0)] = 10,
+        mode: ModeName = "inputs_embeds",
         loss: losses.LossName = "ce",
         demonstrations: Annotated[int, Ge(0)] = 0,
         leading_space: bool | None = None,
         precision: models.Precision = "float32",
         backend: Backend = "auto",
         calibrate: Calibration = "none",
-        initial: PathName | None = None,
+        initial: Literal["."] | PathOrName | None = NEUTRAL,
+        include_prompt: bool = False,
         title: str = "",
     ) -> None:
         """Load the model, draw the examples and cut the texts into tokens.
@@ -123,8 +130,10 @@ class TextTask(Task):
             machine that makes a sweep, measured once and kept in the store. Gradients are always torch's.
         calibrate: the map of the logits that is fitted on the train outputs of each prompt before anything is scored:
             one number per class (bias), a matrix, too (affine), or none. It costs no further call.
-        initial: a file of `dfo-bench export prompts`, whose prompt is the start: of several that fit the model, mode
-            and prompt_tokens, the best on dev, scored under this calibrate if one was.
+        initial: where the search begins: at a text, repeated or cut to prompt_tokens (full stops change the answers
+            least); at a prompt of a file of `dfo-bench export prompts`, of those that fit the best on dev, scored under
+            this calibrate if one was; or (null) at rows of zeros, with mode=prefix at the first train texts.
+        include_prompt: whether the mean that a sentence encoder takes of its rows includes the prompt's.
         title: how the task is called in all output, in place of its name, data and shots.
         """
         check_title(title)
@@ -149,7 +158,8 @@ class TextTask(Task):
         self._inputs = Inputs(self._rows, template, self._mode.before)
         self.pieces: dict[str, str] = {}
         if head == "embedding":
-            reader: EmbeddingHead | WordsHead = EmbeddingHead(loaded, self.embedding_texts, self._mode.before)
+            left_out = range(0) if include_prompt else self._mode.places
+            reader: EmbeddingHead | WordsHead = EmbeddingHead(loaded, self.embedding_texts, self._mode.before, left_out)
         else:
             spaced = head == "causal" if leading_space is None else leading_space
             self.pieces = first_pieces(loaded, words, leading_space=spaced)
@@ -175,8 +185,7 @@ class TextTask(Task):
         meaning = f"model {loaded.digest[:16]}, mode={mode}, prompt_tokens={prompt_tokens}"
         # With scales per block coordinates mean nothing to another seed: they are measured on its texts.
         meaning = meaning if self._steps is None else ""
-        start = self._start(dim) if initial is None else self._initial(initial, loaded.digest)
-        self.space = Space(dim, None, None, start, self._mode.scale, blocks, meaning)
+        self.space = Space(dim, None, None, self._start(initial, dim), self._mode.scale, blocks, meaning)
         self.cost = self._inputs.cost("train", len(self.labels), dim)
 
     def _filled(self, model: models.LanguageModel, head: str, words: tuple[str, ...], demonstrations: int) -> Template:
@@ -198,13 +207,6 @@ class TextTask(Task):
             demonstrate(template, model, head, shown, demonstrations)
         return template
 
-    def _initial(self, initial: str, model_digest: str) -> Anchor:
-        """Return the point of the prompt in a file."""
-        fits = {"model_digest": model_digest, "mode": self.mode, "prompt_tokens": self.prompt_tokens}
-        prompt, digest = read_initial(initial, self.calibrate, **fits)
-        self.contents = {**self.contents, "initial": digest}
-        return self._anchor(f"initial prompt {digest[:16]}", prompt)
-
     def _blocks(self) -> int:
         """Return the number of blocks of a candidate; measure the scale of each."""
         if self.mode not in ("deep", "prefix"):
@@ -214,16 +216,14 @@ class TextTask(Task):
         self._steps = (scales / self._mode.scale).astype(np.float32).reshape(*self._mode.shape[:-2], 1, 1)
         return len(scales)
 
-    def _start(self, dim: int) -> Points:
-        """Return the origin, with mode=prefix the keys and values that the model writes for the first train ids.
-
-        At the origin all tokens of a prefix would be one: they have no positions, so their gradients would be the same.
-        Prefix tuning begins at real words, too (arXiv 2101.00190, section 7.4).
-        """
-        if self.mode != "prefix" or not dim:
+    def _start(self, initial: str | None, dim: int) -> Points:
+        """Return the point to begin at; note the contents of a file that it is read from."""
+        if not dim:
             return Anchor.origin(dim)
-        ids = list(islice(cycle(chain.from_iterable(text.ids for text in self.inputs("train"))), self.prompt_tokens))
-        return self._anchor("first train ids", self._mode.written(ids))
+        start = find_start(initial, self._mode, self._model, self.inputs("train"), self.calibrate)
+        if start.digest:
+            self.contents = {**self.contents, "initial": start.digest}
+        return Anchor.origin(dim) if start.prompt is None else self._anchor(start.name, start.prompt)
 
     def _anchor(self, name: str, prompt: npt.NDArray[np.floating[Any]]) -> Anchor:
         """Return the point of a prompt, what `prompts` makes a prompt of."""

@@ -12,6 +12,7 @@ from dfo_bench.core import (
     Embedding,
     EmbeddingGiven,
     EmbeddingOptimizer,
+    Make,
     Optimizer,
     Points,
     Projection,
@@ -29,6 +30,7 @@ from dfo_bench.runs.defaults import DIM
 from dfo_bench.runs.fitted import Fitted, Once, settle
 from dfo_bench.runs.oracle import Oracle, oracle
 from dfo_bench.runs.spec import RunSpec, streams
+from dfo_bench.runs.step import ALPHA, AUTO, LEAST_BUDGET, Stepped
 
 
 class InOneEmbedding(EmbeddingOptimizer):
@@ -133,8 +135,51 @@ class Assembly:
         return replace(cost, bytes_up_z=cost.bytes_up_z + 4 * self.dim) if cost.bytes_up_z else cost
 
     def optimizer(self) -> EmbeddingOptimizer:
-        """Build the optimizer; it and the optimizers that it makes share one list of events."""
+        """Build the optimizer, behind the search for its step where that has to be found."""
         events: list[str] = []
+        if not _is_auto(self.plugins.projection):
+            return self.search(1.0, self.spec.budget, events)
+        found = Stepped(
+            self.task.space,
+            lambda step, budget: self.search(step, budget, events),
+            dim=self.dim,
+            budget=self.spec.budget,
+            rng=streams(self.spec.seed)("step"),
+            embed=self.embed,
+            make=self._make(events),
+        )
+        found.events = events
+        return found
+
+    def search(self, step: float, budget: int, events: list[str]) -> EmbeddingOptimizer:
+        """Build the optimizer with a step and a budget; it and the optimizers that it makes share the events."""
+
+        def embed(number: int) -> Embedding:
+            embedding = self.embed(number)
+            embedding.stretch = step
+            return embedding
+
+        plugin = self.plugins.optimizer
+        given = EmbeddingGiven(
+            dim=self.dim,
+            budget=budget,
+            rng=streams(self.spec.seed)("optimizer"),
+            embed=embed,
+            make=self._make(events),
+        )
+        if issubclass(plugin.cls, Reference):
+            outer: Any = Once(self.task.space, **given)
+        elif issubclass(plugin.cls, Optimizer):
+            outer = InOneEmbedding(self.task.space, plugin.component, **given)
+        else:
+            outer = plugin.construct(self.task.space, **given)
+        assert isinstance(outer, EmbeddingOptimizer)
+        events.extend(outer.events)
+        outer.events = events
+        return outer
+
+    def _make(self, events: list[str]) -> Make:
+        """Return what makes inner optimizers, which share the events."""
         plugin = self.plugins.optimizer
         known = {inner.component: inner for inner in (plugin, *plugin.all_inner())}
 
@@ -153,23 +198,7 @@ class Assembly:
             built.events = events
             return Checked(built, component)
 
-        given = EmbeddingGiven(
-            dim=self.dim,
-            budget=self.spec.budget,
-            rng=streams(self.spec.seed)("optimizer"),
-            embed=self.embed,
-            make=make,
-        )
-        if issubclass(plugin.cls, Reference):
-            outer: Any = Once(self.task.space, **given)
-        elif issubclass(plugin.cls, Optimizer):
-            outer = InOneEmbedding(self.task.space, plugin.component, **given)
-        else:
-            outer = plugin.construct(self.task.space, **given)
-        assert isinstance(outer, EmbeddingOptimizer)
-        events.extend(outer.events)
-        outer.events = events
-        return outer
+        return make
 
     @cached_property
     def source_digests(self) -> dict[str, str]:
@@ -197,20 +226,26 @@ def assemble(spec: RunSpec, task: Task | None = None) -> Assembly:
         task=resolve(TASKS, spec.task),
         projection=resolve(PROJECTIONS, spec.projection),
     )
-    projection = plugins.projection.construct()
     if task is None:
         task = plugins.task.construct(rngs=streams(spec.seed))
     elif isinstance(task, Fitted):
         task = task.inner
+    budget = spendable(plugins.optimizer, spec.budget)
+    if ALPHA in plugins.projection.defaults and not (task.finds_step and budget >= LEAST_BUDGET):
+        plugins = replace(plugins, projection=plugins.projection.settle(ALPHA, 1.0))
+    projection = plugins.projection.construct()
     if plugins.optimizer.cls.sees == "gradients" and (reason := task.no_gradients):
         raise InputError(f"optimizer {spec.optimizer} sees gradients, and task {spec.task} has none; {reason}")
     components = {kind: plugin.component for kind, plugin in vars(plugins).items()}
     dim = _dim(spec, task, projection, plugins.optimizer)
-    budget = spendable(plugins.optimizer, spec.budget)
     method = plugins.optimizer
     if issubclass(method.cls, Reference):
         task = Fitted(task, method.name, lambda: _reference(method, spec.seed))
     return Assembly(replace(spec, **components, dim=dim, budget=budget), plugins, task, projection)
+
+
+def _is_auto(projection: Plugin[Projection]) -> bool:
+    return projection.component.params.get(ALPHA) == AUTO
 
 
 def _reference(plugin: Method, seed: int) -> Reference:
