@@ -6,9 +6,10 @@ parts are those of derivative-free least squares (Cartis & Roberts, Math. Prog. 
 
 import numpy as np
 from scipy.linalg import eigh, qr, solve
-from scipy.optimize import minimize
 
 from dfo_bench.core import Array, Index, Outer, Space
+
+from ._trust import Steps, least_within, moved
 
 _FIRST = 10
 """How many points come first: the start, and others a step away from it."""
@@ -22,8 +23,8 @@ _LINEAR = 0.5
 _EXPLORERS = 0.5
 """How far explorers are from the point that they surround. It follows no radius: one that shrinks takes them along."""
 
-_LEAST, _MOST = 0.05, 3.0
-"""Bounds of the radius. Where it wants to be larger, the step grows instead, and the explorers' distance with it."""
+_MOST = 3.0
+"""The largest radius. Where it wants to be larger, the step grows instead, and the explorers' distance with it."""
 
 _KNOWN = 4.0
 """Within how many radii of the best point one tells of the direction in which it lies."""
@@ -92,11 +93,8 @@ class Search:
         self, space: Space, outer: Outer, rng: np.random.Generator, *, sigma: float, batch: int, points: int
     ) -> None:
         """`sigma` is the first step in scales, as CMA-ES has it; `points` is the most that a process is fitted to."""
-        self._space, self._outer, self._rng, self._batch, self._points = space, outer, rng, batch, points
-        if space.lower is not None and space.upper is not None:
-            sigma = min(sigma, 0.3 * (space.upper - space.lower) / space.scale)
-        self._step = sigma * space.scale * space.dim**0.5
-        self._start = space.clip(space.start.dense()[0])
+        self._outer, self._rng, self._batch, self._points = outer, rng, batch, points
+        self._steps, self._dim = Steps(space, sigma), space.dim
         self._x, self._losses = np.empty((0, space.dim)), np.empty(0)
         self._outputs = np.empty((0, *outer.shape))
         self._radius, self._lengths = 1.0, np.arange(len(_LENGTHS))
@@ -111,8 +109,8 @@ class Search:
             explorers = centre + _EXPLORERS * self._directions(self._batch - (z is not None))
             asked = explorers if z is None else np.vstack([z, explorers])
         else:
-            asked = self._radius * np.vstack([np.zeros(self._space.dim), self._directions(_FIRST - 1)])
-        return self._space.clip(self._start + self._step * asked)
+            asked = self._radius * np.vstack([np.zeros(self._dim), self._directions(_FIRST - 1)])
+        return self._steps.point(asked)
 
     @property
     def _best(self) -> int:
@@ -128,21 +126,13 @@ class Search:
         self._lengths = np.arange(max(process.length - 1, 0), min(process.length + 2, len(_LENGTHS)))
         unit = abs(loss) or 1.0
 
-        def value(v: Array) -> tuple[float, Array]:
-            # All of R^d for the ball: z = c + r v / sqrt(1 + |v|^2), and then the box.
-            root, inside = np.sqrt(1 + v @ v), c + self._radius * v / np.sqrt(1 + v @ v)
-            z = self._clip(inside)
-            found = process.outputs(z).reshape(1, *self._outer.shape)
-            slope = process.pull_back(z, self._outer.gradient(found).ravel()) * (z == inside)
-            return float(self._outer.loss(found)[0]) / unit, (self._radius / unit / root) * (
-                slope - v * (v @ slope) / root**2
-            )
+        def model(z: Array) -> tuple[float, Array]:
+            means = process.outputs(z).reshape(1, *self._outer.shape)
+            slope = process.pull_back(z, self._outer.gradient(means).ravel())
+            return float(self._outer.loss(means)[0]) / unit, slope / unit
 
-        first = 1e-3 * self._rng.standard_normal(len(c))
-        with np.errstate(all="ignore"):
-            found = minimize(value, first, jac=True, method="L-BFGS-B", options={"maxiter": 60})
-            z = self._clip(c + self._radius * found.x / np.sqrt(1 + found.x @ found.x))
-            promised = loss - unit * float(found.fun)
+        z, value = least_within(model, self._steps, c, self._radius, self._rng)
+        promised = loss - unit * value
         if not (np.isfinite(z).all() and 0 < promised < np.inf and np.linalg.norm(z - c) > _SAME):
             return None
         self._expected = promised
@@ -150,15 +140,15 @@ class Search:
 
     def _directions(self, count: int) -> Array:
         """Return random unit vectors, orthogonal to each other and nearly to those towards points that are known."""
-        known = np.empty((0, self._space.dim))
+        known = np.empty((0, self._dim))
         if len(self._losses):
             away = self._x - self._x[self._best]
             far = np.linalg.norm(away, axis=1)
             near = (far > _SAME) & (far < _KNOWN * self._radius)
             known = away[near] / far[near, None]
-        found = np.empty((0, self._space.dim))
+        found = np.empty((0, self._dim))
         while len(found) < count:
-            drawn = self._rng.standard_normal((min(count - len(found), self._space.dim), self._space.dim))
+            drawn = self._rng.standard_normal((min(count - len(found), self._dim), self._dim))
             if len(known):
                 inner = known @ known.T + 0.05 * np.eye(len(known))
                 drawn -= solve(inner, known @ drawn.T, assume_a="pos").T @ known
@@ -167,16 +157,11 @@ class Search:
 
     def tell(self, x: Array, losses: Array, outputs: Array) -> None:
         """Move the radius by how well the process foretold its best point, and keep what could be evaluated."""
-        asked = (x - self._start) / self._step
+        asked = self._steps.read(x)
         if self._expected is not None:
             best = self._best
             length = float(np.linalg.norm(asked[0] - self._x[best]))
-            with np.errstate(over="ignore"):
-                ratio = (self._losses[best] - losses[0]) / self._expected
-            if ratio > 0.5:
-                self._radius = max(self._radius, 1.2 * length)
-            elif ratio < 0.1:
-                self._radius = max(_LEAST, 0.7 * min(self._radius, 2 * length))
+            self._radius = moved(self._radius, length, self._losses[best] - losses[0], self._expected)
         known = np.isfinite(losses) & np.isfinite(outputs).all(axis=tuple(range(1, outputs.ndim)))
         self._x = np.concatenate([self._x, asked[known]])
         self._losses = np.concatenate([self._losses, losses[known]])
@@ -190,14 +175,8 @@ class Search:
             self._x, self._losses, self._outputs = self._x[kept], self._losses[kept], self._outputs[kept]
         if self._radius > _MOST:
             grown = self._radius / _MOST
-            self._step, self._x, self._radius = self._step * grown, self._x / grown, _MOST
+            self._steps.step, self._x, self._radius = self._steps.step * grown, self._x / grown, _MOST
             self._lengths = np.arange(len(_LENGTHS))
-
-    def _clip(self, z: Array) -> Array:
-        """Return a point inside the bounds of the space."""
-        if not self._space.bounded:
-            return z
-        return (self._space.clip(self._start + self._step * z) - self._start) / self._step
 
 
 def _squares(x: Array) -> Array:

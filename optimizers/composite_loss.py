@@ -4,22 +4,11 @@ from typing import Annotated, Unpack
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from dfo_bench.core import Array, Given, Optimizer, Outer, Space
+from dfo_bench.core import Array, Given, Optimizer, Space
 
 from ._composite import Search
 from ._losses import tamed
-
-
-class _Itself(Outer):
-    """The outer function of one output that is the loss."""
-
-    shape = (1,)
-
-    def loss(self, outputs: Array) -> Array:
-        return outputs[:, 0]
-
-    def gradient(self, outputs: Array) -> Array:
-        return outputs**0
+from ._trust import Itself
 
 
 class CompositeLoss(Optimizer):
@@ -40,7 +29,7 @@ class CompositeLoss(Optimizer):
         **given: Unpack[Given],
     ) -> None:
         super().__init__(space, **given)
-        self._search = Search(space, _Itself(), self.rng, sigma=sigma, batch=batch, points=points)
+        self._search = Search(space, Itself(), self.rng, sigma=sigma, batch=batch, points=points)
 
     def ask(self) -> Array:
         """Return the first points, then the best on the process and those around it."""
