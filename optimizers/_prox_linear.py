@@ -1,7 +1,7 @@
 """Prox-linear steps on a Jacobian from secants, for any outer function."""
 
 import numpy as np
-from scipy.linalg import qr
+from scipy.linalg import lstsq, qr
 
 from dfo_bench.core import Array, Outer, Space
 
@@ -9,6 +9,9 @@ from ._trust import Steps, least_within, moved
 
 _EXPLORERS, _NEAREST = 0.5, 1e-4
 """How far explorers are from the best point at most, and at least; lengths are in steps."""
+
+_SECANTS = 50
+"""The most secants that the Jacobian agrees with; never more than there are dimensions."""
 
 
 class Search:
@@ -22,6 +25,7 @@ class Search:
         self._basis = np.empty((0, space.dim))
         self._best, self._loss = np.zeros(space.dim), np.inf
         self._outputs = self._jacobian = np.empty(0)
+        self._recent: list[tuple[Array, Array]] = []
         self._expected: float | None = None
 
     def ask(self) -> Array:
@@ -47,7 +51,7 @@ class Search:
             slope = self._outer.gradient(linear).ravel() @ self._jacobian
             return float(self._outer.loss(linear)[0]) / unit, slope / unit
 
-        z, value = least_within(model, self._steps, self._best, self._radius, self._rng)
+        z, value = least_within(model, self._steps, self._best, self._radius, self._rng, iterations=300)
         promised = self._loss - unit * value
         # With a batch of one there are no explorers but those that take the place of every other step.
         alone = self._batch == 1 and self._rng.random() < 0.5
@@ -73,15 +77,25 @@ class Search:
             return
         asked, losses, outputs = asked[known], losses[known], outputs[known]
         if np.isinf(self._loss):
-            self._best, self._loss, self._outputs = asked[0], losses[0], outputs[0]
-            self._jacobian = np.zeros((self._outputs.size, self._dim))
-        values = self._outer.canonical(np.concatenate([self._outputs[None], outputs])).reshape(len(asked) + 1, -1)
-        # Broyden (1965): the least change that agrees with a secant; the best point's comes last.
-        order = np.argsort(-losses, kind="stable")
-        for z, value in zip(asked[order], values[1:][order], strict=True):
-            step = z - self._best
-            if step.any():
-                self._jacobian += np.outer(value - values[0] - self._jacobian @ step, step / (step @ step))
+            self._jacobian = np.zeros((outputs[0].size, self._dim))
         first = int(np.argmin(losses))
         if losses[first] < self._loss:
             self._best, self._loss, self._outputs = asked[first], losses[first], outputs[first]
+        self._recent = [*self._recent, *zip(asked, outputs, strict=True)][-(min(self._dim, _SECANTS) + 1) :]
+        self._correct()
+
+    def _correct(self) -> None:
+        """Change the Jacobian by the least that agrees with the secants from the best point to the last ones.
+
+        With one secant it is the update of Broyden (1965), with several that of Gay & Schnabel (1978).
+        """
+        points, outputs = (np.array(part) for part in zip(*self._recent, strict=True))
+        steps = points - self._best
+        lengths = np.linalg.norm(steps, axis=1, keepdims=True)
+        apart = lengths[:, 0] > 0
+        if not apart.any():
+            return
+        rises = self._outer.canonical(outputs) - self._outer.canonical(self._outputs[None])
+        units = (steps / np.where(lengths > 0, lengths, 1.0))[apart]
+        slopes = rises.reshape(len(steps), -1)[apart] / lengths[apart]
+        self._jacobian += lstsq(units, slopes - units @ self._jacobian.T, cond=1e-5)[0].T

@@ -43,13 +43,20 @@ class Steps:
         """Return where points are."""
         return (x - self._start) / self.step
 
-    def clip(self, z: Array) -> Array:
-        """Return z inside the bounds."""
-        return self.read(self.point(z)) if self.space.bounded else z
+    def clip(self, z: Array) -> tuple[Array, Array]:
+        """Return z inside the bounds, and 1 for every coordinate that lay there, 0 for those that were moved."""
+        x = self._start + self.step * z
+        free = x == self.space.clip(x)
+        return np.where(free, z, self.read(self.space.clip(x))), free.astype(float)
 
 
 def least_within(
-    model: Callable[[Array], tuple[float, Array]], steps: Steps, centre: Array, radius: float, rng: np.random.Generator
+    model: Callable[[Array], tuple[float, Array]],
+    steps: Steps,
+    centre: Array,
+    radius: float,
+    rng: np.random.Generator,
+    iterations: int = 60,
 ) -> tuple[Array, float]:
     """Return the point of the least value of a model within a radius and the bounds, and that value.
 
@@ -59,16 +66,16 @@ def least_within(
 
     def folded(v: Array) -> tuple[float, Array]:
         root = np.sqrt(1 + v @ v)
-        inside = centre + radius * v / root
-        z = steps.clip(inside)
+        z, free = steps.clip(centre + radius * v / root)
         value, gradient = model(z)
-        slope = gradient * (z == inside)
+        slope = gradient * free
         return value, radius * (slope - v * (v @ slope) / root**2) / root
 
     with np.errstate(all="ignore"):
         first = 1e-3 * rng.standard_normal(len(centre))
-        found = minimize(folded, first, jac=True, method="L-BFGS-B", options={"maxiter": 60})
-        return steps.clip(centre + radius * found.x / np.sqrt(1 + found.x @ found.x)), float(found.fun)
+        found = minimize(folded, first, jac=True, method="L-BFGS-B", options={"maxiter": iterations})
+        z, _ = steps.clip(centre + radius * found.x / np.sqrt(1 + found.x @ found.x))
+        return z, float(found.fun)
 
 
 def moved(radius: float, length: float, fallen: float, promised: float) -> float:
