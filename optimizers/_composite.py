@@ -12,7 +12,7 @@ from dfo_bench.core import Array, Index, Outer, Space
 from ._trust import Steps, least_within, moved
 
 _FIRST = 10
-"""How many points come first: the start, and others a step away from it."""
+"""How many points come before the first process, or one more than there are dimensions: the start, and around it."""
 
 _LENGTHS, _NOISES = 2.0 ** np.arange(-2, 3.5, 0.5), 10.0 ** np.arange(-8, 0)
 """The lengthscales and noise variances from which likelihood chooses; the variance of what is smooth is 1."""
@@ -99,17 +99,20 @@ class Search:
         self._outputs = np.empty((0, *outer.shape))
         self._radius, self._lengths = 1.0, np.arange(len(_LENGTHS))
         self._expected: float | None = None
+        self._begun = False
 
     def ask(self) -> Array:
-        """Return the first points, and then batches."""
+        """Return the start and points a radius away, then the best on the process and explorers around it."""
         self._expected = None
-        if len(self._losses):
+        if len(self._losses) >= min(_FIRST, self._dim + 1):
             z = self._exploit()
             centre = self._x[self._best] if z is None else z
             explorers = centre + _EXPLORERS * self._directions(self._batch - (z is not None))
             asked = explorers if z is None else np.vstack([z, explorers])
         else:
-            asked = self._radius * np.vstack([np.zeros(self._dim), self._directions(_FIRST - 1)])
+            asked = self._radius * self._directions(self._batch)
+            asked[0] *= self._begun
+            self._begun = True
         return self._steps.point(asked)
 
     @property
