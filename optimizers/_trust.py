@@ -79,7 +79,10 @@ def least_within(
 
 
 def moved(radius: float, length: float, fallen: float, promised: float) -> float:
-    """Return the radius after a step of a length, by the share of the promised fall of the loss that came."""
+    """Return the radius after a step of a length, by the share of the promised fall of the loss that came.
+
+    Where that is the whole to a tenth, the model holds: then the radius doubles, if it was in the way.
+    """
     if fallen > 0.5 * promised:
-        return max(radius, 1.2 * length)
+        return max(radius, (2.0 if abs(fallen - promised) < 0.1 * promised else 1.2) * length)
     return max(_LEAST, 0.7 * min(radius, 2 * length)) if not fallen >= 0.1 * promised else radius
