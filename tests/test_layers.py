@@ -15,7 +15,19 @@ MODULES = {
 }
 
 LAYERS = [
-    {"errors", "threads", "points", "embedding", "composed", "predicted", "texts", "core", "plugins"},
+    {
+        "errors",
+        "threads",
+        "points",
+        "embedding",
+        "composed",
+        "predicted",
+        "texts",
+        "outer",
+        "reference",
+        "core",
+        "plugins",
+    },
     {"projections", "references", "lm", "runs"},
     {"store"},
     {"sweeps"},
@@ -30,11 +42,14 @@ FOUNDATIONS = [
     "errors",
     "threads",
     "plugins.component",
+    "plugins.plugged",
     "points",
     "embedding",
     "composed",
     "predicted",
     "texts",
+    "outer",
+    "reference",
     "core",
 ]
 """The modules that plugins rest on, each importing only those before it."""

@@ -24,8 +24,7 @@ from dfo_bench.core import (
 )
 from dfo_bench.lm import data, losses, models
 from dfo_bench.lm.backends import Backend, Speeds
-from dfo_bench.lm.calibration import Calibration, apply, learn, pull_back
-from dfo_bench.lm.calibration import calibrate as calibrate_logits
+from dfo_bench.lm.calibration import Calibration, apply, learn
 from dfo_bench.lm.checks import Facts, check_all
 from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.heads import EmbeddingHead, HeadName, WordsHead
@@ -34,6 +33,7 @@ from dfo_bench.lm.inputs import Inputs
 from dfo_bench.lm.mapped import Mapped
 from dfo_bench.lm.modes import Mode, ModeName, check
 from dfo_bench.lm.nearest import nearest_words
+from dfo_bench.lm.outer import TrainLoss
 from dfo_bench.lm.room import check_room, demonstrate
 from dfo_bench.lm.templates import Encoded, Template, first_pieces, label_tokens
 from dfo_bench.lm.texts import Texts
@@ -171,6 +171,8 @@ class TextTask(Task):
         self._engine.keep(self.inputs("train"))
         self._speeds = Speeds(loaded, reader, self._mode, self.inputs("train"))
         self._loss, self.calibrate = loss, calibrate
+        self._train_loss = TrainLoss(loss, calibrate, self._classes("train"), len(self.labels), self._train_scores)
+        self.outer = None if loss == "perf" else self._train_loss
         self.tolerance = 1e-5 if precision == "float32" else 0.05
         for split in self.splits:
             # Texts that the model cannot take are refused now, not when the budget is spent. Where every token has an
@@ -279,12 +281,21 @@ class TextTask(Task):
 
     def evaluate(self, points: Points) -> Array:
         """Return the losses on the train set, shape (n,); nan where a logit is not finite."""
-        return self._losses(self.logits(points, "train"))
+        return self._train_loss.loss(self.logits(points, "train"))
 
     @property
     def no_gradients(self) -> str:
         """Why it has no gradients: a loss that is flat has none."""
-        return "loss=perf counts hits; pass loss=ce or loss=hinge" if self._loss == "perf" else ""
+        return "" if self.outer else "loss=perf counts hits; pass loss=ce or loss=hinge"
+
+    @property
+    def no_outputs(self) -> str:
+        """Why it has no outputs for an optimizer: of a loss that is flat they say nothing."""
+        return self.no_gradients
+
+    def outputs(self, points: Points) -> Array:
+        """Return the label logits of every train text, shape (n, examples, classes), before any calibration."""
+        return self.logits(points, "train")
 
     def gradients(self, points: Points) -> tuple[Array, Array]:
         """Return the losses as `evaluate` does, and their gradients in the points, shape (n, D).
@@ -296,22 +307,13 @@ class TextTask(Task):
             raise InputError(self.no_gradients)
         if not self.space.dim:
             return self.evaluate(points), np.empty((len(points), 0))
-        classes = self._classes("train")
-
-        def slopes(logits: Array, texts: Sequence[int]) -> Array:
-            found = np.full(logits.shape, np.nan)
-            finite = np.isfinite(logits).all(axis=(1, 2))
-            some = classes[list(texts)]
-            found[finite] = pull_back(
-                self.calibrate, logits[finite], some, lambda after: losses.SLOPES[self._loss](after, some)
-            )
-            return found / len(classes)
-
         whole = self.calibrate != "none"
-        logits, gradients = self._engine.gradients(self.prompts(points), self.inputs("train"), slopes, whole=whole)
+        logits, gradients = self._engine.gradients(
+            self.prompts(points), self.inputs("train"), self._train_loss.slopes, whole=whole
+        )
         if self._steps is not None:
             gradients *= self._steps
-        values = self._losses(logits)
+        values = self._train_loss.loss(logits)
         gradients[np.isnan(values)] = np.nan
         return values, gradients.reshape(len(points), -1)
 
@@ -383,13 +385,8 @@ class TextTask(Task):
         """The number of texts that are cut, per split that was read."""
         return self._inputs.events
 
-    def _losses(self, logits: Array) -> Array:
-        """Return the losses of train logits, shape (n,), after their calibration; nan where one is not finite."""
-        finite = np.isfinite(logits).all(axis=(1, 2))
-        values = np.full(len(logits), np.nan)
-        (calibrated,) = calibrate_logits(self.calibrate, logits[finite], self._classes("train"))
-        values[finite] = self._scores(calibrated, "train")["loss"]
-        return values
+    def _train_scores(self, logits: Array) -> Array:
+        return self._scores(logits, "train")["loss"]
 
     def _scores(self, logits: Array, split: str) -> dict[str, Array]:
         classes = self._classes(split)

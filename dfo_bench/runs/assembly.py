@@ -20,10 +20,11 @@ from dfo_bench.core import (
     Sees,
     Space,
     Task,
+    VectorOptimizer,
 )
 from dfo_bench.errors import InputError, RunError
 from dfo_bench.plugins.component import Component
-from dfo_bench.plugins.plugin import Method, Plugin, resolve, resolve_method
+from dfo_bench.plugins.plugin import AnyOptimizer, Method, Plugin, resolve, resolve_method
 from dfo_bench.plugins.registry import OPTIMIZERS, PROJECTIONS, TASKS
 from dfo_bench.runs.columns import REFERENCE
 from dfo_bench.runs.defaults import DIM
@@ -168,15 +169,15 @@ class Assembly:
             make=self._make(events),
         )
         if issubclass(plugin.cls, Reference):
-            outer: Any = Once(self.task.space, **given)
+            outermost: Any = Once(self.task.space, **given)
         elif issubclass(plugin.cls, Optimizer):
-            outer = InOneEmbedding(self.task.space, plugin.component, **given)
+            outermost = InOneEmbedding(self.task.space, plugin.component, **given)
         else:
-            outer = plugin.construct(self.task.space, **given)
-        assert isinstance(outer, EmbeddingOptimizer)
-        events.extend(outer.events)
-        outer.events = events
-        return outer
+            outermost = plugin.construct(self.task.space, **given)
+        assert isinstance(outermost, EmbeddingOptimizer)
+        events.extend(outermost.events)
+        outermost.events = events
+        return outermost
 
     def _make(self, events: list[str]) -> Make:
         """Return what makes inner optimizers, which share the events."""
@@ -192,13 +193,19 @@ class Assembly:
                     f"{component.name} sees {inner.cls.sees} and cannot stand inside {plugin.name}, which is told "
                     f"{self.sees}; run it by itself: -o {component.name}"
                 )
-            built = inner.construct(space, budget=budget, rng=rng)
-            assert isinstance(built, Optimizer)
+            built = self.build(inner, space, budget, rng)
             events.extend(built.events)
             built.events = events
             return Checked(built, component)
 
         return make
+
+    def build(self, plugin: AnyOptimizer, space: Space, budget: int, rng: np.random.Generator) -> Optimizer:
+        """Build a plain optimizer with what it sees of the task."""
+        outer = {"outer": self.task.outer} if issubclass(plugin.cls, VectorOptimizer) else {}
+        built = plugin.construct(space, budget=budget, rng=rng, **outer)
+        assert isinstance(built, Optimizer)
+        return built
 
     @cached_property
     def source_digests(self) -> dict[str, str]:
@@ -234,8 +241,7 @@ def assemble(spec: RunSpec, task: Task | None = None) -> Assembly:
     if ALPHA in plugins.projection.defaults and not (task.finds_step and budget >= LEAST_BUDGET):
         plugins = replace(plugins, projection=plugins.projection.settle(ALPHA, 1.0))
     projection = plugins.projection.construct()
-    if plugins.optimizer.cls.sees == "gradients" and (reason := task.no_gradients):
-        raise InputError(f"optimizer {spec.optimizer} sees gradients, and task {spec.task} has none; {reason}")
+    _refuse_blind(spec, plugins.optimizer, task)
     components = {kind: plugin.component for kind, plugin in vars(plugins).items()}
     dim = _dim(spec, task, projection, plugins.optimizer)
     method = plugins.optimizer
@@ -246,6 +252,20 @@ def assemble(spec: RunSpec, task: Task | None = None) -> Assembly:
 
 def _is_auto(projection: Plugin[Projection]) -> bool:
     return projection.component.params.get(ALPHA) == AUTO
+
+
+def _refuse_blind(spec: RunSpec, optimizer: Method, task: Task) -> None:
+    """Raise InputError where the task cannot tell what the optimizer sees; a reference asks for it by itself."""
+    cls = optimizer.cls
+    if cls.sees == "gradients" and (reason := task.no_gradients):
+        raise InputError(f"optimizer {spec.optimizer} sees gradients, and task {spec.task} has none; {reason}")
+    if issubclass(cls, VectorOptimizer) and (reason := task.no_outputs):
+        some = ", ".join(name for name in TASKS.sources() if TASKS.load(name).outputs is not Task.outputs)
+        scalar = f"; or use -o {cls.scalar}, which sees losses only" if cls.scalar else ""
+        raise InputError(
+            f"optimizer {spec.optimizer} sees outputs, and task {spec.task} has none: {reason}. Tasks with outputs are "
+            f"{some}{scalar}"
+        )
 
 
 def _reference(plugin: Method, seed: int) -> Reference:
