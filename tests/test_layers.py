@@ -21,7 +21,7 @@ LAYERS = [
     {"sweeps"},
     {"report"},
     {"exchange"},
-    {"testing", "validate"},
+    {"service", "testing", "validate"},
     {"cli"},
 ]
 """Each room imports from its own layer and from those before it."""
