@@ -149,8 +149,8 @@ class TextTask(Task):
 
         check(mode, head)
         self.mode, self.prompt_tokens, self.head = mode, prompt_tokens, head
-        words = (self.causal_words if head == "causal" else ()) or self.words
-        self.shown_words = words if head != "embedding" else self.embedding_texts
+        causal = self.causal_words if head == "causal" else ()
+        self.shown_words = self.embedding_texts if head == "embedding" else causal or self.words
         wanted = {"embedding": "embedding_template", "causal": "causal_template"}.get(head, "template")
         problem = Problem(
             head=head,
@@ -187,9 +187,8 @@ class TextTask(Task):
         """Return so many solved train examples per class, each with its label word."""
         if not count:
             return ()
-        words = (self.causal_words if self.head == "causal" else ()) or self.words
         rows = data.demonstrations(self._rows["train"], self.labels, count)
-        return [(row, words[self.labels.index(row.label)]) for row in rows]
+        return [(row, self.shown_words[self.labels.index(row.label)]) for row in rows]
 
     def _initial(self, initial: str, model_digest: str) -> Anchor:
         """Return the point of the prompt in a file."""
@@ -247,8 +246,7 @@ class TextTask(Task):
     @property
     def local(self) -> Local:
         """The problem and its model, in this process; raise InputError where that is behind a service."""
-        local: Local = self._asked.local(f"task {type(self).__name__.lower()}")
-        return local
+        return self._asked.local(f"task {type(self).__name__.lower()}")
 
     @property
     def _engine(self) -> Engine:

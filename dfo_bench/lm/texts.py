@@ -42,8 +42,7 @@ class Texts:
     @property
     def local(self) -> Local:
         """The model and the problem in this process; raise InputError where they are behind a service."""
-        local: Local = self.asked.local("this")
-        return local
+        return self.asked.local("this")
 
     @property
     def events(self) -> list[str]:

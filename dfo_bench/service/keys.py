@@ -51,26 +51,24 @@ class Holder:
         self._at = clock()
 
     def spend(self, **amounts: int) -> None:
-        """Take so much of what is left; raise LimitError where nothing is.
+        """Take so much of what is left; raise LimitError where less is.
 
-        What is left grows evenly up to a minute's worth. A call may take more than is left, which is then made good
-        before the next: so one that is larger than a minute's worth goes through, too.
+        What is left grows evenly up to a minute's worth. A call that is larger than that takes all, and the lack is
+        made good before the next.
         """
         now = self._clock()
+        mine = {kind: (amount, getattr(self.limits, kind)) for kind, amount in amounts.items() if kind in self._left}
         for kind in self._left:
             most = getattr(self.limits, kind)
             self._left[kind] = min(most, self._left[kind] + most * (now - self._at) / MINUTE_S)
         self._at = now
-        for kind in amounts:
-            if kind in self._left and self._left[kind] <= 0:
-                most = getattr(self.limits, kind)
-                raise LimitError(f"the limit of {most} {kind} a minute is reached", self._until(kind))
-        for kind, amount in amounts.items():
-            if kind in self._left:
-                self._left[kind] -= amount
-
-    def _until(self, kind: str) -> float:
-        return max(1.0, math.ceil(-self._left[kind] * MINUTE_S / getattr(self.limits, kind)))
+        for kind, (amount, most) in mine.items():
+            lack = min(amount, most) - self._left[kind]
+            if lack > 0:
+                after = max(1.0, math.ceil(lack * MINUTE_S / most))
+                raise LimitError(f"the limit of {most} {kind} a minute is reached", after)
+        for kind, (amount, _) in mine.items():
+            self._left[kind] -= amount
 
     def begin(self) -> None:
         """Count a call as under way; raise LimitError where as many are as may be."""

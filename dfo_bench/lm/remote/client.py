@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import httpx2
@@ -53,9 +54,7 @@ class Client:
         if parsed.scheme not in ("http", "https") or not parsed.host:
             raise InputError(f"service={url!r} is no URL of a service; write http://HOST:PORT")
         self.url, self.up, self.down = url.rstrip("/"), 0, 0
-        key = os.environ.get(KEY, "").strip()
-        headers = {"authorization": f"Bearer {key}"} if key else {}
-        self._http = httpx2.Client(base_url=self.url, headers=headers, timeout=TIMEOUT, follow_redirects=False)
+        self._http = _connect(self.url, os.environ.get(KEY, "").strip())
 
     def greet(self) -> None:
         """Raise InputError where this is no service of ours, or one of another version."""
@@ -119,6 +118,13 @@ class Client:
         if wrong := check(answer):
             raise _Later(f"service {self.url} sent {wrong}")
         return answer
+
+
+@cache
+def _connect(url: str, key: str) -> httpx2.Client:
+    """Return the connections to a service, which all tasks of this process share."""
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    return httpx2.Client(base_url=url, headers=headers, timeout=TIMEOUT, follow_redirects=False)
 
 
 def _pause(state: RetryCallState) -> float:
