@@ -45,10 +45,10 @@ def serve(
     Ctrl-C and SIGTERM stop it after what it has accepted. It needs pip install 'dfo-bench[service]'.
     """
     try:
-        from dfo_bench.service import serve as serving
+        from dfo_bench.service.serve import serve as run_service
     except ModuleNotFoundError as error:
         raise InputError(f"serve needs {error.name}; pip install 'dfo-bench[service]'") from error
-    serving.serve(
+    run_service(
         models or [],
         host=host,
         port=port,
