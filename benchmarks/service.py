@@ -1,7 +1,7 @@
 """A population through the service on loopback against the local call, and the bytes of a call.
 
 The service is a thread of this process: both use the same model and cores, so their ratio is what HTTP, the lift and
-the book cost. Run: python benchmarks/service.py [ROUNDS]
+the book cost. Run: OMP_NUM_THREADS=1 python benchmarks/service.py [ROUNDS]
 """
 
 import socket
@@ -42,19 +42,20 @@ def serve(folder: str) -> str:
 
 def compare(rounds: int, folder: str) -> None:
     variants = {"local": assembly(""), "service": assembly(f",service={serve(folder)}")}
-    client = variants["service"].task._asked.client  # type: ignore[attr-defined]
+    traffic = variants["service"].task.traffic
+    assert traffic
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     rng = np.random.default_rng(0)
     for round_ in range(rounds + 1):
         # Never the same twice: the service would answer from its book.
         z = rng.standard_normal((POPULATION, DIM))
         for name, one in variants.items():
-            before = client.up, client.down
+            before = traffic.up, traffic.down
             begin = time.perf_counter()
             one.task.evaluate(one.embed(0).lift(z))
             if round_:
                 seconds[name].append(time.perf_counter() - begin)
-    up, down = client.up - before[0], client.down - before[1]
+    up, down = traffic.up - before[0], traffic.down - before[1]
     local, service = (min(seconds[name]) for name in variants)
     for name, found in seconds.items():
         print(f"{name}: {summarize(found, 1e3)} ms a population of {POPULATION}")

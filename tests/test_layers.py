@@ -15,7 +15,7 @@ MODULES = {
 }
 
 LAYERS = [
-    {"errors", "threads", "points", "embedding", "composed", "predicted", "texts", "core", "plugins"},
+    {"errors", "threads", "points", "embedding", "composed", "predicted", "texts", "traffic", "core", "plugins"},
     {"projections", "references", "lm", "runs"},
     {"store"},
     {"sweeps"},
@@ -35,6 +35,7 @@ FOUNDATIONS = [
     "composed",
     "predicted",
     "texts",
+    "traffic",
     "core",
 ]
 """The modules that plugins rest on, each importing only those before it."""

@@ -92,12 +92,13 @@ def test_losses_costs_and_key_are_those_of_the_model_itself(
 def test_z_goes_up_and_label_logits_come_down(store: Store, zoo: Zoo, service: Running) -> None:
     assembly = assemble(text_runs.planned(store, zoo.folder(), service=service.url))
     assert isinstance(assembly.task, TextTask)
-    client = assembly.task._asked.client  # type: ignore[attr-defined]
+    traffic = assembly.task.traffic
+    assert traffic
     points = assembly.embed(0).lift(np.ones((4, 5)))
     assembly.task.evaluate(points[:1])
-    before = client.up, client.down
+    before = traffic.up, traffic.down
     assembly.task.evaluate(points)
-    assert (client.up - before[0], client.down - before[1]) == (4 * 4 * 5, 4 * 4 * 6 * 2)
+    assert (traffic.up - before[0], traffic.down - before[1]) == (4 * 4 * 5, 4 * 4 * 6 * 2)
 
 
 def test_hidden_states_come_in_the_order_of_their_texts(tmp_path: Path, zoo: Zoo, service: Running) -> None:
@@ -137,6 +138,11 @@ def test_a_sweep_with_its_references_is_the_same_through_the_service(
     here, there = (one.runs().set_index("key").sort_index() for one in stores)
     assert list(here.index) == list(there.index)
     assert set(there["status"]) == {"finished"}
+    # z of five numbers up, and two logits of each of six texts down; and once how z is lifted.
+    searched = there[there["optimizer"] == "random"].iloc[0]
+    assert 0 < searched["sent_up"] - 8 * 4 * 5 < 1000
+    assert 0 < searched["sent_down"] - 8 * 4 * 2 * 6 < 1000
+    assert here["sent_up"].isna().all()
     same = ["optimizer", "task", "evaluations", "tokens", "bytes_up_z", "bytes_down", "data"]
     assert here[same].equals(there[same])
     for column in ("best_loss", "dev_loss", "test_loss"):
@@ -284,7 +290,7 @@ def test_what_fails_for_a_moment_is_asked_again(
     monkeypatch.setattr(clients, "_PAUSES", wait_none())
     client = answering(first, first, GOOD, monkeypatch=monkeypatch)
     assert client.ask("POST", "/", content=b"123").content == b"good"
-    assert client.up == 9
+    assert client.traffic.up == 9
 
 
 def test_what_fails_for_long_is_unavailable(monkeypatch: pytest.MonkeyPatch, hurried: None) -> None:

@@ -24,7 +24,7 @@ def serve(
         list[str] | None,
         typer.Argument(
             help="Models, as a text task takes them: folders, GGUF files, hub names. [default: all-MiniLM-L6-v2]",
-            metavar="[MODEL]...",
+            metavar="MODEL",
             show_default=False,
         ),
     ] = None,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dfo_bench.core import Array, Cost, InputError, Points, Rows, Sees, Sizes
+from dfo_bench.core import Array, Cost, InputError, Points, Rows, Sees, Sizes, Traffic
 from dfo_bench.lm.data import Row
 from dfo_bench.lm.heads import HeadName
 from dfo_bench.lm.models import Precision
@@ -85,6 +85,8 @@ class Answerer(ABC):
     """How many texts make a row: 1, or 2 for pairs."""
     backend = "torch"
     """What computes."""
+    traffic: Traffic | None = None
+    """What is really sent, where it is a service."""
     no_gradients = ""
     """Why it gives no gradients."""
 

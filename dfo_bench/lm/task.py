@@ -167,7 +167,7 @@ class TextTask(Task):
         self._asked = answerer(problem, model, backend, service)
         digest, self.model_name, self.pieces = self._asked.digest, self._asked.name, self._asked.pieces
         self.contents = {"model": digest, **self.digests({s: data.digest(r) for s, r in rows.items()})}
-        self.backend = self._asked.backend
+        self.backend, self.traffic = self._asked.backend, self._asked.traffic
         self._loss, self.calibrate = loss, calibrate
         self.tolerance = 1e-5 if precision == "float32" else 0.05
         for split in self.splits:

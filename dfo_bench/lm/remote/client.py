@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
+from dfo_bench.core import Traffic
 from dfo_bench.errors import InputError, Unavailable
 from dfo_bench.lm.remote import wire
 
@@ -43,7 +44,7 @@ class _Later(Exception):  # noqa: N818 - not an error yet
 
 
 class Client:
-    """A service at a URL; `up` and `down` are the bytes of all bodies so far, headers apart."""
+    """A service at a URL; `traffic` counts the bytes of all bodies so far."""
 
     def __init__(self, url: str) -> None:
         """Raise InputError where this can be no URL of a service."""
@@ -53,7 +54,7 @@ class Client:
             raise InputError(f"service={url!r} is no URL: {error}; write http://HOST:PORT") from error
         if parsed.scheme not in ("http", "https") or not parsed.host:
             raise InputError(f"service={url!r} is no URL of a service; write http://HOST:PORT")
-        self.url, self.up, self.down = url.rstrip("/"), 0, 0
+        self.url, self.traffic = url.rstrip("/"), Traffic()
         self._http = _connect(self.url, os.environ.get(KEY, "").strip())
 
     def greet(self) -> None:
@@ -104,11 +105,11 @@ class Client:
         check: Callable[[httpx2.Response], str],
     ) -> httpx2.Response:
         try:
-            self.up += len(content or b"")
+            self.traffic.up += len(content or b"")
             answer = self._http.request(method, path, content=content, headers=dict(headers), params=dict(params))
         except httpx2.TransportError as error:
             raise _Later(f"service {self.url} does not answer: {error or type(error).__name__}") from error
-        self.down += len(answer.content)
+        self.traffic.down += len(answer.content)
         if answer.status_code in _FOR_NOW:
             raise _Later(f"service {self.url} says {_reason(answer)}", _after(answer))
         if not answer.is_success:

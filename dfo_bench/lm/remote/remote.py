@@ -39,6 +39,7 @@ class Remote(Answerer):
         where there is no answer.
         """
         self.client, self._model, self.problem = Client(url), model, problem
+        self.traffic = self.client.traffic
         self.client.greet()
         self._facts: dict[str, wire.Facts] = {}
         self._embeddings: dict[tuple[Any, ...], str | None] = {}
