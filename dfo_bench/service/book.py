@@ -14,6 +14,9 @@ from dfo_bench.errors import InputError
 KEPT_S = 7 * 24 * 3600
 """For how long answers are kept: a week. What they cost stays in the book."""
 
+FORGETS_S = 3600
+"""How often answers that are too old go."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
     key TEXT, call TEXT, asked TEXT, shape TEXT, body BLOB, at REAL, PRIMARY KEY (key, call)
@@ -59,16 +62,21 @@ class Book:
     """A file; it may be asked from several threads."""
 
     def __init__(self, path: Path) -> None:
-        """Open or make it; answers that are too old go."""
+        """Open or make it."""
         self._lock = threading.Lock()
         try:
             # Transactions are ended by hand.
             self._file = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             # After the death of the process nothing is lost; after that of the machine maybe the last calls.
             self._file.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; {_SCHEMA}")
-            self._file.execute("DELETE FROM answers WHERE at < ?", (time.time() - KEPT_S,))
+            self._forget()
         except sqlite3.Error as error:
             raise InputError(f"--book {path} cannot be used: {error}; name another file") from error
+
+    def _forget(self) -> None:
+        """Let answers go that are too old."""
+        self._forgot = time.time()
+        self._file.execute("DELETE FROM answers WHERE at < ?", (self._forgot - KEPT_S,))
 
     def find(self, key: str, call: str, asked: str) -> Answer | None:
         """Return what a call was answered; raise OtherCallError where it asked for something else, by its digest."""
@@ -87,6 +95,8 @@ class Book:
         more = ", ".join(f"{name} = {name} + excluded.{name}" for name in _NAMES)
         with self._lock:
             try:
+                if time.time() > self._forgot + FORGETS_S:
+                    self._forget()
                 self._file.execute("BEGIN IMMEDIATE")
                 if call:
                     row = (key, call, asked, answer.shape, answer.body, time.time())

@@ -27,8 +27,8 @@ from dfo_bench.plugins.component import parse
 from dfo_bench.plugins.plugin import resolve
 from dfo_bench.plugins.registry import PROJECTIONS
 
-PROBLEMS, NUMBERS = 256, 2**28
-"""The most problems that are kept, and the most numbers of matrices (2 GiB); the oldest in use go first."""
+TOKENS, NUMBERS = 2**24, 2**28
+"""The most tokens of problems that are kept, and the most numbers of matrices (2 GiB); the oldest in use go first."""
 
 MOST_COORDINATES = 2**27
 """The most coordinates of the points of a call."""
@@ -97,7 +97,7 @@ class Desk:
                 raise InputError(f"two models are called {name!r}: {self.models[name].folder} and {folder}; rename one")
             self.models[name] = Served(name, folder, gguf.digest(folder) or folders.digest(folder))
         self._loaded: dict[tuple[str, str, str], LanguageModel] = {}
-        self._problems: _Shelf[tuple[Local, wire.Facts]] = _Shelf(PROBLEMS)
+        self._problems: _Shelf[tuple[Local, wire.Facts]] = _Shelf(TOKENS)
         self._lifts: _Shelf[Lift] = _Shelf(NUMBERS)
 
     def find_model(self, written: str) -> Served:
@@ -160,7 +160,7 @@ class Desk:
             needed=local.needed,
             width=sizes.width,
         )
-        self._problems.put((key, digest), (local, facts))
+        self._problems.put((key, digest), (local, facts), facts.tokens)
         return facts
 
     def _load(self, served: Served, problem: Problem) -> LanguageModel:

@@ -105,10 +105,12 @@ class Client:
         check: Callable[[httpx2.Response], str],
     ) -> httpx2.Response:
         try:
-            self.traffic.up += len(content or b"")
             answer = self._http.request(method, path, content=content, headers=dict(headers), params=dict(params))
         except httpx2.TransportError as error:
+            if not isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
+                self.traffic.up += len(content or b"")
             raise _Later(f"service {self.url} does not answer: {error or type(error).__name__}") from error
+        self.traffic.up += len(content or b"")
         self.traffic.down += len(answer.content)
         if answer.status_code in _FOR_NOW:
             raise _Later(f"service {self.url} says {_reason(answer)}", _after(answer))
