@@ -48,6 +48,7 @@ from dfo_bench.points import Anchor, Array, Dense, Index, Points, Space
 from dfo_bench.predicted import Predicted
 from dfo_bench.reference import FitProgress, Reference
 from dfo_bench.texts import Arrays, Classifier, Cost, LabelledTexts, Learned, Rows, Scores, Sees, Sizes, Tunable
+from dfo_bench.traffic import Traffic
 
 # In the order in which a reader meets them: an optimizer's, a task's, a projection's, and those of few.
 __all__ = [  # noqa: RUF022
@@ -94,6 +95,7 @@ __all__ = [  # noqa: RUF022
     "Arrays",
     "Rows",
     "Scores",
+    "Traffic",
     "Predicted",
     "Sees",
     "Sizes",
@@ -225,6 +227,8 @@ class Task(Plugged, ABC):
     """For how many seconds a task that raises Unavailable is asked again, before its run is interrupted."""
     backend: str = ""
     """What computes it, where a parameter `backend` offers a choice."""
+    traffic: Traffic | None = None
+    """What is really sent, where it asks a service; it goes on counting."""
 
     def fastest(self, evaluations: int) -> str:
         """Return the value for a parameter `backend` left at auto, for a sweep of so many evaluations."""

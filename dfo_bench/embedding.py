@@ -3,6 +3,7 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +19,15 @@ _BLOCK = 2**22
 """Numbers of A that are made at a time where A as a whole is too large to keep."""
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """How an embedding was drawn, beside its space, dimension, number and factor: whoever knows that draws it again."""
+
+    projection: str
+    """The component, without its step."""
+    seed: int
+
+
 class Embedding(ABC):
     """One drawn linear map R^dim -> R^space.dim, and the lift through it.
 
@@ -26,6 +36,9 @@ class Embedding(ABC):
 
     stretch = 1.0
     """What z is multiplied by before it is lifted: the step that was found, where alpha is auto."""
+
+    drawn: Drawn | None = None
+    """How it was drawn, where a run has said so, and it rests on no file."""
 
     def __init__(self, space: Space, dim: int, number: int, factor: float) -> None:
         self.space, self.dim, self.number, self.factor = space, dim, number, factor

@@ -125,8 +125,8 @@ def test_a_text_is_the_start_word_by_word_repeated_or_cut(store: Store, zoo: Zoo
     for tokens in (5, 1):
         task = assemble(planned(store, zoo.folder("gemma3_text"), prompt_tokens=tokens, **given)).task
         assert isinstance(task, TextTask)
-        ids = task._model.tokenizer("good film", add_special_tokens=False)["input_ids"]
-        expected = task._model.base.get_input_embeddings()(torch.tensor(list(islice(cycle(ids), tokens))))
+        ids = task.local.model.tokenizer("good film", add_special_tokens=False)["input_ids"]
+        expected = task.local.model.base.get_input_embeddings()(torch.tensor(list(islice(cycle(ids), tokens))))
         np.testing.assert_allclose(task.prompts(task.space.start)[0], expected.numpy(force=True), rtol=0, atol=1e-6)
 
 
@@ -139,7 +139,7 @@ def test_a_text_at_the_first_block_is_what_the_model_makes_of_it_there(
     parts = assemble(planned(store, zoo.folder(name), head=head, mode=mode, initial="good"))
     task = parts.task
     assert isinstance(task, TextTask)
-    model, way = task._model, task._mode
+    model, way = task.local.model, task.local.mode
     special = list(task.inputs("train")[0].ids[: model.first]) if way.slots else []
     ids = [*special, *model.tokenizer("good", add_special_tokens=False)["input_ids"] * 3][: len(special) + 3]
     prompt = torch.tensor(task.prompts(task.space.start)[0])

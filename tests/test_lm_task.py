@@ -143,7 +143,7 @@ def test_what_prompts_returns_is_what_meets_the_model(folder: Path, zoo: Zoo, mo
     prompts = task.prompts(x)
     coordinates = x.dense().reshape(4, -1, TOKENS, SIZE)
     if mode == "deep":
-        scales = np.array(task._mode.block_scales(text.ids for text in task.inputs("train")))
+        scales = np.array(task.local.mode.block_scales(text.ids for text in task.inputs("train")))
         assert scales[0] == task.space.scale
         assert scales[1] > 1.5 * scales[0]
         expected = coordinates * (scales / task.space.scale)[:, None, None]
@@ -515,8 +515,8 @@ def test_a_prefix_begins_as_the_first_train_ids_and_is_scaled_by_block(folder: P
     assert task._steps is not None
     first = [i for text in task.inputs("train") for i in text.ids][:TOKENS]
     (start,) = task.prompts(task.space.start)
-    np.testing.assert_allclose(start, task._mode.written(first), rtol=1e-5, atol=1e-6)
-    scales = np.array(task._mode.block_scales(text.ids for text in task.inputs("train"))).reshape(2, 2, 1, 1)
+    np.testing.assert_allclose(start, task.local.mode.written(first), rtol=1e-5, atol=1e-6)
+    scales = np.array(task.local.mode.block_scales(text.ids for text in task.inputs("train"))).reshape(2, 2, 1, 1)
     moved = task.prompts(Dense(task.space.start.dense() + task.space.scale))[0] - start
     np.testing.assert_allclose(moved, np.broadcast_to(scales, moved.shape), rtol=1e-4)
     assert task.space.meaning == ""

@@ -46,7 +46,8 @@ def write_readme(bundle: "Bundle", texts: Texts, learned: Learned) -> str:
 
 def _lines(bundle: "Bundle", texts: Texts, learned: Learned) -> str:
     """Return a program that needs transformers only; "" where there is none."""
-    setting, model, mode, template = bundle.setting, texts.model, texts.engine.mode, texts.template
+    setting, local = bundle.setting, texts.local
+    model, mode, template = local.model, local.mode, local.template
     if model.sentence.layers or (
         bundle.reference and learned.arrays and not learned.lines and learned.reads != "weights"
     ):

@@ -2,9 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import chain, cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,8 @@ from safetensors import SafetensorError, safe_open
 
 from dfo_bench.errors import InputError
 from dfo_bench.lm.calibration import Calibration
-from dfo_bench.lm.models import LanguageModel
-from dfo_bench.lm.modes import Mode
-from dfo_bench.lm.templates import Encoded
+from dfo_bench.lm.modes import ModeName
+from dfo_bench.lm.problem import Answerer
 
 NEUTRAL = "."
 """The text of a prompt that changes least: models attend to full stops where there is nothing to attend to (Clark,
@@ -36,30 +34,19 @@ class Start:
     """That of the prompt's numbers, where they were read from a file."""
 
 
-def find_start(
-    initial: str | None, mode: Mode, model: LanguageModel, texts: Sequence[Encoded], calibrate: Calibration
-) -> Start:
-    """Return the start of a task's parameter `initial`; `texts` are the train set as it enters the model.
+def find_start(initial: str | None, asked: Answerer, mode: ModeName, tokens: int, calibrate: Calibration) -> Start:
+    """Return the start of a task's parameter `initial`; raise InputError where nothing in it fits.
 
-    Raise InputError where a file, or a text, has nothing that fits.
+    Without one it is zeros. But with mode=prefix all tokens would be one there: they have no positions, so their
+    gradients would be the same. Prefix tuning begins at real words, too (arXiv 2101.00190, section 7.4).
     """
     if initial is None:
-        if mode.name != "prefix":
-            return Start("origin", None)
-        # At the origin all tokens of a prefix would be one: they have no positions, so their gradients would be the
-        # same. Prefix tuning begins at real words, too (arXiv 2101.00190, section 7.4).
-        ids = chain.from_iterable(text.ids for text in texts)
-        return Start("first train ids", mode.written(list(islice(cycle(ids), mode.tokens))))
+        return Start("first train ids", asked.written(None)) if mode == "prefix" else Start("origin", None)
     if Path(initial).suffix == ".safetensors" or Path(initial).is_file():
-        fits = {"model_digest": model.digest, "mode": mode.name, "prompt_tokens": mode.tokens}
+        fits = {"model_digest": asked.digest, "mode": mode, "prompt_tokens": tokens}
         prompt, digest = read_initial(initial, calibrate, **fits)
         return Start(f"initial prompt {digest[:16]}", prompt, digest)
-    ids = model.tokenizer(initial, add_special_tokens=False)["input_ids"]
-    if not ids:
-        raise InputError(f"initial={initial!r} has no token in model {model.name!r}; write words, or name a file")
-    model.check(ids, f"initial {initial!r}")
-    special = texts[0].ids[: model.first] if mode.slots else ()
-    return Start(f"initial text {initial}", mode.written(list(islice(cycle(ids), mode.tokens)), special))
+    return Start(f"initial text {initial}", asked.written(initial))
 
 
 def read_initial(path: str, calibrate: Calibration, **fits: Any) -> tuple[npt.NDArray[np.float32], str]:

@@ -23,6 +23,8 @@ ModeName = Literal["add", "cat", "inputs_embeds", "after", "deep", "prefix"]
 block, and P-Tuning v2's keys and values (arXiv 2110.07602), those of prefix tuning (arXiv 2101.00190) without its
 second network."""
 
+SLOTS = ("add", "deep")
+"""The modes in which the prompt has slots among a text's own rows."""
 _WORDS = ("inputs_embeds", "after", "prefix")
 """The modes in which a text's rows are word embeddings."""
 _CAUSAL = ("after", "prefix")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic
 
 from dfo_bench.core import EmbeddingOptimizer, Optimizer, Reference
-from dfo_bench.errors import InputError, UnknownNameError, cause
+from dfo_bench.errors import InputError, Unavailable, UnknownNameError, cause
 from dfo_bench.plugins.component import Component, Value
 from dfo_bench.plugins.digest import source_digest
 from dfo_bench.plugins.parameters import Parameter
@@ -34,7 +34,7 @@ class Plugin(Generic[P]):
         """Build it; what its constructor refuses is wrong input."""
         try:
             return self.cls(*args, **given, **self.component.params)
-        except InputError:
+        except (InputError, Unavailable):
             raise
         except (Exception, SystemExit) as error:
             raise InputError(f"{self.kind.name} {self.component} cannot be built: {cause(error)}") from error

@@ -19,9 +19,11 @@ from dfo_bench.core import (
     Reference,
     Sees,
     Space,
+    Step,
     Task,
     VectorOptimizer,
 )
+from dfo_bench.embedding import Drawn
 from dfo_bench.errors import InputError, RunError
 from dfo_bench.plugins.component import Component
 from dfo_bench.plugins.plugin import AnyOptimizer, Method, Plugin, resolve, resolve_method
@@ -106,7 +108,12 @@ class Assembly:
 
     def embed(self, number: int) -> Embedding:
         """Draw embedding `number` of the run: the same for every optimizer of a seed."""
-        return self.projection.draw(self.task.space, self.dim, self.spec.seed, number)
+        embedding = self.projection.draw(self.task.space, self.dim, self.spec.seed, number)
+        if not self.projection.contents:
+            written = self.plugins.projection.component
+            kept = {name: value for name, value in written.params.items() if name not in Step.__annotations__}
+            embedding.drawn = Drawn(str(Component(written.name, kept)), self.spec.seed)
+        return embedding
 
     @property
     def dim(self) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dfo_bench.core import Task
-from dfo_bench.errors import InputError, StoreError, UnfitError, UnknownNameError, cause, count
+from dfo_bench.errors import InputError, StoreError, Unavailable, UnfitError, UnknownNameError, cause, count
 from dfo_bench.plugins.component import Component, component
 from dfo_bench.plugins.files import refuse_namesakes
 from dfo_bench.plugins.registry import OPTIMIZERS, REFERENCES, method_kind
@@ -231,6 +231,10 @@ def _assemble_all(specs: Sequence[RunSpec], asked: Container[Component]) -> Iter
                 others[spec.task] = assembly.plugins.task.construct(rngs=streams(spec.seed))
             if isinstance(assembly.task, Fitted) and spec.task in others:
                 assemble(spec, others[spec.task])
+        except Unavailable as error:
+            raise InputError(
+                f"task {spec.task} cannot be had: {error}; start its service, or run again later"
+            ) from error
         except UnfitError as error:
             if spec.optimizer in asked:
                 raise
