@@ -39,7 +39,6 @@ from dfo_bench.lm.nearest import nearest_words
 from dfo_bench.lm.room import check_room, demonstrate
 from dfo_bench.lm.templates import Encoded, Template, first_pieces, label_tokens
 from dfo_bench.lm.texts import Texts
-from dfo_bench.runs.titles import check_title
 
 
 class TextTask(Task):
@@ -64,8 +63,8 @@ class TextTask(Task):
     """The template of head=embedding, without a mask."""
     lead: str = " . "
     """The text between the prompt and the example, for mode=add and mode=deep."""
-    unkeyed: ClassVar[Mapping[str, Value]] = {"backend": "torch", "title": ""}
-    added: ClassVar[Mapping[str, Value]] = {"calibrate": "none", "initial": None, "dev_shots": None, "title": ""}
+    unkeyed: ClassVar[Mapping[str, Value]] = {"backend": "torch"}
+    added: ClassVar[Mapping[str, Value]] = {"calibrate": "none", "initial": None, "dev_shots": None}
     bare: ClassVar[Mapping[str, Value]] = {
         "prompt_tokens": 0,
         "mode": "add",
@@ -98,7 +97,6 @@ class TextTask(Task):
         backend: Backend = "auto",
         calibrate: Calibration = "none",
         initial: PathName | None = None,
-        title: str = "",
     ) -> None:
         """Load the model, draw the examples and cut the texts into tokens.
 
@@ -125,9 +123,7 @@ class TextTask(Task):
             one number per class (bias), a matrix, too (affine), or none. It costs no further call.
         initial: a file of `dfo-bench export prompts`, whose prompt is the start: of several that fit the model, mode
             and prompt_tokens, the best on dev, scored under this calibrate if one was.
-        title: how the task is called in all output, in place of its name, data and shots.
         """
-        check_title(title)
         # Composed, as rows are read.
         self.labels = tuple(data.compose(label) for label in self.labels)
         self._positive = None if self.positive is None else self.labels.index(data.compose(self.positive))
