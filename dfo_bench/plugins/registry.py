@@ -155,7 +155,7 @@ OPTIMIZERS: Kind[Optimizer | EmbeddingOptimizer] = Kind(
 TASKS: Kind[Task] = Kind(
     "task",
     {Task: frozenset({"rngs"})},
-    {"title": Parameter(str, "", "how the task is called in all output, in place of its name, data and shots")},
+    {"title": Parameter(str, "", "how the task is called in all output, in place of its name, data and shots.")},
 )
 PROJECTIONS: Kind[Projection] = Kind("projection", {Projection: frozenset()})
 
