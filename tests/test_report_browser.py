@@ -14,7 +14,7 @@ import pytest
 
 from dfo_bench.report.page.page import build_page
 from dfo_bench.report.rules import AXES
-from tests.frames import MEASURE, SPHERE, TEXT, store_of, sweep
+from tests.frames import NO_MEASURES, SPHERE, TEXT, store_of, sweep
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -253,7 +253,7 @@ def test_thirteen_templates_and_names_of_sixty_letters_cover_nothing(browser: "B
     seen = {case: [2.0, 1.0 - 0.1 * i] for i, case in enumerate(product(names, ["random", *long], range(2)))}
     runs, curves = store_of(dict(seen), test_accuracy=dict.fromkeys(seen, 0.5))
     path = tmp_path / "report.html"
-    path.write_text(html_of((runs, curves, pd.DataFrame(columns=MEASURE))), encoding="utf-8")
+    path.write_text(html_of((runs, curves, NO_MEASURES)), encoding="utf-8")
     tab = browser.new_page()
     tab.goto(path.as_uri())
     for width in (1280, 390):
