@@ -250,7 +250,8 @@ class Task(Plugged, ABC):
     def checks(self, bare: "Task") -> Sequence[str]:
         """Return what to know before a budget is spent on it, a line each, such as a class that test lacks.
 
-        `bare` is the same without a prompt, itself where it has none. The start of both may be evaluated, uncounted.
+        `bare` is the same without a prompt, itself where it has none. The start of both may be evaluated,
+        once each: these calls are in the estimate of a sweep, and in no budget.
         """
         return ()
 

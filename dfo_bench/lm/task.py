@@ -37,7 +37,6 @@ from dfo_bench.lm.outer import TrainLoss
 from dfo_bench.lm.problem import Candidates, Problem, Prompts, Shown
 from dfo_bench.lm.templates import Encoded
 from dfo_bench.lm.texts import Texts
-from dfo_bench.runs.titles import check_title
 
 
 class TextTask(Task):
@@ -62,12 +61,11 @@ class TextTask(Task):
     """The template of head=embedding, without a mask."""
     lead: str = " . "
     """The text between the prompt and the example, for mode=add and mode=deep."""
-    unkeyed: ClassVar[Mapping[str, Value]] = {"backend": "torch", "title": "", "service": ""}
+    unkeyed: ClassVar[Mapping[str, Value]] = {"backend": "torch", "service": ""}
     added: ClassVar[Mapping[str, Value]] = {
         "calibrate": "none",
         "initial": None,
         "dev_shots": None,
-        "title": "",
         "include_prompt": True,
         "service": "",
     }
@@ -106,7 +104,6 @@ class TextTask(Task):
         calibrate: Calibration = "none",
         initial: Literal["."] | PathOrName | None = NEUTRAL,
         include_prompt: bool = False,
-        title: str = "",
         service: str = "",
     ) -> None:
         """Load the model, draw the examples and cut the texts into tokens.
@@ -136,11 +133,9 @@ class TextTask(Task):
             least); at a prompt of a file of `dfo-bench export prompts`, of those that fit the best on dev, scored under
             this calibrate if one was; or (null) at rows of zeros, with mode=prefix at the first train texts.
         include_prompt: whether the mean that a sentence encoder takes of its rows includes the prompt's.
-        title: how the task is called in all output, in place of its name, data and shots.
         service: the URL of a `dfo-bench serve` that has the model, which then need not be here; the key to it stands
             in DFO_BENCH_API_KEY. Changes no result beyond rounding; there are no gradients then.
         """
-        check_title(title)
         # Composed, as rows are read.
         self.labels = tuple(data.compose(label) for label in self.labels)
         self._positive = None if self.positive is None else self.labels.index(data.compose(self.positive))

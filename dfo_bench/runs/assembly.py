@@ -34,6 +34,7 @@ from dfo_bench.runs.fitted import Fitted, Once, settle
 from dfo_bench.runs.oracle import Oracle, oracle
 from dfo_bench.runs.spec import RunSpec, streams
 from dfo_bench.runs.step import ALPHA, AUTO, LEAST_BUDGET, Stepped
+from dfo_bench.runs.titles import TITLE, check_title
 
 
 class InOneEmbedding(EmbeddingOptimizer):
@@ -240,6 +241,7 @@ def assemble(spec: RunSpec, task: Task | None = None) -> Assembly:
         task=resolve(TASKS, spec.task),
         projection=resolve(PROJECTIONS, spec.projection),
     )
+    check_title(str(plugins.task.component.params[TITLE]))
     if task is None:
         task = plugins.task.construct(rngs=streams(spec.seed))
     elif isinstance(task, Fitted):

@@ -107,15 +107,15 @@ def estimate(request: SweepRequest) -> Estimate:
 
     A few products of every model are timed. InputError is raised for what `sweep` would refuse.
     """
-    return _prepare(request)[1]
+    return _prepare(request, check=False)[1]
 
 
-def _prepare(request: SweepRequest) -> tuple[list[PlannedRun], Estimate]:
+def _prepare(request: SweepRequest, *, check: bool = True) -> tuple[list[PlannedRun], Estimate]:
     path = Path(request.store)
     specs = expand_axes(request)
     Store.refuse_foreign_folder(path)
     with single_threaded():
-        runs, assemblies = plan_runs(specs, path, {component(one) for one in request.optimizers})
+        runs, assemblies = plan_runs(specs, path, {component(one) for one in request.optimizers}, check=check)
         return runs, estimate_runs(runs, assemblies, path, request.workers, request.price)
 
 
@@ -163,11 +163,13 @@ def _whole(name: str, value: Any) -> int:
 
 
 def plan_runs(
-    specs: Sequence[RunSpec], store: Path, asked: Container[Component]
+    specs: Sequence[RunSpec], store: Path, asked: Container[Component], *, check: bool = True
 ) -> tuple[list[PlannedRun], list[Assembly]]:
     """Return the runs of specs, which two spellings may share, and the parts of each.
 
     Raise InputError where one cannot be made or go on.
+
+    Unless `check` is false the starts of tasks of texts are evaluated for their checks.
 
     A reference that nobody `asked` for is left out where its task does not allow it, with a warning.
 
@@ -200,7 +202,7 @@ def plan_runs(
             kept[0],
         )
     computed = {key: header.spec.backend or backends.FORMER for key, header in begun.items()}
-    checked = add_checks(list(runs.values()), tasks, begun)
+    checked = add_checks(list(runs.values()), tasks, begun) if check else list(runs.values())
     return backends.settle(checked, tasks, computed, store), assemblies
 
 
