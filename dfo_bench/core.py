@@ -12,7 +12,8 @@ serves every task. A space has bounds, `space.lower` and `space.upper`, under th
 on a task that has some, and inside `rembo` and `sre`; elsewhere both are None, and the lift clips what leaves the
 task's domain. `space.clip(x)` does nothing where there are none. An optimizer that draws its own embeddings is an
 EmbeddingOptimizer: it sees the task's space, proposes Points, and lifts its own z with `embed(number).lift(z)`. One
-that needs gradients is a GradientOptimizer, and runs on tasks that have some.
+that needs gradients is a GradientOptimizer, one that needs the outputs that a loss is made of a VectorOptimizer; they
+run on tasks that have some.
 
 **For a task** read `Task` and `Points`. It sets `space` and returns one loss per candidate. Candidates come as Points
 because R^D may be too large to write down: `points.at(index)` reads the coordinates `index` of all n candidates, shape
@@ -32,8 +33,7 @@ gains a parameter.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Annotated, ClassVar, TypedDict
+from typing import Annotated, ClassVar, Literal, TypedDict
 
 import numpy as np
 from annotated_types import Gt
@@ -41,9 +41,12 @@ from annotated_types import Gt
 from dfo_bench.composed import Blend, Blocks, Kept
 from dfo_bench.embedding import Embedding, IdentityEmbedding, Lifted, RandomEmbedding
 from dfo_bench.errors import InputError, Unavailable, UnknownNameError
+from dfo_bench.outer import Outer, Squares
 from dfo_bench.plugins.component import Component, PathName, PathOrName, Value
+from dfo_bench.plugins.plugged import Plugged
 from dfo_bench.points import Anchor, Array, Dense, Index, Points, Space
 from dfo_bench.predicted import Predicted
+from dfo_bench.reference import FitProgress, Reference
 from dfo_bench.texts import Arrays, Classifier, Cost, LabelledTexts, Learned, Rows, Scores, Sees, Sizes, Tunable
 from dfo_bench.traffic import Traffic
 
@@ -69,6 +72,10 @@ __all__ = [  # noqa: RUF022
     "Embedding",
     "RandomEmbedding",
     "IdentityEmbedding",
+    "VectorOptimizer",
+    "VectorGiven",
+    "Outer",
+    "Squares",
     "GradientOptimizer",
     "EmbeddingOptimizer",
     "EmbeddingGiven",
@@ -95,21 +102,6 @@ __all__ = [  # noqa: RUF022
     "Tunable",
     "FitProgress",
 ]
-
-
-class Plugged:
-    """What every plugin class may say of its parameters; its subclasses inherit it and may say more."""
-
-    added: ClassVar[Mapping[str, Value]] = {}
-    """Parameters that came later, each with the value that gives the former behaviour.
-
-    At that value a run has the key that it had before: finished runs stay, and are not run again.
-    """
-    unkeyed: ClassVar[Mapping[str, Value]] = {}
-    """Parameters that change no result, each with the value that stands for it in every key, whatever it is.
-
-    One that came later stands in `added`, too, with the same value: then it is in no key at all.
-    """
 
 
 class Given(TypedDict):
@@ -150,6 +142,30 @@ class Optimizer(Plugged, ABC):
         """Learn the losses, shape (n,), of exactly the points last asked; a failure is +inf. x stays as it is."""
 
 
+class VectorOptimizer(Optimizer):
+    """Proposes points of R^d and learns from their losses and the outputs that these are made of.
+
+    It runs on composite tasks only, whose loss is a known function of many outputs (see `Task.outer`), and not inside
+    an EmbeddingOptimizer. Type checkers want `# type: ignore[override]` behind its `tell`.
+    """
+
+    sees: ClassVar[Sees] = "outputs"
+    scalar: ClassVar[str] = ""
+    """The name of what does the same with losses alone, where there is such an optimizer."""
+
+    def __init__(self, space: Space, *, budget: int, rng: np.random.Generator, outer: Outer) -> None:
+        super().__init__(space, budget=budget, rng=rng)
+        self.outer = outer
+
+    @abstractmethod
+    def tell(self, x: Array, losses: Array, outputs: Array) -> None:  # type: ignore[override]
+        """Learn the losses, shape (n,), of exactly the points last asked, and their outputs, shape (n, *outer.shape).
+
+        Outputs are multiples of float32's steps. Where an evaluation failed, or one of its outputs is not finite, the
+        loss is +inf and all outputs are nan. All arrays stay as they are.
+        """
+
+
 class GradientOptimizer(Optimizer):
     """Proposes points of R^d and learns from their losses and the gradients of these.
 
@@ -169,6 +185,13 @@ class GradientOptimizer(Optimizer):
         """
 
 
+class VectorGiven(Given):
+    """What a run gives a VectorOptimizer: a constructor hands it on as `**given: Unpack[VectorGiven]`."""
+
+    outer: Outer
+    """The known function of the outputs that is the loss."""
+
+
 Rngs = Callable[[str], np.random.Generator]
 """One independent stream per purpose: rngs("split"), rngs("start"), the same for every run of a seed."""
 
@@ -182,6 +205,10 @@ class Task(Plugged, ABC):
     space: Space
     optimum: float | None = None
     """The smallest loss there is, where it is known."""
+    finds_step: bool = False
+    """Whether nobody knows how its losses change with a step, so that runs with alpha=auto find theirs."""
+    outer: Outer | None = None
+    """Of a composite task: the known function of its outputs that its loss is."""
     tolerance: float = 0.0
     """How far the losses of the same points may differ between batchings."""
     cost: Cost = Cost()
@@ -232,6 +259,15 @@ class Task(Plugged, ABC):
         """Return the losses, shape (n,); nan where a point could not be evaluated."""
 
     @property
+    def no_outputs(self) -> str:
+        """Why it has no outputs, "" where it has some; one that has none under some of its parameters names these."""
+        return "" if self.outer else "its loss is one number, no known function of many"
+
+    def outputs(self, points: Points) -> Array:
+        """Return what the losses are made of, shape (n, *outer.shape), in float32's range; nan as in `evaluate`."""
+        raise InputError(f"{type(self).__name__} has no outputs; {self.no_outputs}")
+
+    @property
     def no_gradients(self) -> str:
         """Why it has no gradients, "" where it has some; one that has none under some of its parameters names these."""
         return "" if type(self).gradients is not Task.gradients else "text tasks have, whose model is in this process"
@@ -263,7 +299,7 @@ _Positive = Annotated[float, Gt(0)]
 class Step(TypedDict, total=False):
     """The parameters of every projection: a constructor hands them on as `**step: Unpack[Step]`."""
 
-    alpha: _Positive
+    alpha: _Positive | Literal["auto"]
     scale: _Positive | None
 
 
@@ -283,17 +319,19 @@ class Projection(Plugged, ABC):
     example: Space | None = None
     """A space that it draws in, where it does not draw in any: there `dfo-bench check` checks it."""
 
-    def __init__(self, *, alpha: _Positive = 1.0, scale: _Positive | None = None) -> None:
+    def __init__(self, *, alpha: _Positive | Literal["auto"] = "auto", scale: _Positive | None = None) -> None:
         """Take the step.
 
-        alpha: multiplies the step that a unit z makes.
+        alpha: multiplies the step that a unit z makes; auto finds it by the first evaluations of a run on a task of
+            texts, and is 1 on other tasks and for a budget below 26.
         scale: takes the place of the task's own scale; null keeps that.
         """
         self.alpha, self.scale = alpha, scale
 
     def factor(self, space: Space) -> float:
         """Return alpha * s of the lift x = clip(base + alpha * s * A z): how far a unit z moves a coordinate."""
-        return self.alpha * (space.scale if self.scale is None else self.scale)
+        alpha = 1.0 if self.alpha == "auto" else self.alpha
+        return alpha * (space.scale if self.scale is None else self.scale)
 
     @abstractmethod
     def draw(self, space: Space, dim: int, seed: int, number: int) -> Embedding:
@@ -340,60 +378,3 @@ class EmbeddingOptimizer(Plugged, ABC):
     @abstractmethod
     def tell(self, losses: Array) -> None:
         """Learn the losses, shape (n,), of exactly the points last asked; a failure is +inf."""
-
-
-FitProgress = Callable[[float], None]
-"""progress(share): tells whoever watches a reference which share of its fit is done."""
-
-
-class Reference(Plugged, ABC):
-    """Learns from the train texts once, and predicts; its fit counts as one evaluation.
-
-    A subclass says what it `sees`, and adds keyword parameters with defaults::
-
-        def __init__(self, *, rng: np.random.Generator, kind: Literal["bias", "affine"] = "bias") -> None:
-            super().__init__(rng=rng)
-    """
-
-    sees: ClassVar[Sees]
-    """What it learns from."""
-    evaluations: ClassVar[int] = 1
-    """The budget of its runs."""
-    cheap: ClassVar[bool] = False
-    """Whether it takes seconds: a sweep of text tasks runs it unless told not to."""
-    words: ClassVar[bool] = False
-    """Whether it needs label words, which head=embedding has not."""
-    selects: ClassVar[bool] = False
-    """Whether it selects on dev, and so needs some."""
-    fitted: ClassVar[bool] = True
-    """Whether it learns at all: the outputs of one that does not are shown with a bias per class, too."""
-
-    def __init__(self, *, rng: np.random.Generator) -> None:
-        """`rng` is the only source of randomness."""
-        self.rng = rng
-
-    def view(self, texts: LabelledTexts) -> LabelledTexts:
-        """Return the texts as it puts them to the model; raise InputError where that cannot be."""
-        return texts
-
-    @abstractmethod
-    def fit(self, texts: LabelledTexts, progress: FitProgress) -> Classifier:
-        """Learn from the split "train" and select on "dev"; `texts` is what `view` returned."""
-
-    @classmethod
-    def restore(cls, texts: LabelledTexts, arrays: Arrays) -> Classifier:
-        """Return the classifier whose `learned` gave these arrays; `texts` has a model, and no split."""
-        raise InputError(f"{cls.__name__} cannot be restored; write its method `restore`")
-
-    @classmethod
-    def bytes_down(cls, sizes: Sizes) -> int:
-        """Return what a service sends for the whole train set, in fp32: the rule of the Black-Box Tuning paper."""
-        numbers = {"losses": sizes.classes, "outputs": sizes.classes, "features": sizes.width}
-        return 4 * sizes.texts * numbers.get(cls.sees, 0)
-
-    def cost(self, texts: LabelledTexts) -> Cost:
-        """Return what the train set costs; nothing goes to or fro where the weights are at hand."""
-        cost = texts.cost("train")
-        if self.sees in ("gradients", "weights"):
-            return Cost(cost.examples, cost.tokens)
-        return replace(cost, bytes_down=self.bytes_down(texts.sizes))

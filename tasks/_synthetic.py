@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 from pydantic import PositiveInt
+from typing_extensions import override
 
-from dfo_bench.core import Anchor, Array, Index, InputError, Points, Rngs, Space, Task
+from dfo_bench.core import Anchor, Array, Index, InputError, Points, Rngs, Space, Squares, Task
 
 _ROTATED = 1_000
 """The most variables that are rotated: a matrix of a million numbers, drawn in a second."""
@@ -111,7 +112,11 @@ class Shifted(Synthetic):
 
     def value(self, x: Array) -> Array:
         """Return the losses (n,) for the effective coordinates (n, effective)."""
-        return self.centred(x - self._shift)
+        return self.centred(self.variables(x))
+
+    def variables(self, x: Array) -> Array:
+        """Return the variables of the function whose optimum is at 0, of the effective coordinates."""
+        return x - self._shift
 
     @abstractmethod
     def centred(self, x: Array) -> Array:
@@ -137,13 +142,42 @@ class Rotated(Shifted):
         super().__init__(rngs=rngs, effective=effective, **common)
         self._rotation = _rotation(effective, rngs("rotation")) if rotated else None
 
-    def value(self, x: Array) -> Array:
-        """Return the losses (n,) for the effective coordinates (n, effective)."""
-        z = x - self._shift
+    @override
+    def variables(self, x: Array) -> Array:
+        z = super().variables(x)
         if self._rotation is not None:
             # Row by row, so that a point has one loss in any batch: BLAS rounds by the shape.
             z = np.matmul(z[:, None, :], self._rotation)[:, 0]
-        return self.centred(z)
+        return z
+
+
+class SumOfSquares(Shifted):
+    """A function that is a sum of squares, for optimizers that see the numbers that are squared, too."""
+
+    def __init__(self, *, rngs: Rngs, **common: Any) -> None:
+        super().__init__(rngs=rngs, **common)
+        if not len(self._tail_shift):
+            self.outer = Squares(self.residuals(np.zeros((1, len(self._shift)))).shape[1])
+
+    @property
+    def no_outputs(self) -> str:
+        """Why it has no outputs, "" where it has some."""
+        return "" if self.outer else "tail=true has one for every coordinate; pass tail=false"
+
+    def outputs(self, points: Points) -> Array:
+        """Return the numbers that are squared, shape (n, *outer.shape)."""
+        if self.no_outputs:
+            return super().outputs(points)
+        return self.residuals(self.variables(np.ascontiguousarray(points.at(self._index))))
+
+    def centred(self, x: Array) -> Array:
+        """Return the sums of squares."""
+        residuals = self.residuals(x)
+        return Squares(residuals.shape[1]).loss(residuals)
+
+    @abstractmethod
+    def residuals(self, x: Array) -> Array:
+        """Return the numbers that are squared, shape (n, m), of the function whose optimum is at 0."""
 
 
 def _rotation(dim: int, rng: np.random.Generator) -> Array:

@@ -5,13 +5,12 @@ from typing_extensions import override
 
 from dfo_bench.core import Array
 
-from ._synthetic import Rotated
+from ._synthetic import Rotated, SumOfSquares
 
 
-class Ellipsoid(Rotated):
+class Ellipsoid(SumOfSquares, Rotated):
     """f(x) = sum_i 10^(6 (i - 1) / (n - 1)) z_i^2 with z = R (x - o), over the n effective variables."""
 
     @override
-    def centred(self, x: Array) -> Array:
-        axes = np.logspace(0, 6, x.shape[1])
-        return np.einsum("ij,ij,j->i", x, x, axes)
+    def residuals(self, x: Array) -> Array:
+        return np.logspace(0, 3, x.shape[1]) * x

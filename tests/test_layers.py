@@ -15,7 +15,20 @@ MODULES = {
 }
 
 LAYERS = [
-    {"errors", "threads", "points", "embedding", "composed", "predicted", "texts", "traffic", "core", "plugins"},
+    {
+        "errors",
+        "threads",
+        "points",
+        "embedding",
+        "composed",
+        "predicted",
+        "texts",
+        "traffic",
+        "outer",
+        "reference",
+        "core",
+        "plugins",
+    },
     {"projections", "references", "lm", "runs"},
     {"store"},
     {"sweeps"},
@@ -30,11 +43,14 @@ FOUNDATIONS = [
     "errors",
     "threads",
     "plugins.component",
+    "plugins.plugged",
     "points",
     "embedding",
     "composed",
     "predicted",
     "texts",
+    "outer",
+    "reference",
     "traffic",
     "core",
 ]

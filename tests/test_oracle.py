@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dfo_bench.core import Anchor, Array, Dense, InputError, Points, Space, Task
+from dfo_bench.core import Anchor, Array, Dense, InputError, Points, Space, Squares, Task
 from dfo_bench.embedding import Embedding
 from dfo_bench.errors import RunError
 from dfo_bench.plugins.component import parse
@@ -100,8 +100,59 @@ def test_an_optimizer_that_sees_gradients_is_refused_where_there_are_none() -> N
         assemble(RunSpec(parse("sphere:dim=12"), parse("adam"), parse("identity"), budget=1))
 
 
-@pytest.mark.parametrize("outer", ["rembo:inner=(adam)", "sre:inner=(adam)", "layerwise:inner=(adam)"])
-def test_it_cannot_stand_inside_one_that_is_told_losses(toys: Path, outer: str) -> None:
-    assembly = assemble(RunSpec(parse("toy"), parse(outer), parse("normal"), dim=3, budget=9))
-    with pytest.raises(InputError, match=r"adam sees gradients and cannot stand inside \w+, which is told losses"):
+@pytest.mark.parametrize("outer", ["rembo", "sre", "layerwise"])
+@pytest.mark.parametrize(("inner", "sees"), [("adam", "gradients"), ("composite", "outputs")])
+def test_it_cannot_stand_inside_one_that_is_told_losses(toys: Path, outer: str, inner: str, sees: str) -> None:
+    assembly = assemble(RunSpec(parse("toy"), parse(f"{outer}:inner=({inner})"), parse("normal"), dim=3, budget=9))
+    with pytest.raises(InputError, match=rf"{inner} sees {sees} and cannot stand inside \w+, which is told losses"):
         assembly.optimizer()
+
+
+class Made(Quadratic):
+    """Half the sum of squares of six outputs, one of which is nan below 0 and one larger than float32 above 9."""
+
+    outer = Squares(6)
+
+    def evaluate(self, points: Points) -> Array:
+        raise AssertionError("one evaluation pays for losses and outputs")
+
+    def outputs(self, points: Points) -> Array:
+        x = points.dense()
+        return np.where(x < 0, np.nan, np.where(x > 9, 1e39, x - 0.1))
+
+
+class Fewer(Made):
+    """Forgets an output."""
+
+    def outputs(self, points: Points) -> Array:
+        return super().outputs(points)[:, 1:]
+
+
+def test_outputs_are_rounded_to_float32_and_all_nan_where_one_failed() -> None:
+    x = np.ones((3, 6))
+    x[1, 0], x[2, 5] = -2, 10
+    asked = oracle("outputs", Made(), 3)
+    losses, told = asked.evaluate(Dense(x))
+    assert told is not None
+    np.testing.assert_array_equal(losses, [np.full(6, 0.9) @ np.full(6, 0.9), np.nan, np.nan])
+    np.testing.assert_array_equal(told, [[np.float32(0.9)] * 6, [np.nan] * 6, [np.nan] * 6])
+    (outputs,) = asked.spread(told)
+    assert (outputs.dtype, outputs.shape) == (np.float64, (3, 6))
+    assert np.isnan(asked.failure(2)[1]).all()
+
+
+def test_outputs_of_another_shape_are_refused() -> None:
+    with pytest.raises(RunError, match=r"outputs of shape \(1, 5\); they must be \(1, 6\)"):
+        oracle("outputs", Fewer(), 6).evaluate(Dense(np.ones((1, 6))))
+
+
+@pytest.mark.parametrize(
+    ("task", "reason"),
+    [("branin:dim=12", "its loss is one number"), ("sphere:dim=12,effective=5,tail=true", "pass tail=false")],
+)
+def test_an_optimizer_that_sees_outputs_is_refused_where_there_are_none(task: str, reason: str) -> None:
+    with pytest.raises(InputError, match="composite sees outputs, and task") as caught:
+        assemble(RunSpec(parse(task), parse("composite"), parse("identity"), budget=1))
+    assert reason in str(caught.value)
+    assert "Tasks with outputs are" in str(caught.value)
+    assert "use -o composite_loss" in str(caught.value)

@@ -158,7 +158,7 @@ def test_the_key_of_a_learned_projection_rests_on_its_prompts_and_not_on_their_p
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"prompt_tokens": 4}, "no prompts of model .*, mode=add, prompt_tokens=4, but of model .*, mode=add, prompt_"),
+        ({"prompt_tokens": 4}, "no prompts of model .*, mode=inputs_embeds, prompt_tokens=4, but of model .*, prompt_"),
         ({"mode": "cat"}, "no prompts of model .*, mode=cat, "),
         ({"model": "roberta"}, "no prompts of model "),
         ({"mode": "deep"}, "use a text task of mode=add"),

@@ -166,15 +166,18 @@ def _journal_of(spec: RunSpec, tmp_path: Path) -> bytes:
     return kept[0]
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adam:learning_rate=0.3"])
-def test_a_run_on_gradients_killed_at_any_write_resumes_to_the_same_bits(
-    store: Store, tmp_path: Path, optimizer: str
+@pytest.mark.parametrize(
+    ("fails", "optimizer", "numbers"),
+    [("gradient", "adam", 3), ("gradient", "adam:learning_rate=0.3", 3), ("output", "composite:batch=1", 12)],
+)
+def test_a_run_that_is_told_more_killed_at_any_write_resumes_to_the_same_bits(
+    store: Store, tmp_path: Path, fails: str, optimizer: str, numbers: int
 ) -> None:
-    """A batch's gradients are written, then its line: a kill falls between two writes, or in the middle of one."""
-    spec = _spec("toy:fail=gradient", optimizer, budget=9, dev_every=4)
+    """What a batch told is written, then its line: a kill falls between two writes, or in the middle of one."""
+    spec = _spec(f"toy:fail={fails}", optimizer, budget=9, dev_every=4)
     whole = execute(spec, store.path)
     lines, told = _files_of(spec, tmp_path)
-    row = 4 * 3
+    row = 4 * numbers
     assert len(told) == 9 * row
     for written in range(len(lines) + 1):
         kept = sum(line.startswith(b'{"begin"') for line in lines[:written])

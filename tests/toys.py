@@ -16,11 +16,11 @@ SOURCE = '''
 import os, time
 from pathlib import Path
 import numpy as np
-from dfo_bench.core import Anchor, Array, Cost, InputError, Points, Rngs, Space, Task, Unavailable
+from dfo_bench.core import Anchor, Array, Cost, InputError, Points, Rngs, Space, Squares, Task, Unavailable
 
 
 class Toy(Task):
-    """A shifted sphere with a dev and a test split, and gradients; fails, counts its calls, or is slow when told to.
+    """A shifted sphere with dev, test, gradients and outputs; fails, counts its calls, or is slow when told to.
 
     While there is a file `down`, what stands in it is unavailable, or refused, from the second batch on.
     """
@@ -30,15 +30,17 @@ class Toy(Task):
 
     def __init__(
         self, *, rngs: Rngs, dim: int = 12, blocks: int = 1, fail: str = "", log: str = "", pause: float = 0.0,
-        down: str = "",
+        down: str = "", steps: bool = False,
     ) -> None:
         self.space = Space(dim, None, None, Anchor.origin(dim), 1.0, blocks)
         self.shift = rngs("shift").uniform(-1, 1, dim)
+        self.outer = Squares(dim)
         if fail == "seed" and self.shift[0] > 0:
             raise InputError("what this seed drew does not fit; pass a smaller dim")
         self.cost = Cost(examples=2, tokens=30, bytes_up_z=100, bytes_up_prompt=500, bytes_down=8)
         self.fail, self.log, self.pause, self.calls = fail, log, pause, 0
         self.down = Path(down) if down else None
+        self.finds_step = steps
 
     def evaluate(self, points: Points) -> Array:
         self.calls += 1
@@ -67,6 +69,12 @@ class Toy(Task):
 
     def out(self, what: str) -> bool:
         return self.down is not None and self.down.exists() and self.down.read_text() == what
+
+    def outputs(self, points: Points) -> Array:
+        losses, outputs = self.evaluate(points), points.dense() - self.shift
+        if self.fail == "output":
+            outputs[(1e6 * losses).astype(int) % 3 == 0, 0] = 1e39
+        return outputs[:, :-1] if self.fail == "narrow" else outputs
 
     def gradients(self, points: Points) -> tuple[Array, Array]:
         losses, gradients = self.evaluate(points), 2 * (points.dense() - self.shift)

@@ -82,6 +82,7 @@ def _lines(bundle: "Bundle", texts: Texts, learned: Learned) -> str:
         fields=["{text}"] if template.fields == 1 else ["{text_a}", "{text_b}"],
         slots=mode.slots,
         before=mode.before,
+        left_out=mode.places if prompted and not setting.include_prompt else range(0),
         first=model.first,
         width=model.words.size(1),
         shape=shape,

@@ -1,6 +1,6 @@
 """The model in this process: a problem answered by the engine itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from itertools import chain, cycle, islice
 from typing import Self
@@ -43,7 +43,8 @@ class Local(Answerer):
         self.head: Head
         self.pieces: Mapping[str, str] = {}
         if problem.head == "embedding":
-            self.head = EmbeddingHead(model, problem.words, self.mode.before)
+            left_out = range(0) if problem.include_prompt else self.mode.places
+            self.head = EmbeddingHead(model, problem.words, self.mode.before, left_out)
         elif problem.tokens:
             self.head = WordsHead(model, problem.tokens)
         else:
@@ -101,10 +102,18 @@ class Local(Answerer):
         """Return the step in each block."""
         return self.mode.block_scales(text.ids for text in self.inputs.of("train")[:_MEASURED])
 
-    def written(self) -> Array:
-        """Return the prompt for the first train ids."""
-        ids = cycle(chain.from_iterable(text.ids for text in self.inputs.of("train")))
-        return self.mode.written(list(islice(ids, self.problem.prompt_tokens)))
+    def written(self, text: str | None) -> Array:
+        """Return the prompt of a text, or of the first train ids."""
+        train = self.inputs.of("train")
+        ids: Iterable[int]
+        if text is None:
+            ids = chain.from_iterable(one.ids for one in train)
+        elif not (ids := self.model.tokenizer(text, add_special_tokens=False)["input_ids"]):
+            raise InputError(f"initial={text!r} has no token in model {self.name!r}; write words, or name a file")
+        else:
+            self.model.check(ids, f"initial {text!r}")
+        special = train[0].ids[: self.model.first] if self.mode.slots else ()
+        return self.mode.written(list(islice(cycle(ids), self.problem.prompt_tokens)), special)
 
     def logits(self, candidates: Candidates, rows: Rows) -> Array:
         """Compute the label logits."""

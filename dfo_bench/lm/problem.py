@@ -42,6 +42,8 @@ class Problem:
     shown: Shown = ()
     """The demonstrations before every text."""
     splits: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+    include_prompt: bool = True
+    """Whether the mean that a sentence encoder takes of its rows includes the prompt's."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,11 @@ class Answerer(ABC):
         """Return the size of a typical step in each block, with mode=deep or prefix; measured on train."""
 
     @abstractmethod
-    def written(self) -> Array:
-        """Return the prompt of mode=prefix that the model itself writes for the first train ids."""
+    def written(self, text: str | None) -> Array:
+        """Return the prompt that puts a text where the prompt stands, repeated or cut to its tokens as in PEFT.
+
+        Without a text it is that of the first train ids, for mode=prefix. Raise InputError for a text without a token.
+        """
 
     @abstractmethod
     def logits(self, candidates: Candidates, rows: Rows) -> Array:

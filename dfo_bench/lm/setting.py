@@ -35,6 +35,8 @@ class Setting:
     """The label words, in the order of the labels; with head=embedding the label texts."""
     tokens: tuple[int, ...]
     """The token of each label word that is read; none with head=embedding."""
+    include_prompt: bool = True
+    """Whether the mean of a sentence encoder's rows includes the prompt's."""
 
 
 def describe(texts: Texts) -> Setting:
@@ -55,6 +57,7 @@ def describe(texts: Texts) -> Setting:
         labels=texts.labels,
         words=texts.words,
         tokens=tuple(head.tokens) if isinstance(head, WordsHead) else (),
+        include_prompt=local.problem.include_prompt,
     )
 
 
@@ -83,6 +86,7 @@ def restore(setting: Setting, prompt: Prompts | None) -> Texts:
         words=setting.words,
         tokens=setting.tokens,
         limit=setting.limit,
+        include_prompt=setting.include_prompt,
     )
     local = Local(model, problem)
     some = np.zeros(local.shape) if prompt is None else prompt.astype(float)

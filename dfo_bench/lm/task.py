@@ -13,7 +13,6 @@ from dfo_bench.core import (
     Array,
     Cost,
     InputError,
-    PathName,
     PathOrName,
     Points,
     Predicted,
@@ -25,16 +24,16 @@ from dfo_bench.core import (
 )
 from dfo_bench.lm import data, losses, models
 from dfo_bench.lm.backends import Backend
-from dfo_bench.lm.calibration import Calibration, apply, learn, pull_back
-from dfo_bench.lm.calibration import calibrate as calibrate_logits
+from dfo_bench.lm.calibration import Calibration, apply, learn
 from dfo_bench.lm.checks import Facts, check_all
 from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.heads import HeadName
-from dfo_bench.lm.initial import read_initial
+from dfo_bench.lm.initial import NEUTRAL, find_start
 from dfo_bench.lm.local import Local, answerer
 from dfo_bench.lm.mapped import Mapped
 from dfo_bench.lm.modes import SLOTS, ModeName, check
 from dfo_bench.lm.nearest import nearest_words
+from dfo_bench.lm.outer import TrainLoss
 from dfo_bench.lm.problem import Candidates, Problem, Prompts, Shown
 from dfo_bench.lm.templates import Encoded
 from dfo_bench.lm.texts import Texts
@@ -69,6 +68,7 @@ class TextTask(Task):
         "initial": None,
         "dev_shots": None,
         "title": "",
+        "include_prompt": True,
         "service": "",
     }
     bare: ClassVar[Mapping[str, Value]] = {
@@ -77,8 +77,10 @@ class TextTask(Task):
         "demonstrations": 0,
         "calibrate": "none",
         "initial": None,
+        "include_prompt": True,
     }
     metric = "accuracy"
+    finds_step = True
     positive: str | None = None
     """The label of which metric=f1 is the F1."""
     notes: Sequence[str] = ()
@@ -94,15 +96,16 @@ class TextTask(Task):
         head: HeadName = "embedding",
         shots: Annotated[int, Ge(1)] = 16,
         dev_shots: Annotated[int, Ge(0)] | Literal["unused"] | None = None,
-        prompt_tokens: Annotated[int, Ge(0)] = 50,
-        mode: ModeName = "add",
+        prompt_tokens: Annotated[int, Ge(0)] = 10,
+        mode: ModeName = "inputs_embeds",
         loss: losses.LossName = "ce",
         demonstrations: Annotated[int, Ge(0)] = 0,
         leading_space: bool | None = None,
         precision: models.Precision = "float32",
         backend: Backend = "auto",
         calibrate: Calibration = "none",
-        initial: PathName | None = None,
+        initial: Literal["."] | PathOrName | None = NEUTRAL,
+        include_prompt: bool = False,
         title: str = "",
         service: str = "",
     ) -> None:
@@ -129,8 +132,10 @@ class TextTask(Task):
             machine that makes a sweep, measured once and kept in the store. Gradients are always torch's.
         calibrate: the map of the logits that is fitted on the train outputs of each prompt before anything is scored:
             one number per class (bias), a matrix, too (affine), or none. It costs no further call.
-        initial: a file of `dfo-bench export prompts`, whose prompt is the start: of several that fit the model, mode
-            and prompt_tokens, the best on dev, scored under this calibrate if one was.
+        initial: where the search begins: at a text, repeated or cut to prompt_tokens (full stops change the answers
+            least); at a prompt of a file of `dfo-bench export prompts`, of those that fit the best on dev, scored under
+            this calibrate if one was; or (null) at rows of zeros, with mode=prefix at the first train texts.
+        include_prompt: whether the mean that a sentence encoder takes of its rows includes the prompt's.
         title: how the task is called in all output, in place of its name, data and shots.
         service: the URL of a `dfo-bench serve` that has the model, which then need not be here; the key to it stands
             in DFO_BENCH_API_KEY. Changes no result beyond rounding; there are no gradients then.
@@ -163,12 +168,15 @@ class TextTask(Task):
             leading_space=head == "causal" if leading_space is None else leading_space,
             shown=self._shown(demonstrations),
             splits=self._rows,
+            include_prompt=include_prompt,
         )
         self._asked = answerer(problem, model, backend, service)
         digest, self.model_name, self.pieces = self._asked.digest, self._asked.name, self._asked.pieces
         self.contents = {"model": digest, **self.digests({s: data.digest(r) for s, r in rows.items()})}
         self.backend, self.traffic = self._asked.backend, self._asked.traffic
         self._loss, self.calibrate = loss, calibrate
+        self._train_loss = TrainLoss(loss, calibrate, self._classes("train"), len(self.labels), self._train_scores)
+        self.outer = None if loss == "perf" else self._train_loss
         self.tolerance = 1e-5 if precision == "float32" else 0.05
         for split in self.splits:
             # Texts that the model cannot take are refused now, not when the budget is spent.
@@ -179,8 +187,7 @@ class TextTask(Task):
         meaning = f"model {digest[:16]}, mode={mode}, prompt_tokens={prompt_tokens}"
         # With scales per block coordinates mean nothing to another seed: they are measured on its texts.
         meaning = meaning if self._steps is None else ""
-        start = self._start(dim) if initial is None else self._initial(initial, digest)
-        self.space = Space(dim, None, None, start, self._asked.scale, blocks, meaning)
+        self.space = Space(dim, None, None, self._start(initial, dim), self._asked.scale, blocks, meaning)
         self.cost = self._asked.cost("train", dim)
 
     def _shown(self, count: int) -> Shown:
@@ -189,13 +196,6 @@ class TextTask(Task):
             return ()
         rows = data.demonstrations(self._rows["train"], self.labels, count)
         return [(row, self.shown_words[self.labels.index(row.label)]) for row in rows]
-
-    def _initial(self, initial: str, model_digest: str) -> Anchor:
-        """Return the point of the prompt in a file."""
-        fits = {"model_digest": model_digest, "mode": self.mode, "prompt_tokens": self.prompt_tokens}
-        prompt, digest = read_initial(initial, self.calibrate, **fits)
-        self.contents = {**self.contents, "initial": digest}
-        return self._anchor(f"initial prompt {digest[:16]}", prompt)
 
     def _blocks(self) -> int:
         """Return the number of blocks of a candidate; measure the scale of each."""
@@ -206,15 +206,14 @@ class TextTask(Task):
         self._steps = (scales / self._asked.scale).astype(np.float32).reshape(*self._asked.shape[:-2], 1, 1)
         return len(scales)
 
-    def _start(self, dim: int) -> Points:
-        """Return the origin, with mode=prefix the keys and values that the model writes for the first train ids.
-
-        At the origin all tokens of a prefix would be one: they have no positions, so their gradients would be the same.
-        Prefix tuning begins at real words, too (arXiv 2101.00190, section 7.4).
-        """
-        if self.mode != "prefix" or not dim:
+    def _start(self, initial: str | None, dim: int) -> Points:
+        """Return the point to begin at; note the contents of a file that it is read from."""
+        if not dim:
             return Anchor.origin(dim)
-        return self._anchor("first train ids", self._asked.written())
+        start = find_start(initial, self._asked, self.mode, self.prompt_tokens, self.calibrate)
+        if start.digest:
+            self.contents = {**self.contents, "initial": start.digest}
+        return Anchor.origin(dim) if start.prompt is None else self._anchor(start.name, start.prompt)
 
     def _anchor(self, name: str, prompt: npt.NDArray[np.floating[Any]]) -> Anchor:
         """Return the point of a prompt, what `prompts` makes a prompt of."""
@@ -279,14 +278,21 @@ class TextTask(Task):
 
     def evaluate(self, points: Points) -> Array:
         """Return the losses on the train set, shape (n,); nan where a logit is not finite."""
-        return self._losses(self.logits(points, "train"))
+        return self._train_loss.loss(self.logits(points, "train"))
 
     @property
     def no_gradients(self) -> str:
         """Why it has no gradients: a loss that is flat has none, and no service sells them."""
-        return self._asked.no_gradients or (
-            "loss=perf counts hits; pass loss=ce or loss=hinge" if self._loss == "perf" else ""
-        )
+        return self._asked.no_gradients or self.no_outputs
+
+    @property
+    def no_outputs(self) -> str:
+        """Why it has no outputs for an optimizer: of a loss that is flat they say nothing."""
+        return "" if self.outer else "loss=perf counts hits; pass loss=ce or loss=hinge"
+
+    def outputs(self, points: Points) -> Array:
+        """Return the label logits of every train text, shape (n, examples, classes), before any calibration."""
+        return self.logits(points, "train")
 
     def gradients(self, points: Points) -> tuple[Array, Array]:
         """Return the losses as `evaluate` does, and their gradients in the points, shape (n, D).
@@ -298,22 +304,13 @@ class TextTask(Task):
             raise InputError(self.no_gradients)
         if not self.space.dim:
             return self.evaluate(points), np.empty((len(points), 0))
-        classes = self._classes("train")
-
-        def slopes(logits: Array, texts: Sequence[int]) -> Array:
-            found = np.full(logits.shape, np.nan)
-            finite = np.isfinite(logits).all(axis=(1, 2))
-            some = classes[list(texts)]
-            found[finite] = pull_back(
-                self.calibrate, logits[finite], some, lambda after: losses.SLOPES[self._loss](after, some)
-            )
-            return found / len(classes)
-
         whole = self.calibrate != "none"
-        logits, gradients = self._engine.gradients(self.prompts(points), self.inputs("train"), slopes, whole=whole)
+        logits, gradients = self._engine.gradients(
+            self.prompts(points), self.inputs("train"), self._train_loss.slopes, whole=whole
+        )
         if self._steps is not None:
             gradients *= self._steps
-        values = self._losses(logits)
+        values = self._train_loss.loss(logits)
         gradients[np.isnan(values)] = np.nan
         return values, gradients.reshape(len(points), -1)
 
@@ -383,13 +380,8 @@ class TextTask(Task):
         """The number of texts that are cut, per split that was read."""
         return self._asked.events
 
-    def _losses(self, logits: Array) -> Array:
-        """Return the losses of train logits, shape (n,), after their calibration; nan where one is not finite."""
-        finite = np.isfinite(logits).all(axis=(1, 2))
-        values = np.full(len(logits), np.nan)
-        (calibrated,) = calibrate_logits(self.calibrate, logits[finite], self._classes("train"))
-        values[finite] = self._scores(calibrated, "train")["loss"]
-        return values
+    def _train_scores(self, logits: Array) -> Array:
+        return self._scores(logits, "train")["loss"]
 
     def _scores(self, logits: Array, split: str) -> dict[str, Array]:
         classes = self._classes(split)

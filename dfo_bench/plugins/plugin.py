@@ -1,7 +1,7 @@
 """Plugins resolved from components: the class that a name stands for, and a value for each of its parameters."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic
 
 from dfo_bench.core import EmbeddingOptimizer, Optimizer, Reference
@@ -39,14 +39,26 @@ class Plugin(Generic[P]):
         except (Exception, SystemExit) as error:
             raise InputError(f"{self.kind.name} {self.component} cannot be built: {cause(error)}") from error
 
+    def settle(self, name: str, default: Value) -> "Plugin[P]":
+        """Return it with another default of a parameter, which it has now where it had the former one."""
+        former = self.component.params[name] == self.defaults[name]
+        found = self.component.replace(**{name: default}) if former else self.component
+        return replace(self, component=found, defaults={**self.defaults, name: default})
+
     def source_digest(self) -> str:
         """Return the digest of its source (see `digest`)."""
         return source_digest(self.cls)
 
     def shown(self) -> Component:
-        """Return the component as it is shown: without parameters at their defaults, and of no key but its title."""
-        unkeyed = _inherited(self.cls, "unkeyed").keys() - {"title"}
-        named = {name: value for name, value in self.component.params.items() if name not in unkeyed}
+        """Return the component as it is shown: without parameters at their defaults, and of no key but its title.
+
+        Of a task without its prompt, whose parameters are `Task.bare`, only the first of these is shown.
+        """
+        params = self.component.params
+        bare: Mapping[str, Value] = getattr(self.cls, "bare", {})
+        no_prompt = list(bare)[1:] if bare and all(params.get(name) == value for name, value in bare.items()) else []
+        hidden = {*_inherited(self.cls, "unkeyed").keys() - {"title"}, *no_prompt}
+        named = {name: value for name, value in params.items() if name not in hidden}
         kept = {name: value for name, value in named.items() if self.defaults.get(name, ...) != value}
         return Component(self.name, {**kept, **{name: p.shown() for name, p in self.inner.items() if name in kept}})
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar, cast
 
-from dfo_bench.core import EmbeddingOptimizer, Optimizer, Projection, Reference, Task
+from dfo_bench.core import EmbeddingOptimizer, Optimizer, Projection, Reference, Task, VectorOptimizer
 from dfo_bench.errors import InputError, PluginError, UnknownNameError, say
 from dfo_bench.plugins.component import Component
 from dfo_bench.plugins.files import import_file
@@ -146,6 +146,7 @@ OPTIMIZERS: Kind[Optimizer | EmbeddingOptimizer] = Kind(
     "optimizer",
     {
         Optimizer: frozenset({"space", "budget", "rng"}),
+        VectorOptimizer: frozenset({"space", "budget", "rng", "outer"}),
         EmbeddingOptimizer: frozenset({"space", "dim", "budget", "rng", "embed", "make"}),
     },
 )

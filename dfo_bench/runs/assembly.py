@@ -12,6 +12,7 @@ from dfo_bench.core import (
     Embedding,
     EmbeddingGiven,
     EmbeddingOptimizer,
+    Make,
     Optimizer,
     Points,
     Projection,
@@ -20,17 +21,19 @@ from dfo_bench.core import (
     Space,
     Step,
     Task,
+    VectorOptimizer,
 )
 from dfo_bench.embedding import Drawn
 from dfo_bench.errors import InputError, RunError
 from dfo_bench.plugins.component import Component
-from dfo_bench.plugins.plugin import Method, Plugin, resolve, resolve_method
+from dfo_bench.plugins.plugin import AnyOptimizer, Method, Plugin, resolve, resolve_method
 from dfo_bench.plugins.registry import OPTIMIZERS, PROJECTIONS, TASKS
 from dfo_bench.runs.columns import REFERENCE
 from dfo_bench.runs.defaults import DIM
 from dfo_bench.runs.fitted import Fitted, Once, settle
 from dfo_bench.runs.oracle import Oracle, oracle
 from dfo_bench.runs.spec import RunSpec, streams
+from dfo_bench.runs.step import ALPHA, AUTO, LEAST_BUDGET, Stepped
 
 
 class InOneEmbedding(EmbeddingOptimizer):
@@ -140,8 +143,51 @@ class Assembly:
         return replace(cost, bytes_up_z=cost.bytes_up_z + 4 * self.dim) if cost.bytes_up_z else cost
 
     def optimizer(self) -> EmbeddingOptimizer:
-        """Build the optimizer; it and the optimizers that it makes share one list of events."""
+        """Build the optimizer, behind the search for its step where that has to be found."""
         events: list[str] = []
+        if not _is_auto(self.plugins.projection):
+            return self.search(1.0, self.spec.budget, events)
+        found = Stepped(
+            self.task.space,
+            lambda step, budget: self.search(step, budget, events),
+            dim=self.dim,
+            budget=self.spec.budget,
+            rng=streams(self.spec.seed)("step"),
+            embed=self.embed,
+            make=self._make(events),
+        )
+        found.events = events
+        return found
+
+    def search(self, step: float, budget: int, events: list[str]) -> EmbeddingOptimizer:
+        """Build the optimizer with a step and a budget; it and the optimizers that it makes share the events."""
+
+        def embed(number: int) -> Embedding:
+            embedding = self.embed(number)
+            embedding.stretch = step
+            return embedding
+
+        plugin = self.plugins.optimizer
+        given = EmbeddingGiven(
+            dim=self.dim,
+            budget=budget,
+            rng=streams(self.spec.seed)("optimizer"),
+            embed=embed,
+            make=self._make(events),
+        )
+        if issubclass(plugin.cls, Reference):
+            outermost: Any = Once(self.task.space, **given)
+        elif issubclass(plugin.cls, Optimizer):
+            outermost = InOneEmbedding(self.task.space, plugin.component, **given)
+        else:
+            outermost = plugin.construct(self.task.space, **given)
+        assert isinstance(outermost, EmbeddingOptimizer)
+        events.extend(outermost.events)
+        outermost.events = events
+        return outermost
+
+    def _make(self, events: list[str]) -> Make:
+        """Return what makes inner optimizers, which share the events."""
         plugin = self.plugins.optimizer
         known = {inner.component: inner for inner in (plugin, *plugin.all_inner())}
 
@@ -154,29 +200,19 @@ class Assembly:
                     f"{component.name} sees {inner.cls.sees} and cannot stand inside {plugin.name}, which is told "
                     f"{self.sees}; run it by itself: -o {component.name}"
                 )
-            built = inner.construct(space, budget=budget, rng=rng)
-            assert isinstance(built, Optimizer)
+            built = self.build(inner, space, budget, rng)
             events.extend(built.events)
             built.events = events
             return Checked(built, component)
 
-        given = EmbeddingGiven(
-            dim=self.dim,
-            budget=self.spec.budget,
-            rng=streams(self.spec.seed)("optimizer"),
-            embed=self.embed,
-            make=make,
-        )
-        if issubclass(plugin.cls, Reference):
-            outer: Any = Once(self.task.space, **given)
-        elif issubclass(plugin.cls, Optimizer):
-            outer = InOneEmbedding(self.task.space, plugin.component, **given)
-        else:
-            outer = plugin.construct(self.task.space, **given)
-        assert isinstance(outer, EmbeddingOptimizer)
-        events.extend(outer.events)
-        outer.events = events
-        return outer
+        return make
+
+    def build(self, plugin: AnyOptimizer, space: Space, budget: int, rng: np.random.Generator) -> Optimizer:
+        """Build a plain optimizer with what it sees of the task."""
+        outer = {"outer": self.task.outer} if issubclass(plugin.cls, VectorOptimizer) else {}
+        built = plugin.construct(space, budget=budget, rng=rng, **outer)
+        assert isinstance(built, Optimizer)
+        return built
 
     @cached_property
     def source_digests(self) -> dict[str, str]:
@@ -204,20 +240,39 @@ def assemble(spec: RunSpec, task: Task | None = None) -> Assembly:
         task=resolve(TASKS, spec.task),
         projection=resolve(PROJECTIONS, spec.projection),
     )
-    projection = plugins.projection.construct()
     if task is None:
         task = plugins.task.construct(rngs=streams(spec.seed))
     elif isinstance(task, Fitted):
         task = task.inner
-    if plugins.optimizer.cls.sees == "gradients" and (reason := task.no_gradients):
-        raise InputError(f"optimizer {spec.optimizer} sees gradients, and task {spec.task} has none; {reason}")
+    budget = spendable(plugins.optimizer, spec.budget)
+    if ALPHA in plugins.projection.defaults and not (task.finds_step and budget >= LEAST_BUDGET):
+        plugins = replace(plugins, projection=plugins.projection.settle(ALPHA, 1.0))
+    projection = plugins.projection.construct()
+    _refuse_blind(spec, plugins.optimizer, task)
     components = {kind: plugin.component for kind, plugin in vars(plugins).items()}
     dim = _dim(spec, task, projection, plugins.optimizer)
-    budget = spendable(plugins.optimizer, spec.budget)
     method = plugins.optimizer
     if issubclass(method.cls, Reference):
         task = Fitted(task, method.name, lambda: _reference(method, spec.seed))
     return Assembly(replace(spec, **components, dim=dim, budget=budget), plugins, task, projection)
+
+
+def _is_auto(projection: Plugin[Projection]) -> bool:
+    return projection.component.params.get(ALPHA) == AUTO
+
+
+def _refuse_blind(spec: RunSpec, optimizer: Method, task: Task) -> None:
+    """Raise InputError where the task cannot tell what the optimizer sees; a reference asks for it by itself."""
+    cls = optimizer.cls
+    if cls.sees == "gradients" and (reason := task.no_gradients):
+        raise InputError(f"optimizer {spec.optimizer} sees gradients, and task {spec.task} has none; {reason}")
+    if issubclass(cls, VectorOptimizer) and (reason := task.no_outputs):
+        some = ", ".join(name for name in TASKS.sources() if TASKS.load(name).outputs is not Task.outputs)
+        scalar = f"; or use -o {cls.scalar}, which sees losses only" if cls.scalar else ""
+        raise InputError(
+            f"optimizer {spec.optimizer} sees outputs, and task {spec.task} has none: {reason}. Tasks with outputs are "
+            f"{some}{scalar}"
+        )
 
 
 def _reference(plugin: Method, seed: int) -> Reference:

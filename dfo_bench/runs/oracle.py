@@ -1,10 +1,12 @@
 """What an optimizer is told of its points: their losses, or more, as much as it sees."""
 
+from math import prod
+
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from dfo_bench.core import Array, Points, Sees, Task
+from dfo_bench.core import Array, Outer, Points, Sees, Task
 from dfo_bench.embedding import Lifted
 from dfo_bench.errors import RunError
 
@@ -59,6 +61,40 @@ class Gradients(Oracle):
         return (told.astype(float),)
 
 
+class Outputs(Oracle):
+    """Tells the outputs, too, that the losses are made of, rounded to float32 as gradients are."""
+
+    def __init__(self, task: Task, outer: Outer) -> None:
+        super().__init__(task, prod(outer.shape))
+        self.outer = outer
+
+    @override
+    def evaluate(self, points: Points) -> tuple[Array, Told | None]:
+        outputs = np.asarray(self.task.outputs(points), dtype=float)
+        if outputs.shape != (wanted := (len(points), *self.outer.shape)):
+            raise RunError(f"the task returned outputs of shape {outputs.shape}; they must be {wanted}")
+        with np.errstate(over="ignore", invalid="ignore"):
+            losses = np.asarray(self.outer.loss(outputs), dtype=float)
+            told = outputs.reshape(len(points), self.width).astype(np.float32)
+        if losses.shape != (len(points),):
+            raise RunError(
+                f"the task's outer function returned losses of shape {losses.shape} for {len(points)} points"
+            )
+        failed = ~(np.isfinite(told).all(axis=1) & np.isfinite(losses))
+        told[failed] = np.nan
+        return np.where(failed, np.nan, losses), told
+
+    @override
+    def failure(self, count: int) -> tuple[Array, Told | None]:
+        return np.full(count, np.nan), np.full((count, self.width), np.nan, np.float32)
+
+    @override
+    def spread(self, told: Told) -> tuple[Array, ...]:
+        return (told.astype(float).reshape(len(told), *self.outer.shape),)
+
+
 def oracle(sees: Sees, task: Task, dim: int) -> Oracle:
     """Return the oracle of an optimizer that sees this and searches R^dim."""
+    if sees == "outputs" and task.outer:
+        return Outputs(task, task.outer)
     return Gradients(task, dim) if sees == "gradients" else Oracle(task)

@@ -30,6 +30,7 @@ DEADLINE_S = 300.0
 
 _CALL = re.compile(r"[\x21-\x7e]{1,128}")
 
+_Written = Annotated[str | None, Query(max_length=10_000, description="What the prompt is to say.")]
 _Problem = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="What POST /v1/problems has returned.")]
 _Begin = Annotated[int, Query(ge=0, description="The first text that is asked for.")]
 _End = Annotated[int | None, Query(ge=1, description="The one after the last; all are asked for without it.")]
@@ -243,12 +244,12 @@ def make_app(desk: Desk, book: Book, keys: Keys, guard: Guard | None = None) -> 
         return found
 
     @app.get("/v1/problems/{problem}/written", tags=["problems"], responses={**_REFUSALS, **_raw("float64")})
-    async def written(holder: asking, problem: _Problem) -> Response:
-        """Return the prompt that the model writes for the first ids, with mode=prefix."""
+    async def written(holder: asking, problem: _Problem, text: _Written = None) -> Response:
+        """Return the prompt that puts a text where the prompt stands; without one, with mode=prefix, the first ids."""
         local, facts = desk.known(holder.name, problem)
-        if local.problem.mode != "prefix" or not local.problem.prompt_tokens:
-            raise HTTPException(422, "only a prompt of mode=prefix is written by the model")
-        found = await house.work(holder, local.written)
+        if not local.problem.prompt_tokens or (text is None and local.problem.mode != "prefix"):
+            raise HTTPException(422, "there is no prompt, or no text for it; pass text=..., or mode=prefix")
+        found = await house.work(holder, lambda: local.written(text))
         return _respond(Answer(wire.write_shape(facts.shape), wire.pack(found, "float64")), "", billed=False)
 
     @app.post("/v1/embeddings", tags=["problems"], responses=_REFUSALS, openapi_extra=_RECIPE)

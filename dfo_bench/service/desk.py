@@ -136,6 +136,7 @@ class Desk:
             lead=body.lead,
             words=tuple(body.words),
             leading_space=body.leading_space,
+            include_prompt=body.include_prompt,
             shown=shown,
             splits={"train": rows},
         )

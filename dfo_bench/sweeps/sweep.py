@@ -248,8 +248,7 @@ def _assemble_all(specs: Sequence[RunSpec], asked: Container[Component]) -> Iter
 
 def _ask_once(assembly: Assembly) -> None:
     try:
-        optimizer = assembly.optimizer()
-        optimizer.ask().digests()
+        assembly.search(1.0, assembly.spec.budget, []).ask().digests()
     except InputError:
         raise
     except (Exception, SystemExit) as error:

@@ -5,7 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from dfo_bench.core import Anchor, Array, Embedding, IdentityEmbedding, Points, Projection, RandomEmbedding, Space, Task
+from dfo_bench.core import (
+    Anchor,
+    Array,
+    Embedding,
+    IdentityEmbedding,
+    Points,
+    Projection,
+    RandomEmbedding,
+    Space,
+    Squares,
+    Task,
+)
 from dfo_bench.plugins.component import Component
 from dfo_bench.plugins.plugin import AnyOptimizer, Plugin
 from dfo_bench.plugins.registry import PROJECTIONS, TASKS
@@ -25,15 +36,40 @@ class Bowl(Task):
         dim, edge = len(shift), 1.0 if bounded else None
         self.space = Space(dim, None if edge is None else -edge, edge, Anchor.origin(dim), 1.0, blocks)
         self.shift = shift
+        self.outer = Squares(dim)
+
+    def outputs(self, points: Points) -> Array:
+        """Return the distances to the shift along every coordinate."""
+        return points.dense() - self.shift
 
     def evaluate(self, points: Points) -> Array:
         """Return squared distances to the shift."""
-        return ((points.dense() - self.shift) ** 2).sum(axis=1)
+        return (self.outputs(points) ** 2).sum(axis=1)
 
     def gradients(self, points: Points) -> tuple[Array, Array]:
         """Return squared distances to the shift, and their gradients."""
-        away = points.dense() - self.shift
+        away = self.outputs(points)
         return (away**2).sum(axis=1), 2 * away
+
+
+class Narrow(Bowl):
+    """A bowl whose loss is made of one output: the distance."""
+
+    def __init__(self, shift: Array, *, bounded: bool, blocks: int = 1) -> None:
+        super().__init__(shift, bounded=bounded, blocks=blocks)
+        self.outer = Squares(1)
+
+    def outputs(self, points: Points) -> Array:
+        """Return the distances to the shift."""
+        return np.sqrt((super().outputs(points) ** 2).sum(axis=1, keepdims=True))
+
+
+class Flat(Bowl):
+    """A plain: all outputs are 1 wherever one looks."""
+
+    def outputs(self, points: Points) -> Array:
+        """Return ones."""
+        return np.ones((len(points), self.space.dim))
 
 
 class Sketch(Projection):
@@ -54,9 +90,11 @@ class Whole(Projection):
         return IdentityEmbedding(space, number)
 
 
-def small_run(plugin: AnyOptimizer, *, bounded: bool = True, seed: int = 0, budget: int = BUDGET) -> Assembly:
+def small_run(
+    plugin: AnyOptimizer, *, bounded: bool = True, seed: int = 0, budget: int = BUDGET, bowl: type[Bowl] = Bowl
+) -> Assembly:
     """Return the parts of a run in DIM dimensions of a bowl of twelve, in three blocks for who takes turns."""
-    return a_run(plugin, Bowl(np.linspace(-0.5, 0.5, 12), bounded=bounded, blocks=3), Sketch(), DIM, budget, seed)
+    return a_run(plugin, bowl(np.linspace(-0.5, 0.5, 12), bounded=bounded, blocks=3), Sketch(), DIM, budget, seed)
 
 
 def a_run(plugin: AnyOptimizer, task: Task, projection: Projection, dim: int, budget: int, seed: int = 0) -> Assembly:
@@ -74,7 +112,8 @@ def a_run(plugin: AnyOptimizer, task: Task, projection: Projection, dim: int, bu
 def drive(assembly: Assembly, answer: Callable[[Array], Array] = lambda losses: losses) -> list[str]:
     """Run an optimizer to its budget and return the digests of all it asked; `answer` may spoil the losses.
 
-    The gradient of a loss that was spoiled is as large as it gets, and 0 where it is +inf, as in a run.
+    What is told beside a loss that was spoiled is as large as it gets; where it is +inf, gradients are 0 and outputs
+    nan, as in a run.
     """
     optimizer: Any = assembly.optimizer()
     digests: list[str] = []
@@ -85,9 +124,12 @@ def drive(assembly: Assembly, answer: Callable[[Array], Array] = lambda losses: 
         digests += points.digests()
         losses, *told = evaluated(assembly.oracle, points)
         answered = answer(losses)
-        huge = np.where(answered < np.inf, np.sign(answered) * np.finfo(np.float32).max, 0.0)
-        spoiled = (answered != losses)[:, None]
-        optimizer.tell(answered, *(np.where(spoiled, huge[:, None], one) for one in told))
+        failure = np.nan if assembly.sees == "outputs" else 0.0
+        huge = np.where(answered < np.inf, np.sign(answered) * np.finfo(np.float32).max, failure)
+        spoiled = answered != losses
+        for one in told:
+            one[spoiled] = huge[spoiled].reshape(-1, *[1] * (one.ndim - 1))
+        optimizer.tell(answered, *told)
     return digests
 
 

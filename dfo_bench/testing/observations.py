@@ -6,8 +6,7 @@ import numpy as np
 
 from dfo_bench.core import Array, Dense, Optimizer
 from dfo_bench.plugins.plugin import AnyOptimizer
-from dfo_bench.runs.assembly import Assembly, spendable
-from dfo_bench.runs.oracle import oracle
+from dfo_bench.runs.assembly import Assembly
 from dfo_bench.testing.bowl import BUDGET, DIM, Bowl, Whole, a_run, drive, evaluated, small_run
 
 
@@ -16,9 +15,9 @@ def stays_inside(plugin: AnyOptimizer) -> str:
     if not issubclass(plugin.cls, Optimizer):
         return "none: the lift clips"
     task = Bowl(np.linspace(-0.5, 0.5, DIM), bounded=True)
-    optimizer = plugin.construct(task.space, budget=spendable(plugin, BUDGET), rng=np.random.default_rng(0))
-    assert isinstance(optimizer, Optimizer)
-    told = oracle(optimizer.sees, task, DIM)
+    assembly = a_run(plugin, task, Whole(), DIM, BUDGET)
+    optimizer = assembly.build(plugin, task.space, assembly.spec.budget, np.random.default_rng(0))
+    told = assembly.oracle
     outside: list[bool] = []
     while len(outside) < optimizer.budget:
         x = optimizer.ask()

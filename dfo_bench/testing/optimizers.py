@@ -15,7 +15,7 @@ from dfo_bench.plugins.component import Component, Value, component
 from dfo_bench.plugins.plugin import AnyOptimizer, resolve
 from dfo_bench.plugins.registry import OPTIMIZERS
 from dfo_bench.runs.assembly import spendable
-from dfo_bench.testing.bowl import BUDGET, drive, evaluated, small_run
+from dfo_bench.testing.bowl import BUDGET, Flat, Narrow, drive, evaluated, small_run
 from dfo_bench.testing.checks import Problem
 from dfo_bench.threads import single_threaded
 
@@ -99,13 +99,13 @@ def _torch_settings() -> tuple[Any, ...]:
 
 
 def leaves_what_it_is_told(plugin: AnyOptimizer) -> Problem:
-    """Tell changes neither the points nor the losses, nor their gradients."""
+    """Tell changes neither the points nor the losses, nor their gradients or outputs."""
     assembly = small_run(plugin)
     plain = issubclass(plugin.cls, Optimizer)
     optimizer: Any = assembly.optimizer()
     if plain:
         rng = np.random.default_rng(0)
-        optimizer = plugin.construct(assembly.task.space, budget=spendable(plugin, BUDGET), rng=rng)
+        optimizer = assembly.build(plugin, assembly.task.space, spendable(plugin, BUDGET), rng)
     spent = 0
     while spent < assembly.spec.budget:
         asked = optimizer.ask()
@@ -137,6 +137,14 @@ def survives_huge_losses(plugin: AnyOptimizer) -> Problem:
     """It goes on when losses are as large as floats get, of either sign."""
     for huge in (np.finfo(float).max, -np.finfo(float).max):
         drive(small_run(plugin), _spoiled(huge))
+    return ""
+
+
+def survives_poor_outputs(plugin: AnyOptimizer) -> Problem:
+    """If it sees outputs, it goes on when there is only one, and when all are equal."""
+    if plugin.cls.sees == "outputs":
+        drive(small_run(plugin, bowl=Narrow))
+        drive(small_run(plugin, budget=2 * BUDGET, bowl=Flat))
     return ""
 
 
@@ -178,6 +186,7 @@ CHECKS = (
     survives_failures,
     survives_plateaus,
     survives_huge_losses,
+    survives_poor_outputs,
     keeps_its_bounds,
 )
 """The checks of an optimizer; each docstring is a title."""

@@ -54,6 +54,31 @@ def evaluates_alike(plugin: Plugin[Task]) -> Problem:
     return f"one by one the losses differ by {error:.3g}, more than its tolerance of {task.tolerance:g}"
 
 
+def tells_outputs(plugin: Plugin[Task]) -> Problem:
+    """If it has outputs, its losses are the outer function of these, whose gradient is that of its differences."""
+    task = _task(plugin)
+    if task.outer is None:
+        return ""
+    points = _three_points(task)
+    outputs, losses = np.asarray(task.outputs(points)), task.evaluate(points)
+    if outputs.shape != (wanted := (3, *task.outer.shape)):
+        return f"outputs have shape {outputs.shape}; they must be {wanted}"
+    # As an optimizer sees them.
+    told = outputs.astype(np.float32).astype(float)
+    off = np.abs(task.outer.loss(told) - losses) > task.tolerance + 1e-5 * np.abs(losses)
+    if off.any():
+        return f"the outer function gives {task.outer.loss(told)} where the losses are {losses}"
+    gradients = task.outer.gradient(told)
+    if gradients.shape != told.shape:
+        return f"the outer function's gradients have shape {gradients.shape}; they must be {told.shape}"
+    step = 1e-5 * np.random.default_rng(0).standard_normal(told.shape) * max(1.0, float(np.abs(told).max()))
+    change = task.outer.loss(told + step) - task.outer.loss(told - step)
+    slope = 2 * (gradients * step).sum(axis=tuple(range(1, told.ndim)))
+    if not np.allclose(change, slope, rtol=1e-3, atol=1e-3 * np.abs(slope).max() + 1e-12):
+        return f"along a small step the outer function changes by {change}, and its gradient says {slope}"
+    return ""
+
+
 def measures(plugin: Plugin[Task]) -> Problem:
     """Every split it names can be scored, with the metric that selects."""
     task = _task(plugin)
@@ -68,5 +93,5 @@ def measures(plugin: Plugin[Task]) -> Problem:
     return ""
 
 
-CHECKS = (evaluates, evaluates_alike, measures)
+CHECKS = (evaluates, evaluates_alike, tells_outputs, measures)
 """The checks of a task; each docstring is a title."""

@@ -73,9 +73,10 @@ class Remote(Answerer):
         found: list[float] = self._get(f"/v1/problems/{self._register('train').problem}/scales").json()
         return found
 
-    def written(self) -> Array:
-        """Ask for the prompt that the model writes."""
-        answer = self._get(f"/v1/problems/{self._register('train').problem}/written")
+    def written(self, text: str | None) -> Array:
+        """Ask for the prompt of a text."""
+        params = {} if text is None else {"text": text}
+        answer = self.client.ask("GET", f"/v1/problems/{self._register('train').problem}/written", params=params)
         return wire.unpack(answer.content, self.shape, "float64")
 
     def logits(self, candidates: Candidates, rows: Rows) -> Array:
@@ -210,6 +211,7 @@ class Remote(Answerer):
             lead=problem.lead,
             words=list(problem.words),
             leading_space=problem.leading_space,
+            include_prompt=problem.include_prompt,
             shown=[wire.ShownBody(texts=list(row.texts), word=word) for row, word in problem.shown],
             texts=[list(row.texts) for row in rows],
             repeated=repeated,

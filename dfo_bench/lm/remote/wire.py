@@ -56,6 +56,7 @@ class ProblemBody(_Plain):
     lead: _Text = Field(default="", description="What stands before the filled template.")
     words: list[_Text] = Field(min_length=2, max_length=10_000, description="A word, or a text, per label.")
     leading_space: bool = False
+    include_prompt: bool = Field(default=True, description="Whether a mean of rows includes the prompt's.")
     shown: list[ShownBody] = Field(default=[], max_length=10_000)
     texts: list[_Texts] = Field(min_length=1, max_length=MOST_TEXTS, description="Each one text, or a pair.")
     repeated: bool = Field(default=False, description="Whether the texts will be asked again and again, as train's.")

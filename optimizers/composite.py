@@ -1,0 +1,49 @@
+"""Composite search: a Gaussian process of all outputs of a call, and the exact loss minimised on its mean.
+
+The composition is that of Astudillo & Frazier (Bayesian optimization of composite functions, ICML 2019), in a trust
+region as Cartis & Roberts' (Math. Prog. Comp. 11, 2019); explorers around each step learn the directions not yet known.
+"""
+
+from typing import Annotated, Unpack
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from dfo_bench.core import Array, Space, VectorGiven, VectorOptimizer
+
+from ._composite import Search
+
+
+class Composite(VectorOptimizer):
+    """Batches of one point that promises most and some that explore; needs a task that has outputs.
+
+    First come the start and nine random directions. Then, for each batch: a Gaussian process with one kernel for all
+    outputs is fitted to the points nearest to the best one; the outer function is minimised on its mean within a
+    radius; other points surround that minimum in directions that are not yet known. The radius grows where the loss
+    falls as foretold, and shrinks where it does not. Points that fail are left out.
+
+    sigma: the first step in units of the space's scale, as that of cma; at most 0.3 of the width of a box.
+    batch: how many points are asked at a time.
+    points: the most that the process is fitted to; a batch costs time in the cube of it.
+    """
+
+    scalar = "composite_loss"
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        sigma: PositiveFloat = 1.0,
+        batch: PositiveInt = 5,
+        points: Annotated[int, Field(ge=2)] = 300,
+        **given: Unpack[VectorGiven],
+    ) -> None:
+        super().__init__(space, **given)
+        self._search = Search(space, self.outer, self.rng, sigma=sigma, batch=batch, points=points)
+
+    def ask(self) -> Array:
+        """Return the first points, then the best on the process and those around it."""
+        return self._search.ask()
+
+    def tell(self, x: Array, losses: Array, outputs: Array) -> None:  # type: ignore[override]
+        """Move the radius, and keep the points."""
+        self._search.tell(x, losses, outputs)
