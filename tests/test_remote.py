@@ -343,3 +343,9 @@ def test_a_wrong_key_names_the_variable_that_holds_it(monkeypatch: pytest.Monkey
 def test_the_key_of_the_environment_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(clients.KEY, " secret\n")
     assert Client("http://service")._http.headers["authorization"] == "Bearer secret"
+
+
+def test_an_optimizer_that_sees_outputs_runs_through_the_service(store: Store, zoo: Zoo, service: Running) -> None:
+    summary = text_runs.run(store, zoo.folder(), "prox_linear", service=service.url)
+    assert summary.sees == "outputs"
+    assert summary.evaluations == 12

@@ -39,7 +39,9 @@ def serve(
     ),
     log_texts: Annotated[bool, typer.Option("--log-texts", help="Log the texts of problems, too.")] = False,
 ) -> None:
-    """Serve models over HTTP, to be asked by text tasks with service=URL.
+    """Serve models over HTTP.
+
+    A text task asks them by service=URL, and holds no model then.
 
     A line of JSON per request goes to standard error. The page /docs of the service describes it, /metrics counts.
     Ctrl-C and SIGTERM stop it after what it has accepted. It needs pip install 'dfo-bench[service]'.

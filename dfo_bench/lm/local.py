@@ -173,7 +173,8 @@ def answerer(problem: Problem, model: str, backend: Backend, service: str) -> An
     """Return what answers a problem: the model in this process, or that of the service at a URL, "" for none."""
     if not service:
         return Local(models.load(model, problem.head, problem.precision), problem, backend)
-    # What it rests on need not be installed.
-    from dfo_bench.lm.remote import Remote
-
+    try:
+        from dfo_bench.lm.remote import Remote
+    except ModuleNotFoundError as error:
+        raise InputError(f"service={service} needs {error.name}; pip install 'dfo-bench[service]'") from error
     return Remote(service, model, problem)
