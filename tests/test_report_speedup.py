@@ -101,7 +101,7 @@ def test_the_figure_says_what_each_method_sees() -> None:
     figure = KINDS["speedup"].draw(runs, curves, rules=parse_rules(budget=8))
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [
-        "quick · normal (sees outputs)",
-        "stuck · normal (sees losses)",
+        "quick (sees outputs) · normal",
+        "stuck · normal",
     ]
     assert figure.axes[0].get_xlabel() == "calls of cma"

@@ -1,7 +1,5 @@
 """Speedups: how many times less each method spends for the loss that a reference has at a budget."""
 
-from dataclasses import replace
-
 import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
@@ -20,17 +18,16 @@ def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, s
     found = speedups(runs, curves, rules.reference, budget=rules.budget, against=rules.against, counting=rules.counting)
     means = mean_speedups(found)
     looks = methods_of(runs)
-    names = {method: f"{method} (sees {sees})" for method, sees in zip(means["method"], means["sees"], strict=True)}
+    methods = sorted(set(means["method"]))
     alike = means["evaluations"].notna().all()
     blocks = len(found[["task", "seed"]].drop_duplicates())
     words = f"geometric mean and its 95% bootstrap interval over {blocks} block{'s' * (blocks > 1)} (task and seed); "
     words += "a loss that is not reached is a ratio of at most 1"
-    shown = [replace(looks[method], label=name) for method, name in names.items()]
     with matplotlib.rc_context(SETTINGS):
-        figure, (panel,) = open_figure(1, style, shown, words, height=2.6)
+        figure, (panel,) = open_figure(1, style, [looks[method] for method in methods], words, height=2.6)
         for place, (method, own) in enumerate(means.groupby("method", sort=True)):
             x = own["evaluations"] if alike else 100 * own["share"]
-            x = x + (place - (len(names) - 1) / 2) * 0.006 * float(x.max())
+            x = x + (place - (len(methods) - 1) / 2) * 0.006 * float(x.max())
             look = {**line(looks[str(method)]), "drawstyle": "default"}
             panel.plot(x, own["ratio"], **look)
             panel.vlines(x, own["low"], own["high"], color=look["color"], linewidth=0.7, alpha=0.8)
