@@ -36,7 +36,7 @@ def task(mode: str) -> TextTask:
 @torch.inference_mode()
 def stock(of: TextTask, prompts: torch.Tensor) -> Any:
     """Return the label logits of the stock class, shape (n, texts, classes)."""
-    texts, model = of.inputs("train"), of._model.model
+    texts, model = of.inputs("train"), of.local.model.model
     longest = max(len(text.ids) for text in texts)
     ids = torch.tensor([[0] * (longest - len(text.ids)) + list(text.ids) for text in texts])
     seen = torch.tensor([[0] * (longest - len(text.ids)) + [1] * (len(text.ids) + TOKENS) for text in texts])

@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from dfo_bench.exchange.bundles import load
     from dfo_bench.report.seed_tables import tables
     from dfo_bench.report.show import show
+    from dfo_bench.service.serve import serve
     from dfo_bench.store.merge import merge
     from dfo_bench.store.store import Store
     from dfo_bench.sweeps.request import SweepRequest
     from dfo_bench.sweeps.sweep import estimate, sweep
 
 __version__ = "0.1.0"
-__all__ = ["Store", "SweepRequest", "__version__", "estimate", "load", "merge", "show", "sweep", "tables"]
+__all__ = ["Store", "SweepRequest", "__version__", "estimate", "load", "merge", "serve", "show", "sweep", "tables"]
 
 # In a checkout the plugin folders stand beside this package; setup.cfg maps them into it when it is installed.
 _checkout = Path(__file__).resolve().parent.parent
@@ -31,6 +32,7 @@ _HOMES = {
     "estimate": "dfo_bench.sweeps.sweep",
     "load": "dfo_bench.exchange.bundles",
     "merge": "dfo_bench.store.merge",
+    "serve": "dfo_bench.service.serve",
     "show": "dfo_bench.report.show",
     "sweep": "dfo_bench.sweeps.sweep",
     "tables": "dfo_bench.report.seed_tables",

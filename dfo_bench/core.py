@@ -33,7 +33,7 @@ gains a parameter.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, ClassVar, TypedDict
+from typing import Annotated, ClassVar, Literal, TypedDict
 
 import numpy as np
 from annotated_types import Gt
@@ -48,6 +48,7 @@ from dfo_bench.points import Anchor, Array, Dense, Index, Points, Space
 from dfo_bench.predicted import Predicted
 from dfo_bench.reference import FitProgress, Reference
 from dfo_bench.texts import Arrays, Classifier, Cost, LabelledTexts, Learned, Rows, Scores, Sees, Sizes, Tunable
+from dfo_bench.traffic import Traffic
 
 # In the order in which a reader meets them: an optimizer's, a task's, a projection's, and those of few.
 __all__ = [  # noqa: RUF022
@@ -94,6 +95,7 @@ __all__ = [  # noqa: RUF022
     "Arrays",
     "Rows",
     "Scores",
+    "Traffic",
     "Predicted",
     "Sees",
     "Sizes",
@@ -203,6 +205,8 @@ class Task(Plugged, ABC):
     space: Space
     optimum: float | None = None
     """The smallest loss there is, where it is known."""
+    finds_step: bool = False
+    """Whether nobody knows how its losses change with a step, so that runs with alpha=auto find theirs."""
     outer: Outer | None = None
     """Of a composite task: the known function of its outputs that its loss is."""
     tolerance: float = 0.0
@@ -223,6 +227,8 @@ class Task(Plugged, ABC):
     """For how many seconds a task that raises Unavailable is asked again, before its run is interrupted."""
     backend: str = ""
     """What computes it, where a parameter `backend` offers a choice."""
+    traffic: Traffic | None = None
+    """What is really sent, where it asks a service; it goes on counting."""
 
     def fastest(self, evaluations: int) -> str:
         """Return the value for a parameter `backend` left at auto, for a sweep of so many evaluations."""
@@ -244,7 +250,8 @@ class Task(Plugged, ABC):
     def checks(self, bare: "Task") -> Sequence[str]:
         """Return what to know before a budget is spent on it, a line each, such as a class that test lacks.
 
-        `bare` is the same without a prompt, itself where it has none. The start of both may be evaluated, uncounted.
+        `bare` is the same without a prompt, itself where it has none. The start of both may be evaluated,
+        once each: these calls are in the estimate of a sweep, and in no budget.
         """
         return ()
 
@@ -293,7 +300,7 @@ _Positive = Annotated[float, Gt(0)]
 class Step(TypedDict, total=False):
     """The parameters of every projection: a constructor hands them on as `**step: Unpack[Step]`."""
 
-    alpha: _Positive
+    alpha: _Positive | Literal["auto"]
     scale: _Positive | None
 
 
@@ -313,17 +320,19 @@ class Projection(Plugged, ABC):
     example: Space | None = None
     """A space that it draws in, where it does not draw in any: there `dfo-bench check` checks it."""
 
-    def __init__(self, *, alpha: _Positive = 1.0, scale: _Positive | None = None) -> None:
+    def __init__(self, *, alpha: _Positive | Literal["auto"] = "auto", scale: _Positive | None = None) -> None:
         """Take the step.
 
-        alpha: multiplies the step that a unit z makes.
+        alpha: multiplies the step that a unit z makes; auto finds it by the first evaluations of a run on a task of
+            texts, and is 1 on other tasks and for a budget below 26.
         scale: takes the place of the task's own scale; null keeps that.
         """
         self.alpha, self.scale = alpha, scale
 
     def factor(self, space: Space) -> float:
         """Return alpha * s of the lift x = clip(base + alpha * s * A z): how far a unit z moves a coordinate."""
-        return self.alpha * (space.scale if self.scale is None else self.scale)
+        alpha = 1.0 if self.alpha == "auto" else self.alpha
+        return alpha * (space.scale if self.scale is None else self.scale)
 
     @abstractmethod
     def draw(self, space: Space, dim: int, seed: int, number: int) -> Embedding:

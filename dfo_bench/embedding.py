@@ -3,6 +3,7 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -18,11 +19,26 @@ _BLOCK = 2**22
 """Numbers of A that are made at a time where A as a whole is too large to keep."""
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """How an embedding was drawn, beside its space, dimension, number and factor: whoever knows that draws it again."""
+
+    projection: str
+    """The component, without its step."""
+    seed: int
+
+
 class Embedding(ABC):
     """One drawn linear map R^dim -> R^space.dim, and the lift through it.
 
     `factor` is alpha * s of the lift; `number` tells the embeddings of one run apart.
     """
+
+    stretch = 1.0
+    """What z is multiplied by before it is lifted: the step that was found, where alpha is auto."""
+
+    drawn: Drawn | None = None
+    """How it was drawn, where a run has said so, and it rests on no file."""
 
     def __init__(self, space: Space, dim: int, number: int, factor: float) -> None:
         self.space, self.dim, self.number, self.factor = space, dim, number, factor
@@ -39,7 +55,7 @@ class Embedding(ABC):
 
     def lift(self, z: Array, base: Points | None = None) -> Points:
         """Return clip(base + factor * A z) for each row of z; `base` is one candidate, one per row, or the start."""
-        return Lifted(self, z, base)
+        return Lifted(self, self.stretch * z, base)
 
     def image(self, z: Array, index: Index) -> Array:
         """Return the coordinates `index` of factor * A z, shape (len(z), len(index))."""
@@ -101,12 +117,12 @@ class Lifted(Points):
         return base.at(index) + self.embedding.image(self.z, index)
 
     def pull_back(self, gradients: Array) -> Array:
-        """Return the gradients in z, shape (n, d), of what has these in x, shape (n, D): 0 where the lift clips."""
+        """Return the gradients in the z that were lifted, shape (n, d), from those in x, (n, D): 0 where it clips."""
         index, space = np.arange(self.dim), self.embedding.space
         if space.lower is not None or space.upper is not None:
             x = self._unclipped(index)
             gradients = np.where(x == space.clip(x), gradients, 0.0)
-        return self.embedding.pull_back(gradients, index)
+        return self.embedding.stretch * self.embedding.pull_back(gradients, index)
 
     def recipe(self) -> tuple[Array, dict[str, Any]]:
         """Return z (behind the numbers of a base of n candidates) and the embedding's number."""
@@ -192,4 +208,4 @@ class IdentityEmbedding(Embedding):
         """Return points around the middle of the task's box, or its start where it has none."""
         if base is None and self._middle is not None:
             base = Anchor.middle(self.space)
-        return Lifted(self, z, base)
+        return super().lift(z, base)

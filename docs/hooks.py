@@ -26,6 +26,7 @@ ELSEWHERE = {
     "benchmarks/README.md": "benchmarks.md",
     "results/README.md": "results.md",
     "tasks/data/helpdesk/README.md": "helpdesk.md",
+    "tasks/data/museum/README.md": "museum.md",
 }
 """The pages that lie outside docs/, by their path in the repository, and their names in the site."""
 

@@ -105,6 +105,7 @@ def test_under_the_identity_it_is_prompt_tuning_as_peft_does_it(
         head=head,
         mode="inputs_embeds",
         prompt_tokens=3,
+        initial=None,
     )
     assembly, loaded = assemble(spec), zoo.load(model, head)
     task, optimizer = assembly.task, assembly.optimizer()

@@ -323,7 +323,11 @@ def test_list_names_every_plugin(kind: str, call: Call) -> None:
     [
         ("optimizer", "cma", {"popsize": "whole number at least 2 20 how many points are asked at a time."}),
         ("optimizers", "rembo", {"k": "whole number above 0 4 how many embeddings."}),
-        ("projection", "normal", {"alpha": "number above 0 1.0 multiplies the step that a unit z makes."}),
+        (
+            "projection",
+            "pretrained",
+            {"prompts": "text required the file that `dfo-bench export prompts FILE --store DIR` wrote."},
+        ),
         ("tasks", "sphere", {"effective": "whole number above 0 10 how many coordinates matter."}),
     ],
 )

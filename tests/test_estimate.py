@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 import dfo_bench
+from dfo_bench.core import Array, Points
 from dfo_bench.errors import InputError
+from dfo_bench.lm import TextTask
 from dfo_bench.runs.defaults import DEV_EVERY
 from dfo_bench.sweeps.estimate import Estimate
 from dfo_bench.sweeps.events import Listener
 from dfo_bench.sweeps.request import SweepRequest
+from dfo_bench.sweeps.sweep import _prepare
 from tests import toys
 from tests.texts_of import written
 from tests.tiny_lm import Zoo
@@ -66,7 +69,7 @@ def test_a_model_is_timed_and_what_is_not_known_is_said(path: Path, tmp_path: Pa
     assert ahead.untimed == 0
     assert ahead.seconds > 0
     mixed = estimate(path, tasks=[texts, "toy"], optimizers=["random"], references=False)
-    assert mixed.lines[2].endswith(" here, models only; 1 run not timed")
+    assert mixed.lines[3].endswith(" here, models only; 1 run not timed")
 
 
 def test_the_tokens_of_a_text_task_are_those_that_its_runs_count(path: Path, tmp_path: Path, zoo: Zoo) -> None:
@@ -81,8 +84,32 @@ def test_the_tokens_of_a_text_task_are_those_that_its_runs_count(path: Path, tmp
     runs = dfo_bench.sweep(**axes, store=path, price=3.0, listener=Listener()).runs()
     spent = (runs["tokens"] + runs["measuring_tokens"]).sum()
     assert ahead.runs == len(runs)
-    assert ahead.tokens == spent
+    # The checks evaluate the start once with the prompt and once without.
+    once = (runs["tokens"] / runs["evaluations"]).unique()
+    assert ahead.checks == len(once) == 2
+    assert ahead.tokens == spent + once.sum()
     assert runs["money"].sum() == pytest.approx(3.0 * spent / 1e6)
+
+
+def test_starts_are_evaluated_once_by_a_sweep_and_never_by_its_estimate(
+    path: Path, tmp_path: Path, zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluated: list[int] = []
+    evaluate = TextTask.evaluate
+
+    def counted(self: TextTask, points: Points) -> Array:
+        evaluated.append(self.prompt_tokens)
+        return evaluate(self, points)
+
+    monkeypatch.setattr(TextTask, "evaluate", counted)
+    plain = written(tmp_path, zoo.folder(), prompt_tokens=2)
+    axes = {**AXES, "tasks": [plain, f"{plain},calibrate=bias"], "optimizers": ["random"], "references": False}
+    assert estimate(path, **axes).checks == 3
+    assert evaluated == []
+    _, ahead = _prepare(SweepRequest(**axes, store=path))
+    assert ahead.checks == 3
+    assert sorted(evaluated) == [0, 2, 2]
+    assert "3 calls more for the checks at the start, in no budget" in ahead.lines
 
 
 def test_a_line_has_80_characters_at_most() -> None:
@@ -90,6 +117,7 @@ def test_a_line_has_80_characters_at_most() -> None:
         runs=10_000,
         finished=1_000,
         calls=80_000_000,
+        checks=100,
         scores=800_000,
         tokens=10**13,
         bytes_up=10**13,

@@ -23,6 +23,7 @@ LAYERS = [
         "composed",
         "predicted",
         "texts",
+        "traffic",
         "outer",
         "reference",
         "core",
@@ -33,7 +34,7 @@ LAYERS = [
     {"sweeps"},
     {"report"},
     {"exchange"},
-    {"testing", "validate"},
+    {"service", "testing", "validate"},
     {"cli"},
 ]
 """Each room imports from its own layer and from those before it."""
@@ -50,6 +51,7 @@ FOUNDATIONS = [
     "texts",
     "outer",
     "reference",
+    "traffic",
     "core",
 ]
 """The modules that plugins rest on, each importing only those before it."""

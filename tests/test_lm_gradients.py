@@ -17,6 +17,7 @@ from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.heads import EmbeddingHead, WordsHead
 from dfo_bench.lm.models import LanguageModel
 from dfo_bench.lm.modes import Mode, ModeName
+from dfo_bench.lm.problem import Candidates
 from tests import test_lm_task
 from tests.test_lm_engine import CASES, LABEL_TEXTS, LABELS, ONE_OF_A_KIND, TOKENS, texts
 from tests.test_lm_task import points, small
@@ -96,9 +97,11 @@ def test_a_task_returns_the_losses_of_evaluate_and_the_gradients_of_these(
     # Differences need fp64 throughout, and a fit that ends nearer to its optimum.
     loaded, steps = double(zoo.load("bert", "masked")), task._steps
     way = Mode(loaded, mode, TOKENS)
-    task._engine = Engine(loaded, WordsHead(loaded, task._engine._head.tokens), way)  # type: ignore[attr-defined]
+    head = task.local.head
+    assert isinstance(head, WordsHead)
+    task.local.engine = Engine(loaded, WordsHead(loaded, head.tokens), way)
     scales = np.ones(1) if steps is None else steps.astype(float)
-    monkeypatch.setattr(task, "prompts", lambda x: x.dense().reshape(-1, *way.shape) * scales)
+    monkeypatch.setattr(Candidates, "prompts", lambda some: some.points.dense().reshape(-1, *way.shape) * scales)
     monkeypatch.setattr(calibration, "PRECISION", 1e-14)
     monkeypatch.setattr(calibration, "_MOST_STEPS", 30)
     move = np.random.default_rng(5).standard_normal(x.dense().shape)

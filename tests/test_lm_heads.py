@@ -39,6 +39,33 @@ def test_a_text_is_pooled_as_its_model_says_and_a_prompt_is_never_taken_for_its_
     np.testing.assert_allclose(engine.logits(prompts, texts), expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("mode", EVERYWHERE)
+@pytest.mark.parametrize("tokens", [0, 2**9], ids=["alone", "padded"])
+def test_a_prompts_own_rows_can_be_left_out_of_the_mean(zoo: Zoo, mode: ModeName, tokens: int) -> None:
+    loaded = replace(zoo.load("bert", "embedding"), sentence=Sentence("mean"))
+    first, way = TINY["bert"].first, Mode(loaded, mode, TOKENS)
+    slots = tuple(range(1000, 1000 + way.slots))
+    texts = [Encoded((2,) * first + slots + body + (3,), None, 0, 0) for body in ((300, 77), (512, 88, 99))]
+    prompts = np.random.default_rng(0).standard_normal((2, *way.shape)).astype(np.float32)
+    head = EmbeddingHead(loaded, LABEL_TEXTS, way.before, way.places)
+    engine = Engine(loaded, head, way)
+    own = [i for i in range(first + TOKENS + 3) if i not in way.places]
+    seen: list[torch.Tensor] = []
+
+    def keep(module: object, inputs: object, output: object) -> None:
+        seen.append(output.last_hidden_state[0, own])  # type: ignore[attr-defined]
+
+    hook = loaded.model.register_forward_hook(keep)
+    expected = engine.logits(prompts[:1], texts[:1])[0, 0]
+    hook.remove()
+    mean = torch.nn.functional.normalize(seen[0].mean(dim=0), dim=0)
+    labels = torch.stack([plain_lm.embedding(loaded, one) for one in LABEL_TEXTS])
+    by_hand = 20 * torch.nn.functional.normalize(labels, dim=1) @ mean
+    np.testing.assert_allclose(expected, by_hand.numpy(), rtol=0, atol=1e-5)
+    engine.tokens = tokens
+    np.testing.assert_allclose(engine.logits(prompts, texts)[0, 0], expected, rtol=0, atol=1e-5)
+
+
 def test_a_text_is_most_like_itself(zoo: Zoo) -> None:
     loaded = zoo.load("bert", "embedding")
     texts = [Encoded(tuple(loaded.tokenizer(text)["input_ids"]), None, 0, 0) for text in LABEL_TEXTS]

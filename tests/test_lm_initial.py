@@ -1,15 +1,18 @@
-"""A prompt from a file as the start of a search."""
+"""A text, or a prompt from a file, as the start of a search."""
 
 import json
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import save_file
 
 from dfo_bench.errors import InputError
 from dfo_bench.exchange.prompts import export_prompts
+from dfo_bench.lm import TextTask
 from dfo_bench.lm.calibration import Calibration
 from dfo_bench.lm.initial import read_initial
 from dfo_bench.lm.modes import ModeName
@@ -17,6 +20,7 @@ from dfo_bench.runs.assembly import assemble
 from dfo_bench.runs.summary import Summary
 from dfo_bench.store.store import Store
 from dfo_bench.sweeps.execute import execute
+from tests import plain_lm
 from tests.text_runs import planned, run, task_of
 from tests.tiny_lm import Zoo, write
 
@@ -91,8 +95,11 @@ def test_a_run_from_a_prompt_is_finished_and_exported_itself(store: Store, zoo: 
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"prompt_tokens": 4}, "no prompt of model_digest=.*, mode=add, prompt_tokens=4, but of .*prompt_tokens=3"),
-        ({"mode": "cat"}, "no prompt of .*mode=cat.*, but of .*mode=add"),
+        (
+            {"prompt_tokens": 4},
+            "no prompt of .*mode=inputs_embeds, prompt_tokens=4, but of .*prompt_tokens=3",
+        ),
+        ({"mode": "cat"}, "no prompt of .*mode=cat.*, but of .*mode=inputs_embeds"),
     ],
 )
 def test_a_prompt_of_another_shape_is_refused(
@@ -110,3 +117,50 @@ def test_what_is_no_file_of_prompts_is_refused(store: Store, zoo: Zoo, file: Pat
     write(file, [])
     with pytest.raises(InputError, match="no file of prompts"):
         assemble(planned(store, zoo.folder(), head="masked", initial=str(file)))
+
+
+@pytest.mark.parametrize("mode", ["inputs_embeds", "after"])
+def test_a_text_is_the_start_word_by_word_repeated_or_cut(store: Store, zoo: Zoo, mode: ModeName) -> None:
+    given: dict[str, Any] = {"head": "causal", "mode": mode, "template": "{text} is", "initial": "good film"}
+    for tokens in (5, 1):
+        task = assemble(planned(store, zoo.folder("gemma3_text"), prompt_tokens=tokens, **given)).task
+        assert isinstance(task, TextTask)
+        ids = task.local.model.tokenizer("good film", add_special_tokens=False)["input_ids"]
+        expected = task.local.model.base.get_input_embeddings()(torch.tensor(list(islice(cycle(ids), tokens))))
+        np.testing.assert_allclose(task.prompts(task.space.start)[0], expected.numpy(force=True), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["bert", "roberta", "t5"])
+@pytest.mark.parametrize("mode", ["add", "cat", "deep"])
+def test_a_text_at_the_first_block_is_what_the_model_makes_of_it_there(
+    store: Store, zoo: Zoo, name: str, mode: ModeName
+) -> None:
+    head = "seq2seq" if name == "t5" else "masked"
+    parts = assemble(planned(store, zoo.folder(name), head=head, mode=mode, initial="good"))
+    task = parts.task
+    assert isinstance(task, TextTask)
+    model, way = task.local.model, task.local.mode
+    special = list(task.inputs("train")[0].ids[: model.first]) if way.slots else []
+    ids = [*special, *model.tokenizer("good", add_special_tokens=False)["input_ids"] * 3][: len(special) + 3]
+    prompt = torch.tensor(task.prompts(task.space.start)[0])
+    slots = [*special, *range(1000, 1000 + way.slots)]
+    there = plain_lm.entering(model.base, slots)[0, len(special) :] if way.slots else torch.zeros(3, 1)
+    first = prompt[0] if mode == "deep" else prompt
+    expected = plain_lm.entering(model.base, ids)[0, len(special) :]
+    np.testing.assert_allclose((first + there).numpy(force=True), expected.numpy(force=True), rtol=0, atol=1e-5)
+    assert mode != "deep" or not prompt[1:].any()
+
+
+def test_the_start_is_full_stops_unless_it_is_said_to_be_zeros(store: Store, zoo: Zoo) -> None:
+    default, stops, zeros = (
+        assemble(planned(store, zoo.folder(), head="masked", **given))
+        for given in ({}, {"initial": "."}, {"initial": None})
+    )
+    assert default.key == stops.key != zeros.key
+    assert np.array_equal(default.task.space.start.dense(), stops.task.space.start.dense())
+    assert not zeros.task.space.start.dense().any()
+
+
+def test_a_text_without_a_token_is_refused(store: Store, zoo: Zoo) -> None:
+    with pytest.raises(InputError, match=r"initial=' ' has no token .*; write words, or name a file"):
+        assemble(planned(store, zoo.folder(), head="masked", initial=" "))

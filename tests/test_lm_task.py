@@ -143,7 +143,7 @@ def test_what_prompts_returns_is_what_meets_the_model(folder: Path, zoo: Zoo, mo
     prompts = task.prompts(x)
     coordinates = x.dense().reshape(4, -1, TOKENS, SIZE)
     if mode == "deep":
-        scales = np.array(task._mode.block_scales(text.ids for text in task.inputs("train")))
+        scales = np.array(task.local.mode.block_scales(text.ids for text in task.inputs("train")))
         assert scales[0] == task.space.scale
         assert scales[1] > 1.5 * scales[0]
         expected = coordinates * (scales / task.space.scale)[:, None, None]
@@ -275,7 +275,7 @@ def test_a_candidate_that_is_not_finite_has_loss_nan_and_the_others_their_own(
 def test_the_search_starts_at_the_bare_model_and_a_step_is_the_spread_of_the_word_embeddings(
     folder: Path, zoo: Zoo
 ) -> None:
-    task = small(folder, zoo.folder())
+    task = small(folder, zoo.folder(), initial=None)
     assert task.space.scale == pytest.approx(zoo.load("bert", "embedding").words.double().std().item())
     assert not task.space.bounded
     assert not task.space.start.dense().any()
@@ -369,10 +369,16 @@ def test_text_takes_pairs(tmp_path: Path, zoo: Zoo, name: str, head: str) -> Non
             "demonstrations and the reference in_context need label words, which head=embedding has not",
         ),
         ({"demonstrations": 4, "head": "masked"}, "demonstrations=4 leave no room for text.*; pass fewer"),
-        ({"prompt_tokens": 30, "model": "33 positions"}, r"leaves no room .*; pass at most prompt_tokens=\d+$"),
+        (
+            {"prompt_tokens": 30, "mode": "add", "model": "33 positions"},
+            r"no room .*; pass at most prompt_tokens=\d+$",
+        ),
         ({"prompt_tokens": 60, "mode": "cat", "model": "33 positions"}, r"; pass at most prompt_tokens=30$"),
         ({"prompt_tokens": 0, "head": "masked", "model": "6 positions"}, "pass another model: the template alone"),
-        ({"prompt_tokens": 31}, r"ids 1000 to 1030 and the model knows 1030; pass a smaller prompt_tokens or mode=cat"),
+        (
+            {"prompt_tokens": 31, "mode": "add"},
+            r"ids 1000 to 1030 .* knows 1030; .*prompt_tokens or mode=cat",
+        ),
         ({"head": "causal"}, "is a bert, which has no head=causal; pass head=embedding or head=masked"),
         ({"head": "ranking"}, "embedding"),
         ({"mode": "replace"}, "inputs_embeds"),
@@ -505,18 +511,18 @@ def test_labels_words_and_templates_that_look_the_same_are_the_same(tmp_path: Pa
 
 
 def test_a_prefix_begins_as_the_first_train_ids_and_is_scaled_by_block(folder: Path, zoo: Zoo) -> None:
-    task = small(folder, zoo.folder("llama"), head="causal", mode="prefix")
+    task = small(folder, zoo.folder("llama"), head="causal", mode="prefix", initial=None)
     assert task._steps is not None
     first = [i for text in task.inputs("train") for i in text.ids][:TOKENS]
     (start,) = task.prompts(task.space.start)
-    np.testing.assert_allclose(start, task._mode.written(first), rtol=1e-5, atol=1e-6)
-    scales = np.array(task._mode.block_scales(text.ids for text in task.inputs("train"))).reshape(2, 2, 1, 1)
+    np.testing.assert_allclose(start, task.local.mode.written(first), rtol=1e-5, atol=1e-6)
+    scales = np.array(task.local.mode.block_scales(text.ids for text in task.inputs("train"))).reshape(2, 2, 1, 1)
     moved = task.prompts(Dense(task.space.start.dense() + task.space.scale))[0] - start
     np.testing.assert_allclose(moved, np.broadcast_to(scales, moved.shape), rtol=1e-4)
     assert task.space.meaning == ""
     # A prompt of many tokens begins as the train texts over and over.
     assert (
-        small(folder, zoo.folder("gpt2"), head="causal", mode="prefix", prompt_tokens=40, shots=1)
+        small(folder, zoo.folder("gpt2"), head="causal", mode="prefix", prompt_tokens=40, shots=1, initial=None)
         .space.start.dense()
         .any()
     )
@@ -567,7 +573,7 @@ def test_without_a_folder_or_the_hub_the_remedy_is_a_folder(zoo: Zoo) -> None:
 
 
 def test_the_shipped_task_runs_on_the_default_model_as_padded_forwards_would() -> None:
-    task = make("helpdesk", shots=2, prompt_tokens=4, head="embedding")
+    task = make("helpdesk", shots=2, prompt_tokens=4, mode="add", include_prompt=True)
     x = task.space.scale * np.random.default_rng(0).standard_normal((3, task.space.dim))
     np.testing.assert_allclose(task.evaluate(Dense(x)), padded(task, x), atol=1e-5)
     assert task.splits == ("dev", "test")

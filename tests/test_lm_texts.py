@@ -33,9 +33,9 @@ def test_features_and_states_are_the_hidden_states_of_the_stock_model(
     texts = texts_of(tmp_path, zoo.folder(model), head=head)
     rows = texts.rows("test")
     features, states = texts.features(rows), texts.states(rows)
-    stock = texts.model.model
+    stock = texts.local.model.model
     for row, feature, state in zip(rows, features, states, strict=True):
-        encoded = texts.template.encode(row)
+        encoded = texts.local.template.encode(row)
         ids = torch.tensor([encoded.ids])
         if head == "seq2seq":
             output = stock(input_ids=ids, decoder_input_ids=torch.tensor([encoded.decoder]), output_hidden_states=True)
@@ -53,7 +53,7 @@ def test_features_and_states_are_the_hidden_states_of_the_stock_model(
         else:
             np.testing.assert_allclose(feature, last[-1 if encoded.mask is None else encoded.mask], atol=1e-5)
     assert texts.sizes.width == features.shape[1]
-    assert texts.sizes.longest == max(len(texts.template.encode(row).ids) for row in texts.rows("train"))
+    assert texts.sizes.longest == max(len(texts.local.template.encode(row).ids) for row in texts.rows("train"))
 
 
 @ways
@@ -61,7 +61,7 @@ def test_a_copy_to_be_tuned_gives_the_outputs_of_the_task_and_leaves_its_model_a
     tmp_path: Path, zoo: Zoo, model: str, head: str
 ) -> None:
     texts = texts_of(tmp_path, zoo.folder(model), head=head)
-    rows, before = texts.rows("test"), hooks(texts.model)
+    rows, before = texts.rows("test"), hooks(texts.local.model)
     outputs = texts.logits(rows)
     tuned = texts.tunable()
     logits = tuned.logits(rows)
@@ -73,8 +73,8 @@ def test_a_copy_to_be_tuned_gives_the_outputs_of_the_task_and_leaves_its_model_a
                 parameter -= 0.1 * parameter.grad
     assert np.abs(tuned.logits(rows).detach().numpy() - outputs).max() > 1e-3
     np.testing.assert_array_equal(texts.logits(rows), outputs)
-    assert hooks(texts.model) == before
-    assert not any(parameter.requires_grad for parameter in texts.model.model.parameters())
+    assert hooks(texts.local.model) == before
+    assert not any(parameter.requires_grad for parameter in texts.local.model.model.parameters())
 
 
 @pytest.mark.parametrize(("model", "head"), [("bert", "masked"), ("gemma3_text", "causal")])
@@ -82,13 +82,13 @@ def test_gradients_reach_the_weights_that_the_label_words_are_cut_out_of(
     tmp_path: Path, zoo: Zoo, model: str, head: str
 ) -> None:
     texts = texts_of(tmp_path, zoo.folder(model), head=head)
-    tuned, stock = texts.tunable(), copy.deepcopy(texts.model.model).requires_grad_(True)
+    tuned, stock = texts.tunable(), copy.deepcopy(texts.local.model.model).requires_grad_(True)
     row = texts.rows("test")[0]
-    encoded = texts.template.encode(row)
+    encoded = texts.local.template.encode(row)
     place = -1 if encoded.mask is None else encoded.mask
-    tokens = [texts.model.tokenizer(word, add_special_tokens=False)["input_ids"] for word in ("a bad", "a good")]
+    tokens = [texts.local.model.tokenizer(word, add_special_tokens=False)["input_ids"] for word in ("a bad", "a good")]
     if head == "masked":
-        tokens = [texts.model.tokenizer(word, add_special_tokens=False)["input_ids"] for word in ("bad", "good")]
+        tokens = [texts.local.model.tokenizer(word, add_special_tokens=False)["input_ids"] for word in ("bad", "good")]
     whole = stock(input_ids=torch.tensor([encoded.ids])).logits[0, place]
     whole[[ids[-1] for ids in tokens]].square().sum().backward()
     tuned.logits([row])[0].square().sum().backward()  # type: ignore[no-untyped-call]
@@ -103,8 +103,11 @@ def test_examples_that_are_shown_are_as_many_as_fit_with_the_longest_text(tmp_pa
         texts = texts_of(tmp_path, model, head="causal")
         rows = texts.rows("train")
         most = texts.shown(None)
-        assert most.template.room >= max(len(texts.template.encode(row).ids) for row in rows) - texts.template.bare
-        return [len(shown.template.encode(rows[0]).ids) for shown in (most, *(texts.shown(n) for n in (1, 2, 3)))]
+        assert (
+            most.local.template.room
+            >= max(len(texts.local.template.encode(row).ids) for row in rows) - texts.local.template.bare
+        )
+        return [len(shown.local.template.encode(rows[0]).ids) for shown in (most, *(texts.shown(n) for n in (1, 2, 3)))]
 
     fitting, one, two, three = demonstrated(512)
     assert (fitting, one < two < three) == (three, True)
@@ -127,10 +130,10 @@ def test_examples_of_a_head_without_label_words_are_refused(tmp_path: Path, zoo:
 
 def test_outputs_are_those_of_the_bare_template(tmp_path: Path, zoo: Zoo) -> None:
     texts = texts_of(tmp_path, zoo.folder(), head="masked")
-    ids = texts.model.tokenizer.convert_tokens_to_ids(["bad", "good"])
+    ids = texts.local.model.tokenizer.convert_tokens_to_ids(["bad", "good"])
     for row, logits in zip(texts.rows("test"), texts.logits(texts.rows("test")), strict=True):
-        none = torch.empty(0, texts.model.words.size(1))
-        plain = plain_lm.logits(texts.model, "masked", "add", none, texts.template.encode(row), ids, 1)
+        none = torch.empty(0, texts.local.model.words.size(1))
+        plain = plain_lm.logits(texts.local.model, "masked", "add", none, texts.local.template.encode(row), ids, 1)
         np.testing.assert_allclose(logits, plain, atol=1e-5)
 
 

@@ -11,6 +11,7 @@ from dfo_bench.runs.journal import Journal
 from dfo_bench.store.filenames import JOURNAL
 from dfo_bench.store.folder import read_curve, write_results
 from dfo_bench.store.merge import merge
+from dfo_bench.store.prices import read_prices, write_price
 from dfo_bench.store.store import Store
 from dfo_bench.sweeps.execute import execute
 from tests.toys import header, interrupt, planned
@@ -41,6 +42,16 @@ def test_all_runs_are_there_once_and_as_they_were(stores: list[Store], tmp_path:
     columns = ["key", "seed", "best_loss", "test_loss", "status"]
     pd.testing.assert_frame_equal(merged.runs()[columns], frame[columns].reset_index(drop=True), check_exact=True)
     assert merge(_paths(stores), merged.path) == ([], copied)
+
+
+def test_prices_come_along_and_those_of_the_store_merged_into_stay(stores: list[Store], tmp_path: Path) -> None:
+    write_price(stores[0].path, ["toy"], 2.0)
+    write_price(stores[1].path, ["toy", "toy:dim=6"], 3.0)
+    merge(_paths(stores), tmp_path / "all")
+    assert read_prices(tmp_path / "all") == {"toy": 2.0, "toy:dim=6": 3.0}
+    write_price(tmp_path / "all", ["toy"], 1.0)
+    merge(_paths(stores), tmp_path / "all")
+    assert read_prices(tmp_path / "all") == {"toy": 1.0, "toy:dim=6": 3.0}
 
 
 def test_a_run_that_has_come_further_is_kept(stores: list[Store], tmp_path: Path) -> None:

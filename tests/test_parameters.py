@@ -42,9 +42,9 @@ class Member(Silent):
 
 
 def test_a_constructor_that_hands_on_keywords_has_the_parameters_of_the_next_one_up() -> None:
-    assert list(TASKS.parameters(Silent)) == ["metric", "model", "shots"]
+    assert list(TASKS.parameters(Silent)) == ["metric", "model", "shots", "title"]
     member = TASKS.parameters(Member)
-    assert list(member) == ["own", "shots", "metric", "model"]
+    assert list(member) == ["own", "shots", "metric", "model", "title"]
     assert [(p.type, p.default) for p in member.values()][:2] == [(float, 0.5), (int, 4)]
     assert member["metric"].required
 
@@ -54,7 +54,7 @@ def test_a_constructor_that_hands_nothing_on_has_only_its_own_parameters() -> No
         def __init__(self, *, rngs: Rngs, label: str) -> None:
             super().__init__(rngs=rngs, metric=label)
 
-    assert list(TASKS.parameters(Closed)) == ["label"]
+    assert list(TASKS.parameters(Closed)) == ["label", "title"]
 
 
 class Handed(TypedDict):
@@ -94,7 +94,7 @@ def test_a_parameter_with_the_name_of_what_a_run_gives_is_refused() -> None:
         OPTIMIZERS.parameters(Plain)
     with pytest.raises(PluginError, match="called 'name', what a component in YAML calls its plugin"):
         OPTIMIZERS.parameters(Drawing)
-    assert list(TASKS.parameters(Sized)) == ["dim", "budget"]
+    assert list(TASKS.parameters(Sized)) == ["dim", "budget", "title"]
 
 
 class Explained(Optimizer):

@@ -63,7 +63,7 @@ def label_logits(adapted: Any, task: TextTask, loaded: LanguageModel, text: Enco
     """Return what a model with a prompt in PEFT says of the labels, shape (classes,)."""
     ids = torch.tensor([text.ids])
     if task.head == "embedding":
-        own = adapted(input_ids=ids).last_hidden_state.mean(1)
+        own = adapted(input_ids=ids).last_hidden_state[:, task.prompt_tokens :].mean(1)
         texts = [loaded.model(**loaded.tokenizer(label, return_tensors="pt")) for label in task.embedding_texts]
         return 20 * torch.cat([torch.cosine_similarity(own, label.last_hidden_state.mean(1)) for label in texts])
     if task.head == "seq2seq":
@@ -87,7 +87,7 @@ def test_what_peft_saves_is_what_is_exported(store: Store, zoo: Zoo) -> None:
 
 
 def test_peft_takes_runs_of_its_own_mode_only(store: Store, zoo: Zoo) -> None:
-    run(store, zoo.folder())
+    run(store, zoo.folder(), mode="add")
     with pytest.raises(
         InputError, match=r"no finished run of mode=inputs_embeds or prefix.* make one with: dfo-bench run -t"
     ):

@@ -16,6 +16,7 @@ from dfo_bench.plugins.component import Component, Value, parse
 from dfo_bench.plugins.plugin import Plugin, resolve, resolve_method
 from dfo_bench.plugins.registry import OPTIMIZERS, PROJECTIONS, TASKS, Kind
 from dfo_bench.runs.assembly import assemble
+from dfo_bench.runs.former import complete
 from dfo_bench.runs.spec import RunSpec
 from tests.toys import planned
 
@@ -79,7 +80,7 @@ def test_a_run_looks_each_of_its_plugins_up_once(toys: Path, monkeypatch: pytest
 def test_the_key_of_every_published_run_is_what_it_was() -> None:
     for path in PUBLISHED:
         summary = json.loads(path.read_text())
-        spec = RunSpec.from_json(summary["spec"])
+        spec, _ = complete(RunSpec.from_json(summary["spec"]), summary["shown"])
         contents: dict[str, dict[str, str]] = {"task": {}, "optimizer": {}, "projection": {}}
         for kind, _, name in (word.partition(":") for word in summary["digests"]):
             if name:

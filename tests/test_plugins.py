@@ -15,6 +15,7 @@ SMALL = {
     "bo": "bo:points=11",
     "feature_bilstm": "feature_bilstm:hidden=8",
     "helpdesk": "helpdesk:shots=2,prompt_tokens=3,model={model}",
+    "museum": "museum:shots=2,prompt_tokens=3,model={model}",
     "rembo": "rembo:inner=(bo:points=9)",
 }
 

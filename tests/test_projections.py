@@ -112,7 +112,7 @@ def test_alpha_and_scale_of_the_identity_change_its_step_and_not_its_box() -> No
 
 
 def test_the_key_of_the_identity_is_what_it_was_before_it_had_a_step() -> None:
-    keyed = [resolve(PROJECTIONS, parse(text)).keyed() for text in ("identity", "identity:alpha=2")]
+    keyed = [resolve(PROJECTIONS, parse(text)).keyed() for text in ("identity:alpha=1", "identity:alpha=2")]
     assert [str(component) for component in keyed] == ["identity", "identity:alpha=2.0"]
 
 

@@ -150,17 +150,17 @@ def test_model_tuning_is_a_plain_training_loop(tmp_path: Path, zoo: Zoo, model: 
     texts = texts_of(tmp_path, zoo.folder(model), head=head)
     found = fitted("model_tuning:rates=[0.001],epochs=3", texts)
     rows, classes = texts.rows("train"), torch.from_numpy(texts.classes("train"))
-    plain = copy.deepcopy(texts.model.model).requires_grad_(True)
+    plain = copy.deepcopy(texts.local.model.model).requires_grad_(True)
     words = ["bad", "good"] if head == "masked" else ["a bad", "a good"]
-    tokens = [texts.model.tokenizer(word, add_special_tokens=False)["input_ids"][-1] for word in words]
+    tokens = [texts.local.model.tokenizer(word, add_special_tokens=False)["input_ids"][-1] for word in words]
     with torch.no_grad():
-        ids = [texts.model.tokenizer(text)["input_ids"] for text in ("bad", "good")]
-        reader = texts.model.model.base_model
+        ids = [texts.local.model.tokenizer(text)["input_ids"] for text in ("bad", "good")]
+        reader = texts.local.model.model.base_model
         means = [reader(input_ids=torch.tensor([own])).last_hidden_state.mean(dim=1) for own in ids]
         labels = torch.nn.functional.normalize(torch.cat(means), dim=1)
 
     def one(row: Any) -> torch.Tensor:
-        encoded = texts.template.encode(row)
+        encoded = texts.local.template.encode(row)
         ids = torch.tensor([encoded.ids])
         if head == "embedding":
             embedded = torch.nn.functional.normalize(plain(input_ids=ids).last_hidden_state.mean(dim=1), dim=1)

@@ -4,6 +4,7 @@ import csv
 import io
 import shutil
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from dfo_bench.report.page.page import build_page
 from dfo_bench.report.rules import AXES
-from tests.frames import SPHERE, TEXT, sweep
+from tests.frames import NO_MEASURES, SPHERE, TEXT, store_of, sweep
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -244,6 +245,26 @@ def test_a_phone_scrolls_the_page_in_one_direction_only(tab: "Page") -> None:
         number = curve(tab, "Train loss")
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
         until(tab, "([i, most]) => curves[i].place.querySelector('.main-svg').clientWidth <= most", [number, width])
+
+
+def test_thirteen_templates_and_names_of_sixty_letters_cover_nothing(browser: "Browser", tmp_path: Path) -> None:
+    names = [f'text:template="{{text}} All in all, that is number {i:02d}, [MASK]."' for i in range(13)]
+    long = [f"cma:popsize=20,sigma=0.5,restarts=3,active=true,elitist={last}" for last in ("no", "yes")]
+    seen = {case: [2.0, 1.0 - 0.1 * i] for i, case in enumerate(product(names, ["random", *long], range(2)))}
+    runs, curves = store_of(dict(seen), test_accuracy=dict.fromkeys(seen, 0.5))
+    path = tmp_path / "report.html"
+    path.write_text(html_of((runs, curves, NO_MEASURES)), encoding="utf-8")
+    tab = browser.new_page()
+    tab.goto(path.as_uri())
+    for width in (1280, 390):
+        tab.set_viewport_size({"width": width, "height": 900})
+        spilling = """[...document.querySelectorAll('th, td, h1, h2, figcaption, .legend button')].filter(
+            (one) => one.offsetParent && one.scrollWidth > one.clientWidth + 1).map((one) => one.textContent)"""
+        assert tab.evaluate(spilling) == []
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    heads = tab.locator("th[title]")
+    assert heads.first.get_attribute("title") != heads.first.inner_text()
+    tab.close()
 
 
 def test_on_paper_every_figure_is_drawn_and_no_control_stands(tab: "Page") -> None:

@@ -82,6 +82,30 @@ def test_a_figure_of_every_kind_has_its_style_and_no_text_is_cut_off_or_covered(
     assert [pair for axes in figure.axes for pair in covered(axes)] == []
 
 
+@pytest.fixture(scope="module")
+def templates() -> Frames:
+    """Return a store of thirteen templates and of methods whose long names differ in the middle or at the end."""
+    names = [f'text:template="{{text}} All in all, that is number {i:02d}, [MASK]."' for i in range(13)]
+    methods = ["random", *(f"cma:popsize=20,sigma=0.5,restarts=3,active=true,elitist={last}" for last in ("no", "yes"))]
+    seen = {case: [2.0, 1.0 - 0.1 * i] for i, case in enumerate(product(names, methods, range(2)))}
+    return store_of(dict(seen), test_accuracy=dict.fromkeys(seen, 0.5))
+
+
+@pytest.mark.parametrize("style", ["one-column", "two-column"])
+@pytest.mark.parametrize("kind", ["table", "heatmap", "wins", "cd"])
+def test_thirteen_long_names_are_shortened_and_stay_apart(kind: str, style: str, templates: Frames) -> None:
+    figure = KINDS[kind].draw(*templates, style=style)
+    FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
+    width, height = figure.get_size_inches()
+    ink = figure.get_tightbbox()
+    assert (ink.x0 >= -0.01, ink.y0 >= -0.01, ink.x1 <= width + 0.01, ink.y1 <= height + 0.01) == (True,) * 4
+    assert [pair for axes in figure.axes for pair in covered(axes)] == []
+    if kind == "heatmap":
+        heads = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+        assert len(set(heads)) == 13
+        assert all("…" in head for head in heads)
+
+
 def test_the_lines_of_every_figure_differ_without_colour(frames: Frames) -> None:
     for kind in ("curve", "ecdf", "profile", "rank"):
         for axes in KINDS[kind].draw(*frames).axes:

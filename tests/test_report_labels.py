@@ -1,4 +1,8 @@
-from dfo_bench.report.labels import looks
+"""The looks of groups, and names shortened."""
+
+import pytest
+
+from dfo_bench.report.labels import looks, shorten
 from tests.frames import runs_of
 
 
@@ -48,3 +52,22 @@ def test_a_reference_is_named_without_the_budget_and_the_dimension_of_the_search
 def test_what_a_method_sees_is_named_where_it_is_more_than_losses() -> None:
     runs = runs_of({}, {"optimizer": "composite", "sees": "outputs"})
     assert [look.label for look in looks(runs).values()] == ["cma · normal", "composite (sees outputs) · normal"]
+
+
+@pytest.mark.parametrize(
+    ("names", "shorter"),
+    [
+        (["short", "a name of letters"], ["short", "a nam…ters"]),
+        (["one long name: alike at both ends", "one long name: other at both ends"], ["…: alike …", "…: other …"]),
+        (["abcdefghijkl", "abcdefghijkl and more"], ["abcde…ijkl", "abcde…more"]),
+    ],
+)
+def test_long_names_lose_letters_in_the_middle_and_stay_different(names: list[str], shorter: list[str]) -> None:
+    assert shorten(names, 10) == dict(zip(names, shorter, strict=True))
+
+
+def test_names_that_no_few_letters_tell_apart_are_numbered() -> None:
+    names = [f"{'a' * 30}{one}{'b' * 30}{other}{'c' * 30}" for one in "xy" for other in "xy"]
+    short = shorten(names, 12)
+    assert len(set(short.values())) == 4
+    assert all(len(name) <= 12 for name in short.values())

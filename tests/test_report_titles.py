@@ -1,5 +1,7 @@
 """A task is called by its title everywhere, and a title splits no question."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
@@ -10,10 +12,12 @@ from dfo_bench.plugins.registry import TASKS
 from dfo_bench.report.baselines import place_baselines
 from dfo_bench.report.titles import entitle
 from dfo_bench.report.versions import tell_versions
+from dfo_bench.runs.assembly import assemble
 from dfo_bench.runs.spec import describe
 from dfo_bench.runs.titles import check_title
 from dfo_bench.store.text_runs import name_task
 from tests.frames import runs_of
+from tests.toys import planned
 
 
 def titled(*tasks: str) -> list[str]:
@@ -56,6 +60,12 @@ def test_references_stand_beside_the_searches_of_their_title_and_versions_stay_a
     assert other.to_list() == ["Mail:data_digest=aaaa,prompt_tokens=5", "Mail:data_digest=bbbb,prompt_tokens=5"]
 
 
+def test_each_version_of_the_data_may_have_a_title_of_its_own() -> None:
+    old = {"task": "desk:title=Mail", "data": "aaaa"}
+    new = {"task": "desk:title=Mail of May", "data": "bbbb", "seed": 1}
+    assert entitle(tell_versions(runs_of(old, new)))["task"].to_list() == ["Mail", "Mail of May"]
+
+
 def test_a_title_is_shown_in_lines_and_commands_and_is_no_other_task() -> None:
     written = parse("helpdesk:prompt_tokens=5,shots=4,title=My mail")
     assert str(resolve(TASKS, written).shown()) == str(written)
@@ -65,6 +75,16 @@ def test_a_title_is_shown_in_lines_and_commands_and_is_no_other_task() -> None:
     keyed = resolve(TASKS, parse("helpdesk:prompt_tokens=5,shots=4")).keyed()
     assert resolve(TASKS, written).keyed() == keyed
     assert "title" not in keyed.params
+
+
+def test_every_task_takes_a_title(toys: Path) -> None:
+    plain, titled = (planned(task, "odd", dim=2, budget=20) for task in ("toy", "toy:title=My function"))
+    one, other = assemble(plain), assemble(titled)
+    assert one.key == other.key
+    assert other.shown()["task"] == "toy:title=My function"
+    assert describe({**other.shown(), "seed": 0}).startswith("odd on My function, ")
+    with pytest.raises(InputError, match="cannot stand for a name; leave out"):
+        assemble(planned('toy:title="a: b"', "odd", dim=2, budget=20))
 
 
 def test_what_cannot_stand_for_a_name_is_no_title() -> None:

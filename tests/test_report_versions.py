@@ -49,8 +49,8 @@ def test_one_version_stays_as_it_is_called() -> None:
 def test_the_older_is_named_with_the_command_that_deletes_it() -> None:
     (note,) = version_notes(frame("bbbb", "aaaa"), "my store")
     assert note == (
-        "desk: 2 versions of this task's data or model, kept apart by data_digest, the newest aaaa; delete the older "
-        "with: dfo-bench delete k0 --store 'my store'"
+        "desk: 2 versions of this task's data or model, kept apart by data_digest, the newest aaaa; title=NAME "
+        "names it in further runs; delete the older with: dfo-bench delete k0 --store 'my store'"
     )
 
 

@@ -71,7 +71,7 @@ def test_the_words_nearest_to_a_prompt_are_named_where_it_is_made_of_word_embedd
     assert text.startswith(f"run {key}")
     assert len(re.findall(r"^ {4} +\d  \S+", text, re.MULTILINE)) == 3
     assert re.search(r"test accuracy +0?\.?\d+ \(95 % .* to .*, 12 rows\)", text)
-    added = run(store, zoo.folder("gpt2"), "random", head="causal").key
+    added = run(store, zoo.folder("gpt2"), "random", head="causal", mode="add").key
     assert "nearest words: none, for mode=add" in show(store, added)
     with pytest.raises(InputError, match=f"2 tasks; show the best of one: .*{key}"):
         show(store)

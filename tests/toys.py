@@ -30,7 +30,7 @@ class Toy(Task):
 
     def __init__(
         self, *, rngs: Rngs, dim: int = 12, blocks: int = 1, fail: str = "", log: str = "", pause: float = 0.0,
-        down: str = "",
+        down: str = "", steps: bool = False,
     ) -> None:
         self.space = Space(dim, None, None, Anchor.origin(dim), 1.0, blocks)
         self.shift = rngs("shift").uniform(-1, 1, dim)
@@ -40,6 +40,7 @@ class Toy(Task):
         self.cost = Cost(examples=2, tokens=30, bytes_up_z=100, bytes_up_prompt=500, bytes_down=8)
         self.fail, self.log, self.pause, self.calls = fail, log, pause, 0
         self.down = Path(down) if down else None
+        self.finds_step = steps
 
     def evaluate(self, points: Points) -> Array:
         self.calls += 1

@@ -46,7 +46,8 @@ def write_readme(bundle: "Bundle", texts: Texts, learned: Learned) -> str:
 
 def _lines(bundle: "Bundle", texts: Texts, learned: Learned) -> str:
     """Return a program that needs transformers only; "" where there is none."""
-    setting, model, mode, template = bundle.setting, texts.model, texts.engine.mode, texts.template
+    setting, local = bundle.setting, texts.local
+    model, mode, template = local.model, local.mode, local.template
     if model.sentence.layers or (
         bundle.reference and learned.arrays and not learned.lines and learned.reads != "weights"
     ):
@@ -81,6 +82,7 @@ def _lines(bundle: "Bundle", texts: Texts, learned: Learned) -> str:
         fields=["{text}"] if template.fields == 1 else ["{text_a}", "{text_b}"],
         slots=mode.slots,
         before=mode.before,
+        left_out=mode.places if prompted and not setting.include_prompt else range(0),
         first=model.first,
         width=model.words.size(1),
         shape=shape,

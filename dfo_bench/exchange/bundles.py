@@ -65,9 +65,9 @@ def export_bundle(store: Store, out: str | Path, run: str = BEST, task: str | No
     tensors = {name: np.array(array, order="C") for name, array in learned.arrays.items()}
     setting = describe(texts)
     if setting.prompt_tokens:
-        tensors[PROMPT] = texts.prompt[0]
+        tensors[PROMPT] = texts.prompt.prompts()[0]
     data = save_tensors(tensors)
-    summary, rows = chosen.summary, {split: len(own) for split, own in texts.inputs.splits.items()}
+    summary, rows = chosen.summary, {split: len(own) for split, own in texts.splits.items()}
     row = store.runs().set_index("key").loc[[summary.key]].iloc[0]
     notes = [*notes, *classifier.notes]
     bundle = Bundle(

@@ -54,12 +54,13 @@ def export_prompts(store: Store, out: Path) -> list[str]:
 def collect_prompts(store: Store) -> tuple[list[Prompt], list[str]]:
     """Return the selected prompts of the finished runs of language-model tasks, and what is doubtful about them.
 
-    Raise InputError where there are none, or where a run's model or data are not there any more.
+    A run whose model or data are not there any more is left out, and named. Raise InputError where none is left.
     """
     runs = find_text_runs(store)
     frame = store.runs().set_index("key")
     prompts: list[Prompt] = []
     notes: list[str] = []
+    left_out: list[InputError] = []
     # As in a run: what threads add up in another order differs in the last bits.
     with single_threaded():
         # Runs of one task and seed share it: to build one may mean to load a model.
@@ -67,16 +68,22 @@ def collect_prompts(store: Store) -> tuple[list[Prompt], list[str]]:
             assembly = None
             for run in shared:
                 summary = run.summary
-                assembly = assemble(run.spec, assembly.task if assembly else None)
-                notes += find_differences(assembly, summary, "export from a store without this run")
+                try:
+                    assembly = assemble(run.spec, assembly.task if assembly else None)
+                    notes += find_differences(assembly, summary, "delete the run")
+                except InputError as error:
+                    left_out.append(error)
+                    continue
                 if assembly.task.space.dim:
                     prompts.append(_read_prompt(store, assembly, summary, frame.loc[[summary.key]].iloc[0]))
+    if left_out and not prompts:
+        raise left_out[0]
     if not prompts:
         raise InputError(
             f"{store.path} has no finished run with a prompt; make one with: "
             f"dfo-bench run -t helpdesk -o cma -b 300 --store {store.path}"
         )
-    return prompts, notes
+    return prompts, [*notes, *(f"left out: {error}" for error in left_out)]
 
 
 def _name_instance(run: TextRun) -> tuple[str, int]:

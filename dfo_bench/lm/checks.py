@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -18,6 +19,9 @@ MARGIN = 0.05
 
 _NAMED = 8
 """How many classes or words a line names."""
+
+
+_STARTS: "WeakKeyDictionary[TextTask, float]" = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,16 @@ class Facts:
             mode=task.mode,
             prompt_tokens=task.prompt_tokens,
             guess=task.texts().scores(equal, "train")["loss"],
-            start=float(task.evaluate(task.space.start)[0]),
-            bare=float(bare.evaluate(bare.space.start)[0]),
+            start=_start_loss(task),
+            bare=_start_loss(bare),
         )
+
+
+def _start_loss(task: "TextTask") -> float:
+    """Return the train loss at the start of a task, which is evaluated once: it may cost money."""
+    if task not in _STARTS:
+        _STARTS[task] = float(task.evaluate(task.space.start)[0])
+    return _STARTS[task]
 
 
 def rows(facts: Facts) -> str:

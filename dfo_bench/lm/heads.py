@@ -37,11 +37,15 @@ class Head(ABC):
 class EmbeddingHead(Head):
     """The cosine of a text's embedding with each label text's, which a service for embeddings allows."""
 
-    def __init__(self, model: LanguageModel, texts: Sequence[str], before: int = 0) -> None:
-        """Embed the label texts without a prompt; `before` is how many rows of a prompt will stand before a text's."""
+    def __init__(self, model: LanguageModel, texts: Sequence[str], before: int = 0, left_out: range = range(0)) -> None:
+        """Embed the label texts without a prompt; `before` is how many rows of a prompt will stand before a text's.
+
+        `left_out` are the rows, a prompt's own, that have no part in the mean of a model that pools by the mean, as
+        with sentence-transformers' `include_prompt=False` (INSTRUCTOR, arXiv 2212.09741).
+        """
         if len(set(texts)) < len(texts) or not all(text.strip() for text in texts):
             raise InputError(f"label texts must be different, and none empty: {', '.join(map(repr, texts))}")
-        self._model, self._before, self.classes = model, before, len(texts)
+        self._model, self._before, self.left_out, self.classes = model, before, left_out, len(texts)
         ids = [model.tokenizer(text)["input_ids"] for text in texts]
         for text, own in zip(texts, ids, strict=True):
             model.check(own, f"label text {text!r}")
@@ -52,7 +56,7 @@ class EmbeddingHead(Head):
 
     def logits(self, inputs: dict[str, Any], at: torch.Tensor) -> torch.Tensor:
         """Return TEMPERATURE x cosine, shape (rows, classes); `at` is not needed."""
-        return TEMPERATURE * self.embed(inputs, self._before) @ self._labels.T
+        return TEMPERATURE * self.embed(inputs, self._before, self.left_out) @ self._labels.T
 
     def on(self, model: LanguageModel) -> "EmbeddingHead":
         """Return the head on a copy of its model; the label texts keep their embeddings."""
@@ -61,21 +65,27 @@ class EmbeddingHead(Head):
         head._model, head._labels = model, self._labels.clone()
         return head
 
-    def embed(self, inputs: dict[str, Any], before: int = 0) -> torch.Tensor:
+    def embed(self, inputs: dict[str, Any], before: int = 0, left_out: range = range(0)) -> torch.Tensor:
         """Return the embeddings of texts, of length 1, shape (rows, width)."""
         hidden = self._model.model(**inputs).last_hidden_state
         # A prompt that stands before [CLS] does not take its place.
         sentence = self._model.sentence
+        mask = inputs.get("attention_mask")
         if sentence.pooling == "cls":
             pooled = hidden[:, before]
-        elif "attention_mask" not in inputs:
-            pooled = hidden.mean(dim=1) if sentence.pooling == "mean" else hidden[:, -1]
-        else:
+        elif sentence.pooling == "last":
             # Padding stands behind a text's rows.
-            seen = inputs["attention_mask"].unsqueeze(2).to(hidden.dtype)
-            length = seen.sum(dim=1)
-            last = hidden.gather(1, (length.long() - 1).unsqueeze(2).expand(-1, -1, hidden.size(2)))[:, 0]
-            pooled = (hidden * seen).sum(dim=1) / length if sentence.pooling == "mean" else last
+            last = None if mask is None else (mask.sum(dim=1) - 1)[:, None, None].expand(-1, -1, hidden.size(2))
+            pooled = hidden[:, -1] if last is None else hidden.gather(1, last)[:, 0]
+        elif mask is None:
+            own = hidden
+            if left_out:
+                own = torch.cat([hidden[:, : left_out.start], hidden[:, left_out.stop :]], dim=1)
+            pooled = own.mean(dim=1)
+        else:
+            seen = mask.unsqueeze(2).to(hidden.dtype, copy=True)
+            seen[:, left_out.start : left_out.stop] = 0
+            pooled = (hidden * seen).sum(dim=1) / seen.sum(dim=1)
         for layer in sentence.layers:
             pooled = layer(pooled)
         return torch.nn.functional.normalize(pooled, dim=1)

@@ -1,8 +1,10 @@
-"""The prompt that a search starts from, read from a file of prompts that `dfo-bench export prompts` wrote."""
+"""The prompt that a search starts from: a text, or one of a file of prompts that `dfo-bench export prompts` wrote."""
 
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,40 @@ from safetensors import SafetensorError, safe_open
 
 from dfo_bench.errors import InputError
 from dfo_bench.lm.calibration import Calibration
+from dfo_bench.lm.modes import ModeName
+from dfo_bench.lm.problem import Answerer
+
+NEUTRAL = "."
+"""The text of a prompt that changes least: models attend to full stops where there is nothing to attend to (Clark,
+Khandelwal, Levy & Manning, What does BERT look at?, 2019, section 3.2)."""
 
 _MADE_BY = "dfo-bench export prompts FILE --store DIR"
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a search begins."""
+
+    name: str
+    prompt: npt.NDArray[np.floating[Any]] | None
+    """In the shape that enters the model; None is zeros."""
+    digest: str = ""
+    """That of the prompt's numbers, where they were read from a file."""
+
+
+def find_start(initial: str | None, asked: Answerer, mode: ModeName, tokens: int, calibrate: Calibration) -> Start:
+    """Return the start of a task's parameter `initial`; raise InputError where nothing in it fits.
+
+    Without one it is zeros. But with mode=prefix all tokens would be one there: they have no positions, so their
+    gradients would be the same. Prefix tuning begins at real words, too (arXiv 2101.00190, section 7.4).
+    """
+    if initial is None:
+        return Start("first train ids", asked.written(None)) if mode == "prefix" else Start("origin", None)
+    if Path(initial).suffix == ".safetensors" or Path(initial).is_file():
+        fits = {"model_digest": asked.digest, "mode": mode, "prompt_tokens": tokens}
+        prompt, digest = read_initial(initial, calibrate, **fits)
+        return Start(f"initial prompt {digest[:16]}", prompt, digest)
+    return Start(f"initial text {initial}", asked.written(initial))
 
 
 def read_initial(path: str, calibrate: Calibration, **fits: Any) -> tuple[npt.NDArray[np.float32], str]:

@@ -16,12 +16,15 @@ from transformers import DynamicCache
 from dfo_bench.errors import InputError
 from dfo_bench.lm.caches import filled, states
 from dfo_bench.lm.models import LanguageModel
+from dfo_bench.lm.templates import PREFIX
 
 ModeName = Literal["add", "cat", "inputs_embeds", "after", "deep", "prefix"]
 """The modes: Black-Box Tuning's two, PEFT's prompt tuning, such a prompt after the text, BBTv2's deltas before every
 block, and P-Tuning v2's keys and values (arXiv 2110.07602), those of prefix tuning (arXiv 2101.00190) without its
 second network."""
 
+SLOTS = ("add", "deep")
+"""The modes in which the prompt has slots among a text's own rows."""
 _WORDS = ("inputs_embeds", "after", "prefix")
 """The modes in which a text's rows are word embeddings."""
 _CAUSAL = ("after", "prefix")
@@ -114,10 +117,40 @@ class Mode:
     def _states(self, ids: Sequence[int]) -> torch.Tensor:
         return states(self._model, torch.tensor([ids], device=self._model.device))
 
-    def written(self, ids: Sequence[int]) -> npt.NDArray[np.float64]:
-        """Return the candidate of mode=prefix that the model itself would write for some ids, as many as its tokens."""
-        made = self._states(ids)[0].transpose(2, 3).flatten(3)
+    @property
+    def places(self) -> range:
+        """The places of the prompt's own rows among those of a text, none with mode=after and mode=prefix."""
+        if self.name in _CAUSAL:
+            return range(0)
+        first = self._model.first if self.slots else 0
+        return range(first, first + self.tokens)
+
+    @torch.inference_mode()
+    def written(self, ids: Sequence[int], special: Sequence[int] = ()) -> npt.NDArray[np.float64]:
+        """Return the candidate that puts some ids, as many as its tokens, where the prompt stands.
+
+        `special` are the ids that every text begins with. With mode=deep only the first block's deltas are not 0; with
+        mode=prefix they are the keys and values that the model itself would write.
+        """
+        if self.name == "prefix":
+            made = self._states(ids)[0].transpose(2, 3).flatten(3)
+        else:
+            made = self._rows_of([*special, *ids])[len(special) :]
+            if self.slots:
+                made = made - self._rows_of([*special, *range(PREFIX, PREFIX + self.slots)])[len(special) :]
+            if self.name == "deep":
+                made = torch.cat([made[None], torch.zeros(len(self._blocks) - 1, *made.shape, device=made.device)])
         return made.double().cpu().numpy()
+
+    def _rows_of(self, ids: Sequence[int]) -> torch.Tensor:
+        given = torch.tensor([ids], device=self._model.device)
+        if self.name != "deep":
+            return self.rows(given)[0].float()
+        # ELECTRA's rows are narrower where they enter than before the first block.
+        seen: list[torch.Tensor] = []
+        with self._blocks[0].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0])):
+            self._model.base(input_ids=given)
+        return seen[0][0].float()
 
     def _at_entry(self, act: Callable[[torch.Tensor], torch.Tensor]) -> Any:
         """Let `act` take what enters the first block, and return what enters in its place."""

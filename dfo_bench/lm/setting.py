@@ -5,13 +5,12 @@ from typing import Any, NoReturn, cast
 
 import numpy as np
 
-from dfo_bench.core import InputError
+from dfo_bench.core import Dense, InputError
 from dfo_bench.lm import models
-from dfo_bench.lm.engine import Engine, Prompts
-from dfo_bench.lm.heads import EmbeddingHead, Head, HeadName, WordsHead
-from dfo_bench.lm.inputs import Inputs
-from dfo_bench.lm.modes import Mode, ModeName
-from dfo_bench.lm.templates import Template
+from dfo_bench.lm.heads import HeadName, WordsHead
+from dfo_bench.lm.local import Local
+from dfo_bench.lm.modes import ModeName
+from dfo_bench.lm.problem import Candidates, Problem, Prompts
 from dfo_bench.lm.texts import Texts
 
 
@@ -36,11 +35,14 @@ class Setting:
     """The label words, in the order of the labels; with head=embedding the label texts."""
     tokens: tuple[int, ...]
     """The token of each label word that is read; none with head=embedding."""
+    include_prompt: bool = True
+    """Whether the mean of a sentence encoder's rows includes the prompt's."""
 
 
 def describe(texts: Texts) -> Setting:
     """Return the setting of a task's texts."""
-    model, head, mode, template = texts.model, texts.head, texts.engine.mode, texts.template
+    local = texts.local
+    model, head, mode, template = local.model, local.head, local.mode, local.template
     (precision,) = (name for name, dtype in models.PRECISIONS.items() if dtype == model.words.dtype)
     return Setting(
         model=models.absolute(model.name),
@@ -55,6 +57,7 @@ def describe(texts: Texts) -> Setting:
         labels=texts.labels,
         words=texts.words,
         tokens=tuple(head.tokens) if isinstance(head, WordsHead) else (),
+        include_prompt=local.problem.include_prompt,
     )
 
 
@@ -73,24 +76,27 @@ def restore(setting: Setting, prompt: Prompts | None) -> Texts:
             f"model {setting.model!r} is not the one that was used: its digest is {model.digest[:16]}, not "
             f"{setting.model_digest[:16]}; name a folder that holds that one"
         )
-    mode = Mode(model, setting.mode, setting.prompt_tokens)
-    template = Template(
-        model, setting.template, head=setting.head, slots=mode.slots, lead=setting.before, limit=setting.limit
+    problem = Problem(
+        head=setting.head,
+        precision=setting.precision,
+        mode=setting.mode,
+        prompt_tokens=setting.prompt_tokens,
+        template=setting.template,
+        lead=setting.before,
+        words=setting.words,
+        tokens=setting.tokens,
+        limit=setting.limit,
+        include_prompt=setting.include_prompt,
     )
-    head: Head
-    if setting.head == "embedding":
-        head = EmbeddingHead(model, setting.words, mode.before)
-    else:
-        head = WordsHead(model, setting.tokens)
+    local = Local(model, problem)
+    some = np.zeros(local.shape) if prompt is None else prompt.astype(float)
     return Texts(
         labels=setting.labels,
         words=setting.words,
         metric="",
-        inputs=Inputs({}, template, mode.before),
-        model=model,
-        head=head,
-        engine=Engine(model, head, mode),
-        prompt=np.zeros((1, *mode.shape), np.float32) if prompt is None else prompt,
+        splits={},
+        asked=local,
+        prompt=Candidates(Dense(some.reshape(1, -1)), local.shape),
         show=_refuse,
         score=_refuse,
     )

@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from itertools import chain, cycle, islice
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -14,7 +13,6 @@ from dfo_bench.core import (
     Array,
     Cost,
     InputError,
-    PathName,
     PathOrName,
     Points,
     Predicted,
@@ -25,21 +23,20 @@ from dfo_bench.core import (
     Value,
 )
 from dfo_bench.lm import data, losses, models
-from dfo_bench.lm.backends import Backend, Speeds
+from dfo_bench.lm.backends import Backend
 from dfo_bench.lm.calibration import Calibration, apply, learn
 from dfo_bench.lm.checks import Facts, check_all
 from dfo_bench.lm.engine import Engine
-from dfo_bench.lm.heads import EmbeddingHead, HeadName, WordsHead
-from dfo_bench.lm.initial import read_initial
-from dfo_bench.lm.inputs import Inputs
+from dfo_bench.lm.heads import HeadName
+from dfo_bench.lm.initial import NEUTRAL, find_start
+from dfo_bench.lm.local import Local, answerer
 from dfo_bench.lm.mapped import Mapped
-from dfo_bench.lm.modes import Mode, ModeName, check
+from dfo_bench.lm.modes import SLOTS, ModeName, check
 from dfo_bench.lm.nearest import nearest_words
 from dfo_bench.lm.outer import TrainLoss
-from dfo_bench.lm.room import check_room, demonstrate
-from dfo_bench.lm.templates import Encoded, Template, first_pieces, label_tokens
+from dfo_bench.lm.problem import Candidates, Problem, Prompts, Shown
+from dfo_bench.lm.templates import Encoded
 from dfo_bench.lm.texts import Texts
-from dfo_bench.runs.titles import check_title
 
 
 class TextTask(Task):
@@ -64,16 +61,24 @@ class TextTask(Task):
     """The template of head=embedding, without a mask."""
     lead: str = " . "
     """The text between the prompt and the example, for mode=add and mode=deep."""
-    unkeyed: ClassVar[Mapping[str, Value]] = {"backend": "torch", "title": ""}
-    added: ClassVar[Mapping[str, Value]] = {"calibrate": "none", "initial": None, "dev_shots": None, "title": ""}
+    unkeyed: ClassVar[Mapping[str, Value]] = {"backend": "torch", "service": ""}
+    added: ClassVar[Mapping[str, Value]] = {
+        "calibrate": "none",
+        "initial": None,
+        "dev_shots": None,
+        "include_prompt": True,
+        "service": "",
+    }
     bare: ClassVar[Mapping[str, Value]] = {
         "prompt_tokens": 0,
         "mode": "add",
         "demonstrations": 0,
         "calibrate": "none",
         "initial": None,
+        "include_prompt": True,
     }
     metric = "accuracy"
+    finds_step = True
     positive: str | None = None
     """The label of which metric=f1 is the F1."""
     notes: Sequence[str] = ()
@@ -89,16 +94,17 @@ class TextTask(Task):
         head: HeadName = "embedding",
         shots: Annotated[int, Ge(1)] = 16,
         dev_shots: Annotated[int, Ge(0)] | Literal["unused"] | None = None,
-        prompt_tokens: Annotated[int, Ge(0)] = 50,
-        mode: ModeName = "add",
+        prompt_tokens: Annotated[int, Ge(0)] = 10,
+        mode: ModeName = "inputs_embeds",
         loss: losses.LossName = "ce",
         demonstrations: Annotated[int, Ge(0)] = 0,
         leading_space: bool | None = None,
         precision: models.Precision = "float32",
         backend: Backend = "auto",
         calibrate: Calibration = "none",
-        initial: PathName | None = None,
-        title: str = "",
+        initial: Literal["."] | PathOrName | None = NEUTRAL,
+        include_prompt: bool = False,
+        service: str = "",
     ) -> None:
         """Load the model, draw the examples and cut the texts into tokens.
 
@@ -123,11 +129,13 @@ class TextTask(Task):
             machine that makes a sweep, measured once and kept in the store. Gradients are always torch's.
         calibrate: the map of the logits that is fitted on the train outputs of each prompt before anything is scored:
             one number per class (bias), a matrix, too (affine), or none. It costs no further call.
-        initial: a file of `dfo-bench export prompts`, whose prompt is the start: of several that fit the model, mode
-            and prompt_tokens, the best on dev, scored under this calibrate if one was.
-        title: how the task is called in all output, in place of its name, data and shots.
+        initial: where the search begins: at a text, repeated or cut to prompt_tokens (full stops change the answers
+            least); at a prompt of a file of `dfo-bench export prompts`, of those that fit the best on dev, scored under
+            this calibrate if one was; or (null) at rows of zeros, with mode=prefix at the first train texts.
+        include_prompt: whether the mean that a sentence encoder takes of its rows includes the prompt's.
+        service: the URL of a `dfo-bench serve` that has the model, which then need not be here; the key to it stands
+            in DFO_BENCH_API_KEY. Changes no result beyond rounding; there are no gradients then.
         """
-        check_title(title)
         # Composed, as rows are read.
         self.labels = tuple(data.compose(label) for label in self.labels)
         self._positive = None if self.positive is None else self.labels.index(data.compose(self.positive))
@@ -140,92 +148,67 @@ class TextTask(Task):
         self.splits = tuple(split for split in ("dev", "test") if self._rows.get(split))
 
         check(mode, head)
-        loaded = models.load(model, head, precision)
-        self.contents = {"model": loaded.digest, **self.digests({s: data.digest(r) for s, r in rows.items()})}
-        self.mode, self.prompt_tokens, self.model_name, self.head = mode, prompt_tokens, loaded.name, head
-        self._mode = Mode(loaded, mode, prompt_tokens)
-        words = (self.causal_words if head == "causal" else ()) or self.words
-        template = self._filled(loaded, head, words, demonstrations)
-        self._inputs = Inputs(self._rows, template, self._mode.before)
-        self.pieces: dict[str, str] = {}
-        if head == "embedding":
-            reader: EmbeddingHead | WordsHead = EmbeddingHead(loaded, self.embedding_texts, self._mode.before)
-        else:
-            spaced = head == "causal" if leading_space is None else leading_space
-            self.pieces = first_pieces(loaded, words, leading_space=spaced)
-            reader = WordsHead(loaded, label_tokens(loaded, words, leading_space=spaced))
-        self._model, self._head, self._words = loaded, reader, words
-        self.shown_words = words if head != "embedding" else self.embedding_texts
-        self._engine = Engine(loaded, reader, self._mode, backend)
-        self.backend = "torch" if backend == "auto" else backend
-        self._engine.keep(self.inputs("train"))
-        self._speeds = Speeds(loaded, reader, self._mode, self.inputs("train"))
+        self.mode, self.prompt_tokens, self.head = mode, prompt_tokens, head
+        causal = self.causal_words if head == "causal" else ()
+        self.shown_words = self.embedding_texts if head == "embedding" else causal or self.words
+        wanted = {"embedding": "embedding_template", "causal": "causal_template"}.get(head, "template")
+        problem = Problem(
+            head=head,
+            precision=precision,
+            mode=mode,
+            prompt_tokens=prompt_tokens,
+            template=getattr(self, wanted),
+            lead=self.lead if mode in SLOTS and prompt_tokens else "",
+            words=self.shown_words,
+            leading_space=head == "causal" if leading_space is None else leading_space,
+            shown=self._shown(demonstrations),
+            splits=self._rows,
+            include_prompt=include_prompt,
+        )
+        self._asked = answerer(problem, model, backend, service)
+        digest, self.model_name, self.pieces = self._asked.digest, self._asked.name, self._asked.pieces
+        self.contents = {"model": digest, **self.digests({s: data.digest(r) for s, r in rows.items()})}
+        self.backend, self.traffic = self._asked.backend, self._asked.traffic
         self._loss, self.calibrate = loss, calibrate
         self._train_loss = TrainLoss(loss, calibrate, self._classes("train"), len(self.labels), self._train_scores)
         self.outer = None if loss == "perf" else self._train_loss
         self.tolerance = 1e-5 if precision == "float32" else 0.05
         for split in self.splits:
-            # Texts that the model cannot take are refused now, not when the budget is spent. Where every token has an
-            # embedding, one text tells whether those of a split fit the template.
-            if loaded.complete:
-                template.encode(self.rows(split)[0])
-            else:
-                self.inputs(split)
+            # Texts that the model cannot take are refused now, not when the budget is spent.
+            self._asked.admit(split)
 
-        dim = int(np.prod(self._mode.shape))
+        dim = int(np.prod(self._asked.shape))
         blocks = self._blocks()
-        meaning = f"model {loaded.digest[:16]}, mode={mode}, prompt_tokens={prompt_tokens}"
+        meaning = f"model {digest[:16]}, mode={mode}, prompt_tokens={prompt_tokens}"
         # With scales per block coordinates mean nothing to another seed: they are measured on its texts.
         meaning = meaning if self._steps is None else ""
-        start = self._start(dim) if initial is None else self._initial(initial, loaded.digest)
-        self.space = Space(dim, None, None, start, self._mode.scale, blocks, meaning)
-        self.cost = self._inputs.cost("train", len(self.labels), dim)
+        self.space = Space(dim, None, None, self._start(initial, dim), self._asked.scale, blocks, meaning)
+        self.cost = self._asked.cost("train", dim)
 
-    def _filled(self, model: models.LanguageModel, head: str, words: tuple[str, ...], demonstrations: int) -> Template:
-        """Return the template of a head, with its demonstrations; raise InputError where no room for text is left."""
-        wanted = {"embedding": "embedding_template", "causal": "causal_template"}.get(head, "template")
-        slots, before = self._mode.slots, self._mode.before
-        lead = self.lead if slots else ""
-        limit = model.max_tokens - before
-        template = Template(model, getattr(self, wanted), head=head, slots=slots, lead=lead, limit=limit)
-        if self.mode == "after" and not template.cue.strip():
-            raise InputError(
-                f"template {getattr(self, wanted)!r} ends with the text, and mode=after puts the prompt between text "
-                "and cue; pass a template that goes on after the text, or mode=inputs_embeds"
-            )
-        check_room(template, model, self.prompt_tokens)
-        if demonstrations:
-            rows = data.demonstrations(self._rows["train"], self.labels, demonstrations)
-            shown = [(row, words[self.labels.index(row.label)]) for row in rows]
-            demonstrate(template, model, head, shown, demonstrations)
-        return template
-
-    def _initial(self, initial: str, model_digest: str) -> Anchor:
-        """Return the point of the prompt in a file."""
-        fits = {"model_digest": model_digest, "mode": self.mode, "prompt_tokens": self.prompt_tokens}
-        prompt, digest = read_initial(initial, self.calibrate, **fits)
-        self.contents = {**self.contents, "initial": digest}
-        return self._anchor(f"initial prompt {digest[:16]}", prompt)
+    def _shown(self, count: int) -> Shown:
+        """Return so many solved train examples per class, each with its label word."""
+        if not count:
+            return ()
+        rows = data.demonstrations(self._rows["train"], self.labels, count)
+        return [(row, self.shown_words[self.labels.index(row.label)]) for row in rows]
 
     def _blocks(self) -> int:
         """Return the number of blocks of a candidate; measure the scale of each."""
         if self.mode not in ("deep", "prefix"):
-            self._steps: npt.NDArray[np.float32] | None = None
+            self._steps: Prompts | None = None
             return 1
-        scales = np.array(self._mode.block_scales(text.ids for text in self.inputs("train")[:32]))
-        self._steps = (scales / self._mode.scale).astype(np.float32).reshape(*self._mode.shape[:-2], 1, 1)
+        scales = np.array(self._asked.block_scales())
+        self._steps = (scales / self._asked.scale).astype(np.float32).reshape(*self._asked.shape[:-2], 1, 1)
         return len(scales)
 
-    def _start(self, dim: int) -> Points:
-        """Return the origin, with mode=prefix the keys and values that the model writes for the first train ids.
-
-        At the origin all tokens of a prefix would be one: they have no positions, so their gradients would be the same.
-        Prefix tuning begins at real words, too (arXiv 2101.00190, section 7.4).
-        """
-        if self.mode != "prefix" or not dim:
+    def _start(self, initial: str | None, dim: int) -> Points:
+        """Return the point to begin at; note the contents of a file that it is read from."""
+        if not dim:
             return Anchor.origin(dim)
-        ids = list(islice(cycle(chain.from_iterable(text.ids for text in self.inputs("train"))), self.prompt_tokens))
-        return self._anchor("first train ids", self._mode.written(ids))
+        start = find_start(initial, self._asked, self.mode, self.prompt_tokens, self.calibrate)
+        if start.digest:
+            self.contents = {**self.contents, "initial": start.digest}
+        return Anchor.origin(dim) if start.prompt is None else self._anchor(start.name, start.prompt)
 
     def _anchor(self, name: str, prompt: npt.NDArray[np.floating[Any]]) -> Anchor:
         """Return the point of a prompt, what `prompts` makes a prompt of."""
@@ -240,19 +223,28 @@ class TextTask(Task):
     def digests(self, splits: Mapping[str, str]) -> dict[str, str]:
         """Return a digest for each parameter that names data, from the digests of the splits."""
 
-    def prompts(self, points: Points) -> npt.NDArray[np.float32]:
+    def prompts(self, points: Points) -> Prompts:
         """Return the prompts that points stand for, shape (n, *shape of a prompt in the mode).
 
         They are the coordinates themselves; where there are blocks each has its own scale (`Mode.block_scales`).
         """
-        with np.errstate(over="ignore"):
-            # Numbers too large for fp32 become inf, and their losses nan.
-            prompts = points.dense().astype(np.float32).reshape(len(points), *self._mode.shape)
-            return prompts if self._steps is None else prompts * self._steps
+        return self._candidates(points).prompts()
+
+    def _candidates(self, points: Points) -> Candidates:
+        return Candidates(points, self._asked.shape, self._steps)
 
     def nearest_words(self, point: Points, most: int) -> list[list[str]]:
         """Return the `most` nearest words of each row of a candidate, with mode=inputs_embeds or after."""
-        return nearest_words(self._model, self.prompts(point)[0], most)
+        return nearest_words(self.local.model, self.prompts(point)[0], most)
+
+    @property
+    def local(self) -> Local:
+        """The problem and its model, in this process; raise InputError where that is behind a service."""
+        return self._asked.local(f"task {type(self).__name__.lower()}")
+
+    @property
+    def _engine(self) -> Engine:
+        return self.local.engine
 
     def rows(self, split: str) -> list[data.Row]:
         """Return the examples of "train", "dev" or "test": train and dev as they were drawn."""
@@ -260,7 +252,7 @@ class TextTask(Task):
 
     def inputs(self, split: str) -> list[Encoded]:
         """Return the examples of a split as they enter the model, without the prompt's vectors."""
-        return self._inputs.of(split)
+        return self.local.inputs.of(split)
 
     def classifier(self, point: Points) -> Mapped:
         """Return what classifies any texts by a single candidate, after the task's own calibration."""
@@ -277,7 +269,7 @@ class TextTask(Task):
 
     def logits(self, points: Points, split: str) -> Array:
         """Return the label logits of every example of a split, shape (n, examples, classes)."""
-        return self._engine.logits(self.prompts(points), self.inputs(split))
+        return self._asked.logits(self._candidates(points), self.rows(split))
 
     def evaluate(self, points: Points) -> Array:
         """Return the losses on the train set, shape (n,); nan where a logit is not finite."""
@@ -285,13 +277,13 @@ class TextTask(Task):
 
     @property
     def no_gradients(self) -> str:
-        """Why it has no gradients: a loss that is flat has none."""
-        return "" if self.outer else "loss=perf counts hits; pass loss=ce or loss=hinge"
+        """Why it has no gradients: a loss that is flat has none, and no service sells them."""
+        return self._asked.no_gradients or self.no_outputs
 
     @property
     def no_outputs(self) -> str:
         """Why it has no outputs for an optimizer: of a loss that is flat they say nothing."""
-        return self.no_gradients
+        return "" if self.outer else "loss=perf counts hits; pass loss=ce or loss=hinge"
 
     def outputs(self, points: Points) -> Array:
         """Return the label logits of every train text, shape (n, examples, classes), before any calibration."""
@@ -340,7 +332,7 @@ class TextTask(Task):
         for prefix, calibrated in after.items():
             scores = self._scores(calibrated, split)
             found |= {f"{prefix}{name}": float(value[0]) for name, value in scores.items()}
-        cost = self._inputs.cost(split, len(self.labels), self.space.dim)
+        cost = self._asked.cost(split, self.space.dim)
         rows, truth = data.digest(self.rows(split)), self._classes(split)
         return Scores(found, cost, Predicted.of(rows, truth, {prefix: some[0] for prefix, some in after.items()}))
 
@@ -355,35 +347,33 @@ class TextTask(Task):
             labels=self.labels,
             words=self.shown_words,
             metric=self.metric,
-            inputs=self._inputs,
-            model=self._model,
-            head=self._head,
-            engine=self._engine,
-            prompt=self.prompts(self.space.start if point is None else point),
-            show=lambda count: self._filled(self._model, self.head, self._words, count),
+            splits=self._rows,
+            asked=self._asked,
+            prompt=self._candidates(self.space.start if point is None else point),
+            show=self._shown,
             score=self._scores,
         )
 
     def fastest(self, evaluations: int) -> str:
         """Return the backend that a sweep of so many evaluations is to use on this machine."""
-        return self._speeds.fastest(evaluations)
+        return self._asked.fastest(evaluations)
 
     def call_seconds(self, backend: str) -> float:
         """Return the seconds of one evaluation here by a backend."""
-        return self._speeds.call_seconds(backend)
+        return self._asked.call_seconds(backend)
 
     def measuring_cost(self, split: str) -> Cost:
         """Return what a score on a split will cost."""
-        return self._inputs.expected_cost(split, len(self.labels), self.space.dim)
+        return self._asked.expected_cost(split, self.space.dim)
 
     def truncated(self, split: str) -> int:
         """Return the number of texts of a split that are cut to what the model takes."""
-        return self._inputs.cut(split)
+        return self._asked.cut(self.rows(split))
 
     @property
     def events(self) -> list[str]:
         """The number of texts that are cut, per split that was read."""
-        return self._inputs.events
+        return self._asked.events
 
     def _train_scores(self, logits: Array) -> Array:
         return self._scores(logits, "train")["loss"]

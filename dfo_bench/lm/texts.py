@@ -7,13 +7,11 @@ from functools import cached_property
 import numpy as np
 
 from dfo_bench.core import Array, Cost, Index, InputError, Rows, Sees, Sizes
-from dfo_bench.lm import data, features
+from dfo_bench.lm import data
 from dfo_bench.lm.calibration import calibrate
-from dfo_bench.lm.engine import Engine, Prompts
-from dfo_bench.lm.heads import Head
-from dfo_bench.lm.inputs import Inputs
-from dfo_bench.lm.models import LanguageModel
-from dfo_bench.lm.templates import Encoded, Template
+from dfo_bench.lm.inputs import split_of
+from dfo_bench.lm.local import Local
+from dfo_bench.lm.problem import Answerer, Candidates, Shown
 from dfo_bench.lm.tuning import Tuned
 
 
@@ -25,39 +23,40 @@ class Texts:
     words: tuple[str, ...]
     """The label words; with head=embedding the label texts."""
     metric: str
-    inputs: Inputs
-    model: LanguageModel
-    head: Head
-    engine: Engine
-    prompt: Prompts
+    splits: Mapping[str, Rows]
+    asked: Answerer
+    """What has the model."""
+    prompt: Candidates
     """One candidate, under which the model is asked: for a reference one without rows."""
-    show: Callable[[int], Template]
-    """show(count): the template with so many solved train examples per class before every text."""
+    show: Callable[[int], Shown]
+    """show(count): so many solved train examples per class."""
     score: Callable[[Array, str], Mapping[str, Array]]
     """score(logits, split): the scores of logits of shape (1, n, classes)."""
-    offers: Collection[Sees] = ("losses", "outputs", "features", "weights")
     _known: dict[tuple[str, str], Array] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
-    def template(self) -> Template:
-        """What stands around a text."""
-        return self.inputs.template
+    def offers(self) -> Collection[Sees]:
+        """What can be had of its model."""
+        return self.asked.offers
+
+    @property
+    def local(self) -> Local:
+        """The model and the problem in this process; raise InputError where they are behind a service."""
+        return self.asked.local("this")
 
     @property
     def events(self) -> list[str]:
         """The number of texts that are cut, per split that was read."""
-        return self.inputs.events
+        return self.asked.events
 
     @cached_property
     def sizes(self) -> Sizes:
         """The sizes of the train set; the longest text counts what stands around it, too."""
-        train = self.inputs.of("train")
-        width = features.width(self.model, self.head, train[0])
-        return Sizes(len(train), len(self.labels), width, max(len(text.ids) for text in train))
+        return self.asked.sizes
 
     def rows(self, split: str) -> Sequence[data.Row]:
         """Return the examples of a split."""
-        return self.inputs.splits[split]
+        return self.splits[split]
 
     def classes(self, split: str) -> Index:
         """Return the class index of each example, shape (n,)."""
@@ -69,19 +68,19 @@ class Texts:
 
     def logits(self, rows: Rows) -> Array:
         """Return the label logits, shape (n, classes)."""
-        return self._once("logits", rows, lambda texts: self.engine.logits(self.prompt, texts)[0])
+        return self._once("logits", rows, lambda: self.asked.logits(self.prompt, rows)[0])
 
     def features(self, rows: Rows) -> Array:
         """Return the hidden states that the head reads, shape (n, width)."""
-        return self._once("features", rows, lambda texts: features.features(self.model, self.head, texts))
+        return self._once("features", rows, lambda: self.asked.features(rows))
 
     def states(self, rows: Rows) -> list[Array]:
         """Return all last hidden states of each text, shape (length, width)."""
-        return features.states(self.model, self.inputs.encode(rows))
+        return self.asked.states(rows)
 
     def tunable(self) -> Tuned:
         """Return a copy of the model that may be trained."""
-        return Tuned(self.model, self.head, self.inputs.encode)
+        return self.local.tunable()
 
     def shown(self, count: int | None) -> "Texts":
         """Return the same with `count` solved examples per class before every text.
@@ -90,34 +89,31 @@ class Texts:
         has no label words, or no room is left.
         """
         if count is not None:
-            return self._under(self.show(count))
+            return replace(self, asked=self.asked.showing(self.show(count)))
         most = int(np.bincount(self.classes("train"), minlength=len(self.labels)).min())
-        needed = max(len(text.ids) + text.cut for text in self.inputs.of("train")) - self.template.bare
-        template = self.show(1)
+        needed = self.asked.needed
+        asked = self.asked.showing(self.show(1))
         for more in range(2, most + 1):
             try:
-                longer = self.show(more)
+                longer = self.asked.showing(self.show(more))
             except InputError:
                 # No room for any text.
                 break
             if longer.room < needed:
                 break
-            template = longer
-        return self._under(template)
+            asked = longer
+        return replace(self, asked=asked)
 
-    def _once(self, what: str, rows: Rows, compute: Callable[[Sequence[Encoded]], Array]) -> Array:
+    def _once(self, what: str, rows: Rows, compute: Callable[[], Array]) -> Array:
         """Compute what is asked of some rows; of those of train and dev once: a fit asks, and its scores ask again."""
-        key = what, self.inputs.split(rows)
+        key = what, split_of(self.splits, rows)
         if key in self._known:
             return self._known[key]
-        found = compute(self.inputs.encode(rows))
+        found = compute()
         found.flags.writeable = False
         if key[1] in ("train", "dev"):
             self._known[key] = found
         return found
-
-    def _under(self, template: Template) -> "Texts":
-        return replace(self, inputs=Inputs(self.inputs.splits, template))
 
     def scores(self, logits: Array, split: str) -> dict[str, float]:
         """Return the metrics and the loss, by name."""
@@ -130,4 +126,4 @@ class Texts:
 
     def cost(self, split: str) -> Cost:
         """Return what it costs to ask for the outputs of a split."""
-        return self.inputs.cost(split, len(self.labels))
+        return self.asked.cost(split)

@@ -1,11 +1,11 @@
 """Plugins resolved from components: the class that a name stands for, and a value for each of its parameters."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic
 
 from dfo_bench.core import EmbeddingOptimizer, Optimizer, Reference
-from dfo_bench.errors import InputError, UnknownNameError, cause
+from dfo_bench.errors import InputError, Unavailable, UnknownNameError, cause
 from dfo_bench.plugins.component import Component, Value
 from dfo_bench.plugins.digest import source_digest
 from dfo_bench.plugins.parameters import Parameter
@@ -33,20 +33,32 @@ class Plugin(Generic[P]):
     def construct(self, *args: Any, **given: Any) -> P:
         """Build it; what its constructor refuses is wrong input."""
         try:
-            return self.cls(*args, **given, **self.component.params)
-        except InputError:
+            return self.cls(*args, **given, **self._own(self.component.params))
+        except (InputError, Unavailable):
             raise
         except (Exception, SystemExit) as error:
             raise InputError(f"{self.kind.name} {self.component} cannot be built: {cause(error)}") from error
+
+    def settle(self, name: str, default: Value) -> "Plugin[P]":
+        """Return it with another default of a parameter, which it has now where it had the former one."""
+        former = self.component.params[name] == self.defaults[name]
+        found = self.component.replace(**{name: default}) if former else self.component
+        return replace(self, component=found, defaults={**self.defaults, name: default})
 
     def source_digest(self) -> str:
         """Return the digest of its source (see `digest`)."""
         return source_digest(self.cls)
 
     def shown(self) -> Component:
-        """Return the component as it is shown: without parameters at their defaults, and of no key but its title."""
-        unkeyed = _inherited(self.cls, "unkeyed").keys() - {"title"}
-        named = {name: value for name, value in self.component.params.items() if name not in unkeyed}
+        """Return the component as it is shown: without parameters at their defaults, or unkeyed by its class.
+
+        Of a task without its prompt, whose parameters are `Task.bare`, only the first of these is shown.
+        """
+        params = self.component.params
+        bare: Mapping[str, Value] = getattr(self.cls, "bare", {})
+        no_prompt = list(bare)[1:] if bare and all(params.get(name) == value for name, value in bare.items()) else []
+        hidden = {*_inherited(self.cls, "unkeyed"), *no_prompt}
+        named = {name: value for name, value in params.items() if name not in hidden}
         kept = {name: value for name, value in named.items() if self.defaults.get(name, ...) != value}
         return Component(self.name, {**kept, **{name: p.shown() for name, p in self.inner.items() if name in kept}})
 
@@ -56,11 +68,15 @@ class Plugin(Generic[P]):
         In place of a path in a parameter stands the digest of what the file holds, `contents`. What the class says in
         `unkeyed` stands for parameters that change no result, and one in `added` is left out at its former value.
         """
-        values = {**self.component.params, **{name: plugin.keyed() for name, plugin in self.inner.items()}}
+        values = {**self._own(self.component.params), **{name: plugin.keyed() for name, plugin in self.inner.items()}}
         values |= {name: value for name, value in _inherited(self.cls, "unkeyed").items() if name in values}
         added = _inherited(self.cls, "added")
         former = {name for name, value in values.items() if added.get(name, ...) == value}
         return Component(self.name, {n: v for n, v in {**values, **contents}.items() if n not in former})
+
+    def _own(self, params: Mapping[str, Value]) -> dict[str, Value]:
+        """Return the parameters that the class itself has, not all of its kind."""
+        return {name: value for name, value in params.items() if name not in self.kind.common}
 
     def all_inner(self) -> "list[AnyOptimizer]":
         """Return the optimizers among the values, at any depth."""

@@ -9,7 +9,7 @@ import importlib.util
 import pkgutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -55,6 +55,8 @@ class Kind(Generic[P]):
     name: str
     given: Mapping[type, frozenset[str]]
     """Its base classes; for each the arguments that a run gives to the constructor, which are no parameters."""
+    common: Mapping[str, Parameter] = field(default_factory=dict)
+    """The parameters that every plugin of the kind has and its constructor is not given: in no result, in no key."""
 
     @property
     def plural(self) -> str:
@@ -135,11 +137,12 @@ class Kind(Generic[P]):
         given = {name for base, names in self.given.items() if issubclass(cls, base) for name in names}
         found = {name: parameter for name, parameter in parameters_of(cls).items() if name not in given}
         taken = {name: f"what a run gives {base.__name__}s" for base, names in self.given.items() for name in names}
+        taken |= dict.fromkeys(self.common, f"what every {self.name} has")
         taken["name"] = "what a component in YAML calls its plugin"
         for name in found:
             if name in taken:
                 raise PluginError(f"no parameter can be called {name!r}, {taken[name]}; give it another name")
-        return found
+        return {**found, **self.common}
 
 
 OPTIMIZERS: Kind[Optimizer | EmbeddingOptimizer] = Kind(
@@ -150,7 +153,11 @@ OPTIMIZERS: Kind[Optimizer | EmbeddingOptimizer] = Kind(
         EmbeddingOptimizer: frozenset({"space", "dim", "budget", "rng", "embed", "make"}),
     },
 )
-TASKS: Kind[Task] = Kind("task", {Task: frozenset({"rngs"})})
+TASKS: Kind[Task] = Kind(
+    "task",
+    {Task: frozenset({"rngs"})},
+    {"title": Parameter(str, "", "how the task is called in all output, in place of its name, data and shots.")},
+)
 PROJECTIONS: Kind[Projection] = Kind("projection", {Projection: frozenset()})
 
 REFERENCES: Kind[Reference] = Kind("reference", {Reference: frozenset({"rng"})})

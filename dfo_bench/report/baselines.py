@@ -13,7 +13,7 @@ import pandas as pd
 from dfo_bench.errors import InputError
 from dfo_bench.plugins.component import Component, parse
 from dfo_bench.runs.columns import REFERENCE
-from dfo_bench.runs.titles import PROMPT
+from dfo_bench.runs.titles import PROMPT, TITLE
 
 
 def place_baselines(runs: pd.DataFrame) -> pd.DataFrame:
@@ -57,11 +57,11 @@ def _homes(runs: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def split_prompt(task: str) -> tuple[str, str]:
-    """Return a task without its prompt, and the parameters that say what that is; an imported task has any name."""
+    """Return a task without its prompt and title, and what its prompt is; an imported task has any name."""
     try:
         read = parse(task)
     except InputError:
         return task, ""
     inside = {name: value for name, value in read.params.items() if name in PROMPT}
-    outside = {name: value for name, value in read.params.items() if name not in PROMPT}
+    outside = {name: value for name, value in read.params.items() if name not in {*PROMPT, TITLE}}
     return str(Component(read.name, outside)), str(Component(read.name, inside)).partition(":")[2]

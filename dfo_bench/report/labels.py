@@ -4,7 +4,10 @@ The marker and the dash alone tell groups apart in black and white; the colours 
 (2008), which the colour-blind can tell apart, without the yellow that white paper swallows.
 """
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import pandas as pd
 
@@ -81,6 +84,40 @@ def looks(runs: pd.DataFrame) -> Looks:
             dash=BASELINE_DASH if baseline else DASHES[_index(variants, variant) % len(DASHES)],
         )
     return named
+
+
+def shorten(names: Iterable[str], most: int) -> dict[str, str]:
+    """Return each name in at most so many letters, all different: longer ones lose some in the middle.
+
+    Those that would be alike keep the letters where they begin to differ instead, or have numbers.
+    """
+    shorter = {name: _cut(name, most) for name in names}
+    for alike in _alike(shorter):
+        differ = next(i for i, letters in enumerate(zip_longest(*alike)) if len(set(letters)) > 1)
+        for name in alike:
+            start = max(1, min(differ - most // 4, len(name) - most + 1))
+            shorter[name] = f"…{_cut_end(name[start:], most - 1)}"
+    left = [name for alike in _alike(shorter) for name in alike]
+    return shorter | {name: f"{_cut(name, most - 5)} ({place})" for place, name in enumerate(left, 1)}
+
+
+def _cut(name: str, most: int) -> str:
+    if len(name) <= most:
+        return name
+    tail = max(most - 1, 0) // 2
+    return f"{name[: most - 1 - tail]}…{name[len(name) - tail :]}"
+
+
+def _cut_end(name: str, most: int) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
+def _alike(shorter: dict[str, str]) -> list[list[str]]:
+    """Return the names that are shortened alike, together."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for name, short in shorter.items():
+        found[short].append(name)
+    return [names for names in found.values() if len(names) > 1]
 
 
 def _index(names: list[str], name: str) -> int:

@@ -91,7 +91,7 @@ def _costs(one: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if one.get("tokens"):
         more = count(float(one.get("measuring_tokens", 0)))
         yield "tokens", f"{count(float(one['tokens']))}, and {more} of dev and test"
-    if one.get("bytes_up_z"):
-        yield "sent", size(float(one["bytes_up_z"]))
+    if sent := one.get("sent_up", one.get("bytes_up_z")):
+        yield "sent", size(float(sent))
     if one.get("peak_memory"):
         yield "memory", f"{size(float(one['peak_memory']))} at most"

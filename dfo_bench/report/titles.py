@@ -6,7 +6,7 @@ import pandas as pd
 
 from dfo_bench.errors import InputError
 from dfo_bench.plugins.component import Component, parse
-from dfo_bench.report.versions import DIGEST, tell_versions
+from dfo_bench.report.versions import tell_versions
 from dfo_bench.runs.titles import ANSWER, PROMPT, TITLE, give
 
 
@@ -18,7 +18,8 @@ def name_tasks(runs: pd.DataFrame) -> pd.DataFrame:
 def entitle(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the runs with their tasks under their titles; tasks of one title keep the parameters that they differ in.
 
-    A question is a task without how it is answered. Where tasks of several names have one title, it is not used.
+    A question is a task without how it is answered; each version of its data has a title of its own. Where tasks of
+    several names have one title, it is not used.
     """
     if runs.empty or not runs["task"].str.contains(f"{TITLE}=", regex=False).any():
         return runs
@@ -43,7 +44,7 @@ def _parse(task: str) -> Component | None:
 
 
 def _question(task: Component) -> Component:
-    how = PROMPT | ANSWER | {TITLE, DIGEST}
+    how = PROMPT | ANSWER | {TITLE}
     return Component(task.name, {name: value for name, value in task.params.items() if name not in how})
 
 
@@ -53,4 +54,4 @@ def _named(task: Component, title: str, sharing: dict[str, list[Component]]) -> 
         return str(Component(task.name, {name: value for name, value in task.params.items() if name != TITLE}))
     names = {name for question in questions for name in question.params}
     differ = {name for name in names if len({str(question.params.get(name)) for question in questions}) > 1}
-    return str(give(task, title, frozenset({*differ, DIGEST})))
+    return str(give(task, title, frozenset(differ)))

@@ -40,7 +40,8 @@ def version_notes(runs: pd.DataFrame, store: str) -> list[str]:
         keys = " ".join(older[:_KEYS]) + (f" (and {len(older) - _KEYS} more)" if len(older) > _KEYS else "")
         notes.append(
             f"{outer}: {len(ages)} versions of this task's data or model, kept apart by {DIGEST}, the newest "
-            f"{ages.index[-1]}; delete the older with: dfo-bench delete {keys} --store {shlex.quote(store)}"
+            f"{ages.index[-1]}; title=NAME names it in further runs; delete the older with: dfo-bench delete {keys} "
+            f"--store {shlex.quote(store)}"
         )
     return notes
 

@@ -12,15 +12,18 @@ from dfo_bench.core import (
     Embedding,
     EmbeddingGiven,
     EmbeddingOptimizer,
+    Make,
     Optimizer,
     Points,
     Projection,
     Reference,
     Sees,
     Space,
+    Step,
     Task,
     VectorOptimizer,
 )
+from dfo_bench.embedding import Drawn
 from dfo_bench.errors import InputError, RunError
 from dfo_bench.plugins.component import Component
 from dfo_bench.plugins.plugin import AnyOptimizer, Method, Plugin, resolve, resolve_method
@@ -30,6 +33,8 @@ from dfo_bench.runs.defaults import DIM
 from dfo_bench.runs.fitted import Fitted, Once, settle
 from dfo_bench.runs.oracle import Oracle, oracle
 from dfo_bench.runs.spec import RunSpec, streams
+from dfo_bench.runs.step import ALPHA, AUTO, LEAST_BUDGET, Stepped
+from dfo_bench.runs.titles import TITLE, check_title
 
 
 class InOneEmbedding(EmbeddingOptimizer):
@@ -104,7 +109,12 @@ class Assembly:
 
     def embed(self, number: int) -> Embedding:
         """Draw embedding `number` of the run: the same for every optimizer of a seed."""
-        return self.projection.draw(self.task.space, self.dim, self.spec.seed, number)
+        embedding = self.projection.draw(self.task.space, self.dim, self.spec.seed, number)
+        if not self.projection.contents:
+            written = self.plugins.projection.component
+            kept = {name: value for name, value in written.params.items() if name not in Step.__annotations__}
+            embedding.drawn = Drawn(str(Component(written.name, kept)), self.spec.seed)
+        return embedding
 
     @property
     def dim(self) -> int:
@@ -134,8 +144,51 @@ class Assembly:
         return replace(cost, bytes_up_z=cost.bytes_up_z + 4 * self.dim) if cost.bytes_up_z else cost
 
     def optimizer(self) -> EmbeddingOptimizer:
-        """Build the optimizer; it and the optimizers that it makes share one list of events."""
+        """Build the optimizer, behind the search for its step where that has to be found."""
         events: list[str] = []
+        if not _is_auto(self.plugins.projection):
+            return self.search(1.0, self.spec.budget, events)
+        found = Stepped(
+            self.task.space,
+            lambda step, budget: self.search(step, budget, events),
+            dim=self.dim,
+            budget=self.spec.budget,
+            rng=streams(self.spec.seed)("step"),
+            embed=self.embed,
+            make=self._make(events),
+        )
+        found.events = events
+        return found
+
+    def search(self, step: float, budget: int, events: list[str]) -> EmbeddingOptimizer:
+        """Build the optimizer with a step and a budget; it and the optimizers that it makes share the events."""
+
+        def embed(number: int) -> Embedding:
+            embedding = self.embed(number)
+            embedding.stretch = step
+            return embedding
+
+        plugin = self.plugins.optimizer
+        given = EmbeddingGiven(
+            dim=self.dim,
+            budget=budget,
+            rng=streams(self.spec.seed)("optimizer"),
+            embed=embed,
+            make=self._make(events),
+        )
+        if issubclass(plugin.cls, Reference):
+            outermost: Any = Once(self.task.space, **given)
+        elif issubclass(plugin.cls, Optimizer):
+            outermost = InOneEmbedding(self.task.space, plugin.component, **given)
+        else:
+            outermost = plugin.construct(self.task.space, **given)
+        assert isinstance(outermost, EmbeddingOptimizer)
+        events.extend(outermost.events)
+        outermost.events = events
+        return outermost
+
+    def _make(self, events: list[str]) -> Make:
+        """Return what makes inner optimizers, which share the events."""
         plugin = self.plugins.optimizer
         known = {inner.component: inner for inner in (plugin, *plugin.all_inner())}
 
@@ -153,23 +206,7 @@ class Assembly:
             built.events = events
             return Checked(built, component)
 
-        given = EmbeddingGiven(
-            dim=self.dim,
-            budget=self.spec.budget,
-            rng=streams(self.spec.seed)("optimizer"),
-            embed=self.embed,
-            make=make,
-        )
-        if issubclass(plugin.cls, Reference):
-            outermost: Any = Once(self.task.space, **given)
-        elif issubclass(plugin.cls, Optimizer):
-            outermost = InOneEmbedding(self.task.space, plugin.component, **given)
-        else:
-            outermost = plugin.construct(self.task.space, **given)
-        assert isinstance(outermost, EmbeddingOptimizer)
-        events.extend(outermost.events)
-        outermost.events = events
-        return outermost
+        return make
 
     def build(self, plugin: AnyOptimizer, space: Space, budget: int, rng: np.random.Generator) -> Optimizer:
         """Build a plain optimizer with what it sees of the task."""
@@ -204,19 +241,26 @@ def assemble(spec: RunSpec, task: Task | None = None) -> Assembly:
         task=resolve(TASKS, spec.task),
         projection=resolve(PROJECTIONS, spec.projection),
     )
-    projection = plugins.projection.construct()
+    check_title(str(plugins.task.component.params[TITLE]))
     if task is None:
         task = plugins.task.construct(rngs=streams(spec.seed))
     elif isinstance(task, Fitted):
         task = task.inner
+    budget = spendable(plugins.optimizer, spec.budget)
+    if ALPHA in plugins.projection.defaults and not (task.finds_step and budget >= LEAST_BUDGET):
+        plugins = replace(plugins, projection=plugins.projection.settle(ALPHA, 1.0))
+    projection = plugins.projection.construct()
     _refuse_blind(spec, plugins.optimizer, task)
     components = {kind: plugin.component for kind, plugin in vars(plugins).items()}
     dim = _dim(spec, task, projection, plugins.optimizer)
-    budget = spendable(plugins.optimizer, spec.budget)
     method = plugins.optimizer
     if issubclass(method.cls, Reference):
         task = Fitted(task, method.name, lambda: _reference(method, spec.seed))
     return Assembly(replace(spec, **components, dim=dim, budget=budget), plugins, task, projection)
+
+
+def _is_auto(projection: Plugin[Projection]) -> bool:
+    return projection.component.params.get(ALPHA) == AUTO
 
 
 def _refuse_blind(spec: RunSpec, optimizer: Method, task: Task) -> None:

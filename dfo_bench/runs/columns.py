@@ -28,6 +28,9 @@ SECONDS = ["task_seconds", "optimizer_seconds", "measuring_seconds", "task_cpu_s
 
 MEMORY = ["peak_memory", "peak_device_memory"]
 
+SENT = ["sent_up", "sent_down"]
+"""The bytes that evaluations really sent to a service and got back, headers apart; nan where they asked none."""
+
 MADE = ["backend", "ended", "data"]
 """What computed the task, of its parameter of that name: it changes no result beyond rounding, but the seconds.
 
@@ -61,6 +64,7 @@ RUNS = [
     *CALLS,
     *SECONDS,
     *MEMORY,
+    *SENT,
     *MADE,
     *ROWS,
     *CHECKED,

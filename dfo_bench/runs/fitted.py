@@ -83,7 +83,7 @@ class Fitted(Task):
         self._plain, self._sees = not reference.fitted, reference.sees
         self.space, self.optimum, self.tolerance = inner.space, None, inner.tolerance
         self.splits, self.metric, self.contents = inner.splits, inner.metric, inner.contents
-        self.backend, self.patience_s = inner.backend, inner.patience_s
+        self.backend, self.patience_s, self.traffic = inner.backend, inner.patience_s, inner.traffic
         self.progress: FitProgress = lambda share: None
         """What is told of the fit; a run sets it."""
 

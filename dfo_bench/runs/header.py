@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from dfo_bench.core import Cost, Sees
+from dfo_bench.runs.former import complete
 from dfo_bench.runs.spec import RunSpec
 
 
@@ -37,7 +38,8 @@ class PlannedRun:
             raise ValueError(f"{key!r} and {shown!r} name no run")
         # The first plans and headers have no checks.
         checks = tuple(plain.get("checks", ()))
-        return {"key": key, "spec": RunSpec.from_json(plain["spec"]), "shown": shown, "checks": checks}
+        spec, shown = complete(RunSpec.from_json(plain["spec"]), shown)
+        return {"key": key, "spec": spec, "shown": shown, "checks": checks}
 
 
 @dataclass(frozen=True)

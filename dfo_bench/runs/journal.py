@@ -55,6 +55,9 @@ class Batch:
     """How often this batch may have been evaluated before, by processes that were stopped before they could write."""
     told: int = 0
     """The checksum of what it told beside its losses, which stands elsewhere; 0 where it told nothing."""
+    up: int = 0
+    """The bytes that went up to a service for it; `down` those that came back."""
+    down: int = 0
 
 
 @dataclass(frozen=True)
@@ -218,7 +221,11 @@ class Journal:
             assert self._told
             self._told.append(told)
             batch = replace(batch, told=checksum(told))
-        self._append({**vars(batch), "digests": "".join(batch.digests)})
+        record = {**vars(batch), "digests": "".join(batch.digests)}
+        if not batch.up:
+            # Most tasks ask no service.
+            del record["up"], record["down"]
+        self._append(record)
         self.log.batches.append(batch)
 
     def told(self, batch: Batch) -> Told:

@@ -14,7 +14,7 @@ from dfo_bench.runs.machine import peak_device_memory, peak_memory, provenance
 from dfo_bench.runs.measure import Measurer
 from dfo_bench.runs.meter import Meter, Progress
 from dfo_bench.runs.spec import describe
-from dfo_bench.runs.summary import Kept, Status, Summary, Totals, count_repaid
+from dfo_bench.runs.summary import Kept, Status, Summary, Totals, count_repaid, count_sent
 
 
 def header(assembly: Assembly, checks: tuple[str, ...] = ()) -> Header:
@@ -87,6 +87,7 @@ def attempt(assembly: Assembly, journal: Journal, progress: Progress, discarded:
         status, error = "failed", say(exception)
         meter.events.append(traceback.format_exc())
     batches, log = meter.batches, journal.log
+    sent_up, sent_down = count_sent(batches)
     return curve(batches), Summary(
         **vars(journal.header),
         status=status,
@@ -99,6 +100,8 @@ def attempt(assembly: Assembly, journal: Journal, progress: Progress, discarded:
         seconds=Totals.of(batches, log.measurements),
         peak_memory=peak_memory(),
         peak_device_memory=peak_device_memory(),
+        sent_up=sent_up,
+        sent_down=sent_down,
         attempts=log.attempts,
         repaid=count_repaid(batches),
         discarded=discarded,

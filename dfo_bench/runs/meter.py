@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
-from dfo_bench.core import Array, Points
+from dfo_bench.core import Array, Points, Traffic
 from dfo_bench.errors import ReplayError, RunError, Unavailable, count, say
 from dfo_bench.runs.journal import Batch, Journal, Seconds
 from dfo_bench.runs.oracle import Oracle
@@ -134,7 +135,7 @@ class Meter:
     def _pay(self, points: Points, digests: list[str]) -> Batch:
         """Evaluate and journal; what raises costs the whole batch, but an outage costs nothing, no time either."""
         wall, cpu = time.perf_counter(), time.process_time()
-        error = ""
+        error, sent = "", replace(self.oracle.task.traffic or Traffic())
         try:
             losses, told = self.patience.ask(lambda: self.oracle.evaluate(points))
             losses = np.asarray(losses, dtype=float)
@@ -151,7 +152,9 @@ class Meter:
             wall - self._rested[0],
             cpu - self._rested[1],
         )
-        batch = Batch(self.spent, losses.tolist(), digests, seconds, error, repaid=self._stopped)
+        now = self.oracle.task.traffic or sent
+        bytes_ = {"up": now.up - sent.up, "down": now.down - sent.down}
+        batch = Batch(self.spent, losses.tolist(), digests, seconds, error, repaid=self._stopped, **bytes_)
         self._stopped = 0
         self._journal.add_batch(batch, told)
         if told is not None:

@@ -60,6 +60,9 @@ class Summary(Header):
     """None of a run of another program."""
     peak_memory: int | None = None
     peak_device_memory: int | None = None
+    sent_up: int | None = None
+    """The bytes that its evaluations really sent to a service; None where they asked none. `sent_down` came back."""
+    sent_down: int | None = None
     attempts: int = 1
     repaid: int = 0
     """How many evaluations may have been paid for in vain, and were paid for again."""
@@ -76,6 +79,7 @@ class Summary(Header):
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, from which `from_json` makes an equal one."""
         imported = {"imported": dict(self.imported)} if self.imported else {}
+        sent = {} if self.sent_up is None else {"sent_up": self.sent_up, "sent_down": self.sent_down}
         return {
             "format": FORMAT,
             **super().to_json(),
@@ -89,6 +93,7 @@ class Summary(Header):
             "seconds": asdict(self.seconds),
             "peak_memory": self.peak_memory,
             "peak_device_memory": self.peak_device_memory,
+            **sent,
             "attempts": self.attempts,
             "repaid": self.repaid,
             "discarded": self.discarded,
@@ -113,9 +118,17 @@ class Summary(Header):
             "lost": plain.get("lost", 0),
             "peak_memory": plain.get("peak_memory"),
             "peak_device_memory": plain.get("peak_device_memory"),
+            "sent_up": plain.get("sent_up"),
+            "sent_down": plain.get("sent_down"),
             "provenance": Provenance(**plain["provenance"]) if plain["provenance"] else None,
             "imported": plain.get("imported"),
         }
+
+
+def count_sent(batches: Sequence[Batch]) -> tuple[int | None, int | None]:
+    """Return the bytes that batches really sent to a service, and got back; None where they asked none."""
+    up, down = (sum(getattr(batch, way) for batch in batches) for way in ("up", "down"))
+    return (up, down) if up else (None, None)
 
 
 def count_repaid(batches: Sequence[Batch]) -> int:
@@ -125,6 +138,7 @@ def count_repaid(batches: Sequence[Batch]) -> int:
 
 def in_progress(header: Header, log: Log, status: Status = "unfinished", error: str = "") -> Summary:
     """Return what the journal of a run says of it, which has not ended, or whose process died."""
+    sent_up, sent_down = count_sent(log.batches)
     losses = (loss for batch in log.batches for loss in batch.losses if loss > -math.inf)
     return Summary(
         **vars(header),
@@ -138,6 +152,8 @@ def in_progress(header: Header, log: Log, status: Status = "unfinished", error: 
         seconds=Totals.of(log.batches, log.measurements),
         peak_memory=None,
         peak_device_memory=None,
+        sent_up=sent_up,
+        sent_down=sent_down,
         attempts=log.attempts,
         repaid=count_repaid(log.batches),
         discarded=0,

@@ -37,9 +37,9 @@ class TextClassifier:
         """The run that it was taken from."""
         self.labels = texts.labels
         """The labels, in the order of `probabilities`."""
-        self.fields = texts.template.fields
+        self.fields = texts.asked.fields
         """How many texts make a row: 1, or 2 for pairs."""
-        self.limit = texts.template.limit
+        self.limit = texts.asked.limit
         """How many tokens of a text with its template are read."""
         self.notes: list[str] = []
         """What is to be known of the run: which it is, and what is better or has changed."""
@@ -84,10 +84,10 @@ class TextClassifier:
 
     def truncated(self, rows: Rows) -> int:
         """Return how many of the texts are cut to what the model takes."""
-        room = self.texts.template.room
+        room = self.texts.asked.room
         # A token has a byte at least: a text of no more bytes than tokens fit need not be cut into tokens once more.
         long = [row for row in rows if sum(len(text.encode()) for text in row.texts) > room]
-        return sum(self.texts.template.encode(row).cut > 0 for row in long)
+        return self.texts.asked.cut(long)
 
     @cached_property
     def learned(self) -> Classifier:

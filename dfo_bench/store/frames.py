@@ -119,7 +119,7 @@ def row(summary: Summary) -> dict[str, Any]:
         found |= {name: getattr(summary.cost, name) * summary.evaluations for name in columns.CALLS}
         spent = [m.cost for m in summary.measurements]
         found |= {f"measuring_{name}": sum(getattr(cost, name) for cost in spent) for name in columns.CALLS}
-    found |= {name: _number(getattr(summary, name)) for name in columns.MEMORY}
+    found |= {name: _number(getattr(summary, name)) for name in (*columns.MEMORY, *columns.SENT)}
     made = summary.provenance
     found |= {"backend": made.backend if made else "", "ended": made.ended if made else ""}
     found["data"] = _data(summary.digests)

@@ -8,6 +8,7 @@ from pathlib import Path
 from dfo_bench.errors import InputError, writing
 from dfo_bench.store import checksums, packs
 from dfo_bench.store.delete import held
+from dfo_bench.store.prices import read_prices, write_prices
 from dfo_bench.store.store import Store
 
 
@@ -15,7 +16,9 @@ def merge(stores: Iterable[str | Path], into: str | Path) -> tuple[list[str], li
     """Copy the runs of stores into another, made now if it is new; return the keys copied, and those it had already.
 
     Of a key that several hold, the run that has come furthest is kept, if the evaluations of the others are its first
-    ones. Raise InputError, before anything is copied, where they are others, and BusyError where a run is under way.
+    ones. Prices of tasks come along; of one that several have, the price of the store merged into, or of the first,
+    stays. Raise InputError, before anything is copied, where evaluations differ, and BusyError where a run is under
+    way.
 
     >>> dfo_bench.merge(["results/a", "results/b"], "results/all")
     """
@@ -27,6 +30,7 @@ def merge(stores: Iterable[str | Path], into: str | Path) -> tuple[list[str], li
     if any(source.path.resolve() == target.path.resolve() for source in sources):
         raise InputError(f"{target.path} is what is merged into; leave it out of the stores to merge")
     seen: dict[str, None] = {}
+    prices = [read_prices(store.path) for store in (target, *sources)]
     with held(store.path / key for store in (*sources, target) for key in store):
         for source in sources:
             for key in source:
@@ -35,6 +39,8 @@ def merge(stores: Iterable[str | Path], into: str | Path) -> tuple[list[str], li
         copied = [key for key in seen if chosen[key] is not target]
         for key in copied:
             _copy(key, chosen[key], target)
+    if any(prices):
+        write_prices(target.path, {task: price for known in reversed(prices) for task, price in known.items()})
     checksums.renew(target, copied)
     return copied, [key for key in seen if chosen[key] is target]
 

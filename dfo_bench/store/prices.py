@@ -4,7 +4,7 @@ It changes no run and no key, so it may come after the runs, and change.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +21,12 @@ MILLION = 1_000_000
 
 def write_price(store: Path, tasks: Iterable[str], price: float) -> None:
     """Set the price of tasks; those of others stay."""
-    known = read_prices(store) | dict.fromkeys(tasks, price)
-    write_text(store / PRICES, json.dumps(known, indent=1, sort_keys=True) + "\n")
+    write_prices(store, read_prices(store) | dict.fromkeys(tasks, price))
+
+
+def write_prices(store: Path, known: Mapping[str, float]) -> None:
+    """Write the price of every task that has one."""
+    write_text(store / PRICES, json.dumps(dict(known), indent=1, sort_keys=True) + "\n")
 
 
 def read_prices(store: Path) -> dict[str, float]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from dfo_bench.errors import InputError
+from dfo_bench.errors import InputError, Unavailable
 from dfo_bench.store.store import Store
 from dfo_bench.store.text_runs import BEST, find_text_runs, read_prompt
 
@@ -63,6 +63,6 @@ def _words(store: Store, key: str) -> list[list[str]] | str:
         return f"none, for mode={mode} puts no word embeddings into the model"
     try:
         task, point = read_prompt(found[0])
-    except InputError as error:
+        return task.nearest_words(point, _NEAR)
+    except (InputError, Unavailable) as error:
         return f"not known, {error}"
-    return task.nearest_words(point, _NEAR)

@@ -21,9 +21,10 @@ def add_checks(
     `tasks` are built of the first seed; `begun` is what a store has of the runs, by key.
     """
     known: dict[Component, Sequence[str]] = {}
+    built = dict(tasks)
     for run in runs:
         if run.key not in begun and run.spec.task not in known:
-            known[run.spec.task] = _check(run.spec, tasks)
+            known[run.spec.task] = _check(run.spec, built)
     return [
         replace(run, checks=begun[run.key].checks)
         if run.key in begun
@@ -32,11 +33,18 @@ def add_checks(
     ]
 
 
-def _check(spec: RunSpec, tasks: Mapping[Component, Task]) -> Sequence[str]:
-    task, without = tasks[spec.task], spec.task.replace(**TASKS.load(spec.task.name).bare)
-    bare = tasks.get(without) or resolve(TASKS, without).construct(rngs=streams(spec.seed))
+def starts(task: Component) -> set[Component]:
+    """Return the tasks whose starts the checks of a task of texts evaluate: itself, and the same without a prompt."""
+    bare = TASKS.load(task.name).bare
+    return {task, task.replace(**bare)} if bare else set()
+
+
+def _check(spec: RunSpec, built: dict[Component, Task]) -> Sequence[str]:
+    without = spec.task.replace(**TASKS.load(spec.task.name).bare)
+    if without not in built:
+        built[without] = resolve(TASKS, without).construct(rngs=streams(spec.seed))
     # A reference sees the very texts of its task.
-    task, bare = (one.inner if isinstance(one, Fitted) else one for one in (task, bare))
+    task, bare = (one.inner if isinstance(one, Fitted) else one for one in (built[spec.task], built[without]))
     return task.checks(bare)
 
 

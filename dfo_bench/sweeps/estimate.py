@@ -11,12 +11,14 @@ from rich.filesize import decimal as size
 
 from dfo_bench.core import Cost
 from dfo_bench.errors import StoreError, count
+from dfo_bench.plugins.component import Component
 from dfo_bench.runs.assembly import Assembly
 from dfo_bench.runs.header import PlannedRun
 from dfo_bench.runs.journal import Log
 from dfo_bench.store.filenames import JOURNAL
 from dfo_bench.store.folder import read_summary
 from dfo_bench.store.prices import MILLION, write_money
+from dfo_bench.sweeps.checks import starts
 
 _GRADIENT = 3
 """How many times as long an evaluation with its gradient takes: the pass back costs twice the one forward."""
@@ -35,6 +37,8 @@ class Estimate:
     """How many of the runs have finished, and are not made again."""
     calls: int
     """Evaluations on train."""
+    checks: int
+    """Evaluations of starts on train by the checks before it, which no budget counts."""
     scores: int
     """Scores on dev and test."""
     tokens: int
@@ -60,6 +64,8 @@ class Estimate:
         left = self.runs - self.finished
         scores = f", up to {self.scores:,} dev/test scores" if self.scores else ""
         found = [f"{left:,} of {count(self.runs, 'run')} ahead: {self.calls:,} calls{scores}"]
+        if self.checks:
+            found.append(f"{count(self.checks, 'call')} more for the checks at the start, in no budget")
         if self.tokens:
             whole = f" ({size(self.bytes_up_prompt)} with prompts)" if self.bytes_up_prompt > self.bytes_up else ""
             found.append(f"{self.tokens:,} tokens, {size(self.bytes_up)} up{whole}, {size(self.bytes_down)} down")
@@ -78,12 +84,15 @@ def estimate_runs(
     """Return what is left of runs in a store that need not be there; `assemblies` are their parts, in that order."""
     finished = calls = scores = untimed = 0
     spent: list[tuple[Cost, int]] = []
+    starting: dict[Component, Cost] = {}
     took = 0.0
     for run, assembly in zip(runs, assemblies, strict=True):
         left, measured = _left(store / run.key, run.spec.budget)
         if not left and not measured:
             finished += 1
             continue
+        if left == run.spec.budget:
+            starting = dict.fromkeys(starts(run.spec.task), assembly.cost) | starting
         task = assembly.task
         measuring = {"dev": measured * math.ceil(left / run.spec.dev_every), "test": measured}
         costs = [(task.measuring_cost(split), times) for split, times in measuring.items() if split in task.splits]
@@ -96,12 +105,14 @@ def estimate_runs(
             # All tokens take alike, be they of train, dev or test.
             others = sum(cost.tokens * times for cost, times in costs) / assembly.cost.tokens
             took += once * (left * (_GRADIENT if assembly.sees == "gradients" else 1) + others)
+    spent += [(cost, 1) for cost in starting.values()]
     workers = max(1, min(workers, len(runs) - finished))
     total = {name: sum(getattr(cost, name) * times for cost, times in spent) for name in vars(Cost())}
     return Estimate(
         runs=len(runs),
         finished=finished,
         calls=calls,
+        checks=len(starting),
         scores=scores,
         tokens=total["tokens"],
         bytes_up=total["bytes_up_z"],

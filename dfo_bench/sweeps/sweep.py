@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dfo_bench.core import Task
-from dfo_bench.errors import InputError, StoreError, UnfitError, UnknownNameError, cause, count
+from dfo_bench.errors import InputError, StoreError, Unavailable, UnfitError, UnknownNameError, cause, count
 from dfo_bench.plugins.component import Component, component
 from dfo_bench.plugins.files import refuse_namesakes
 from dfo_bench.plugins.registry import OPTIMIZERS, REFERENCES, method_kind
@@ -107,15 +107,15 @@ def estimate(request: SweepRequest) -> Estimate:
 
     A few products of every model are timed. InputError is raised for what `sweep` would refuse.
     """
-    return _prepare(request)[1]
+    return _prepare(request, check=False)[1]
 
 
-def _prepare(request: SweepRequest) -> tuple[list[PlannedRun], Estimate]:
+def _prepare(request: SweepRequest, *, check: bool = True) -> tuple[list[PlannedRun], Estimate]:
     path = Path(request.store)
     specs = expand_axes(request)
     Store.refuse_foreign_folder(path)
     with single_threaded():
-        runs, assemblies = plan_runs(specs, path, {component(one) for one in request.optimizers})
+        runs, assemblies = plan_runs(specs, path, {component(one) for one in request.optimizers}, check=check)
         return runs, estimate_runs(runs, assemblies, path, request.workers, request.price)
 
 
@@ -163,11 +163,13 @@ def _whole(name: str, value: Any) -> int:
 
 
 def plan_runs(
-    specs: Sequence[RunSpec], store: Path, asked: Container[Component]
+    specs: Sequence[RunSpec], store: Path, asked: Container[Component], *, check: bool = True
 ) -> tuple[list[PlannedRun], list[Assembly]]:
     """Return the runs of specs, which two spellings may share, and the parts of each.
 
     Raise InputError where one cannot be made or go on.
+
+    Unless `check` is false the starts of tasks of texts are evaluated for their checks.
 
     A reference that nobody `asked` for is left out where its task does not allow it, with a warning.
 
@@ -200,7 +202,7 @@ def plan_runs(
             kept[0],
         )
     computed = {key: header.spec.backend or backends.FORMER for key, header in begun.items()}
-    checked = add_checks(list(runs.values()), tasks, begun)
+    checked = add_checks(list(runs.values()), tasks, begun) if check else list(runs.values())
     return backends.settle(checked, tasks, computed, store), assemblies
 
 
@@ -231,6 +233,10 @@ def _assemble_all(specs: Sequence[RunSpec], asked: Container[Component]) -> Iter
                 others[spec.task] = assembly.plugins.task.construct(rngs=streams(spec.seed))
             if isinstance(assembly.task, Fitted) and spec.task in others:
                 assemble(spec, others[spec.task])
+        except Unavailable as error:
+            raise InputError(
+                f"task {spec.task} cannot be had: {error}; start its service, or run again later"
+            ) from error
         except UnfitError as error:
             if spec.optimizer in asked:
                 raise
@@ -244,8 +250,7 @@ def _assemble_all(specs: Sequence[RunSpec], asked: Container[Component]) -> Iter
 
 def _ask_once(assembly: Assembly) -> None:
     try:
-        optimizer = assembly.optimizer()
-        optimizer.ask().digests()
+        assembly.search(1.0, assembly.spec.budget, []).ask().digests()
     except InputError:
         raise
     except (Exception, SystemExit) as error:

@@ -57,7 +57,7 @@ def evaluates_alike(plugin: Plugin[Task]) -> Problem:
 def tells_outputs(plugin: Plugin[Task]) -> Problem:
     """If it has outputs, its losses are the outer function of these, whose gradient is that of its differences."""
     task = _task(plugin)
-    if task.outer is None:
+    if task.outer is None or not task.space.dim:
         return ""
     points = _three_points(task)
     outputs, losses = np.asarray(task.outputs(points)), task.evaluate(points)

@@ -13,11 +13,11 @@ from dfo_bench.report.figures.canvas import (
     MARKERS,
     SETTINGS,
     SMALL,
+    fit,
     methods_of,
-    name_panel,
+    name_panels,
     open_figure,
     size,
-    wrap,
 )
 from dfo_bench.report.labels import Look
 from dfo_bench.report.rules import STANDARD, Rules
@@ -44,7 +44,7 @@ def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, s
     looks = methods_of(runs)
     columns = min(across, len(tasks))
     letters = int(0.36 * width / columns / SMALL)
-    lines = max(wrap(f"{name} (3{_OF}3)", letters).count("\n") + 1 for name in methods)
+    lines = max(name.count("\n") + 1 for name in fit([f"{name} (3{_OF}3)" for name in methods], letters))
     height = 0.65 + len(methods) * max(0.22, LINE * lines * 0.9)
     words = "runs and their median" + (
         f", quartiles from {FEW} runs on" if (scored.groupby(["task", "method"]).size() >= FEW).any() else ""
@@ -58,15 +58,15 @@ def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, s
                 values = own.loc[own["method"] == method, "score"].to_numpy(dtype=float)
                 finite = values[np.isfinite(values)]
                 lacking = "" if len(finite) == len(values) else f" ({len(finite)}{_OF}{len(values)})"
-                names.append(wrap(method + (lacking if len(values) else " (none)"), letters))
+                names.append(method + (lacking if len(values) else " (none)"))
                 _draw_method(panel, finite, place, looks[method])
-            panel.set_yticks(range(len(methods)), names, fontsize=7, linespacing=0.95)
+            panel.set_yticks(range(len(methods)), fit(names, letters), fontsize=7, linespacing=0.95)
             panel.set_ylim(len(methods) - 0.5, -0.5)
             if spans_decades(own["score"]):
                 panel.set_xscale("log")
             panel.set_xlabel(rules.name)
             panel.grid(axis="x", alpha=0.25, linewidth=0.5)
-            name_panel(panel, task, style, columns, 0.6)
+        name_panels(axes, tasks, style, 0.6)
     return figure
 
 

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from dfo_bench.errors import InputError
 from dfo_bench.report.figures import FORMATS, STYLES
 from dfo_bench.report.figures.fonts import complete_fonts
-from dfo_bench.report.labels import Look, looks
+from dfo_bench.report.labels import Look, looks, shorten
 
 PANEL, LINE, LETTER, SMALL, HANDLE = 2.1, 0.15, 0.058, 0.053, 0.55
 """In inches: heights of a panel and of a line of the legend, widths of letters of 8 and 7 points and of its samples."""
@@ -142,14 +142,27 @@ def wrap(text: str, letters: int) -> str:
     return "\n".join(piece.rstrip() for piece in pieces).replace("$", r"\$")
 
 
+def fit(names: Sequence[str], letters: int, lines: int = 3) -> list[str]:
+    """Wrap names into so many lines of so many letters; longer ones are shortened, all differently."""
+    wrapped, most = [wrap(name, letters) for name in names], letters * lines
+    # A line that a shortened name fills may have more wide letters than one that ends where it can be broken.
+    narrow = max(4, int(0.8 * letters))
+    while most > narrow and any(name.count("\n") >= lines for name in wrapped):
+        wrapped, most = [wrap(short, narrow) for short in shorten(names, most).values()], most - 1
+    return wrapped
+
+
 def span(text: str) -> int:
     """Return how many Latin letters a text is wide: a letter of full width, such as a Chinese one, is two."""
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
-def name_panel(axes: Axes, text: str, style: str, columns: int, share: float = 1.0) -> None:
-    """Put a wrapped title over one of so many panels side by side, of whose room the axes have a share."""
-    axes.set_title(wrap(text, int(share * size(style)[0] / columns / LETTER)))
+def name_panels(panels: Sequence[Axes], names: Sequence[str], style: str, share: float = 0.85) -> None:
+    """Put a title over each panel, as wide as the share that its axes have of its room."""
+    width, across = size(style)
+    letters = int(share * width / min(across, len(panels)) / LETTER)
+    for panel, name in zip(panels, fit(names, letters), strict=True):
+        panel.set_title(name)
 
 
 def seeds(numbers: pd.Series) -> str:
@@ -179,4 +192,4 @@ def _legend(labels: list[str], width: float) -> tuple[list[str], int]:
     """Wrap the labels and count the columns that fit into the width."""
     letters = max(map(span, labels))
     ncols = max(1, min(len(labels), int(width / (letters * LETTER + HANDLE))))
-    return [wrap(label, int((width / ncols - HANDLE) / LETTER)) for label in labels], ncols
+    return fit(labels, int((width / ncols - HANDLE) / LETTER)), ncols

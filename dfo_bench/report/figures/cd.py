@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dfo_bench.report.figures.canvas import LETTER, LINE, SETTINGS, SMALL, size, span, wrap
+from dfo_bench.report.figures.canvas import LETTER, LINE, SETTINGS, SMALL, fit, size, span, wrap
 from dfo_bench.report.rules import STANDARD, Rules
 from dfo_bench.report.scores import scores
 from dfo_bench.report.stats.ranks import Friedman, friedman
@@ -26,7 +26,7 @@ def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, s
     test = friedman(scored, rules.metric)
     labels = {name: f"{name} ({rank:.2f})" for name, rank in test.ranks.items()}
     side = min(_SIDE * width, SMALL * (max(map(span, labels.values())) + 2))
-    names = {name: wrap(label, int(side / SMALL) - 1) for name, label in labels.items()}
+    names = dict(zip(labels, fit(list(labels.values()), int(side / SMALL) - 1), strict=True))
     half = (len(names) + 1) // 2
     ordered = list(names)
     halves = [ordered[:half], ordered[half:][::-1]]

@@ -10,7 +10,7 @@ from dfo_bench.report.figures.canvas import (
     SETTINGS,
     draw_bands,
     methods_of,
-    name_panel,
+    name_panels,
     open_figure,
     seeds,
     size,
@@ -53,9 +53,9 @@ def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, s
             draw_bands(panel, own, rules.against, "median", methods)
             if spans_decades(own["median"]):
                 panel.set_yscale("log")
-            name_panel(panel, task, style, min(size(style)[1], len(tasks)))
             panel.set_ylabel("loss of the incumbent")
             panel.set_xlabel("evaluations" if calls else AXES[rules.against].name)
+        name_panels(axes, tasks, style)
     return figure
 
 

@@ -8,7 +8,7 @@ from dfo_bench.report.figures.canvas import (
     SETTINGS,
     draw_bands,
     methods_of,
-    name_panel,
+    name_panels,
     open_figure,
     seeds,
     size,
@@ -31,11 +31,11 @@ def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, s
     words += f"mean and its 95% interval over {seeds(numbers)} of each task{where(methods)}"
     with matplotlib.rc_context(SETTINGS):
         figure, axes = open_figure(len(panels), style, list(methods.values()), words)
-        for panel, (name, members) in zip(axes, panels.items(), strict=True):
+        for panel, members in zip(axes, panels.values(), strict=True):
             panel.set_xscale("log")
             draw_bands(panel, run_time_ecdf(members), "evaluations", "share", methods)
             panel.set_ylim(-0.02, 1.02)
-            name_panel(panel, name, style, min(size(style)[1], len(panels)))
             panel.set_xlabel("evaluations")
             panel.set_ylabel("share of targets hit")
+        name_panels(axes, list(panels), style)
     return figure

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dfo_bench.report.figures.canvas import LETTER, LINE, SETTINGS, SHADES, SMALL, size, wrap
+from dfo_bench.report.figures.canvas import LETTER, LINE, SETTINGS, SHADES, SMALL, fit, size, wrap
 from dfo_bench.report.format import MISSING
 from dfo_bench.report.rules import STANDARD, Rules
 from dfo_bench.report.scores import by_block
@@ -19,6 +19,13 @@ _NARROW = 0.62
 """Inches that a cell needs for an interval."""
 
 
+_TINY = 0.34
+"""Inches that a mean needs that does not stand upright."""
+
+_UPRIGHT = 24
+"""Letters of a line of a head that stands upright, for want of room."""
+
+
 def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column") -> Figure:
     """Draw a cell per method and task: the mean score over seeds, its bounds, and the number of runs.
 
@@ -30,11 +37,15 @@ def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, s
     mean = blocks.groupby("task").mean().T
     order = list(mean.mean(axis="columns").sort_values(ascending=False, kind="stable").index)
     per_task = {task: mean_interval(blocks.loc[task, order].to_numpy()) for task in tasks}
-    names = [wrap(name, int(_SIDE * width / SMALL) - 1) for name in order]
+    names = fit(order, int(_SIDE * width / SMALL) - 1)
     cell = (1 - _SIDE) * width / len(tasks)
-    heads = [wrap(task, int(cell / SMALL) - 1) for task in tasks]
-    tall = max(0.2 if cell > 2 or cell < _NARROW else 0.4, LINE * max(1 + name.count("\n") for name in names))
-    head = LINE * max(1 + name.count("\n") for name in heads) + 0.08
+    upright = cell < _NARROW
+    heads = fit(tasks, _UPRIGHT, max(1, int(cell / LINE))) if upright else fit(tasks, int(cell / SMALL) - 1)
+    tall = max(
+        _TINY if cell < _TINY else 0.2 if cell > 2 or cell < _NARROW else 0.4,
+        LINE * max(1 + name.count("\n") for name in names),
+    )
+    head = (LETTER * _UPRIGHT if upright else LINE * max(1 + name.count("\n") for name in heads)) + 0.08
     words = "loss on a scale of each task: 0 for random search of the same seed, 1 for the best of all runs; "
     shown = "its 95% interval, number of seeds" if cell >= _NARROW else "without intervals for want of room"
     note = wrap(f"{words}mean over seeds, {shown}", int(width / LETTER))
@@ -49,9 +60,17 @@ def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, s
             counts = blocks.loc[task, order].notna().sum()
             for y, method in enumerate(order):
                 low, high = (bound[y] for bound in per_task[task][1:])
-                axes.text(x, y, _text(mean.loc[method, task], low, high, int(counts[method]), cell), ha="center",
-                          va="center", fontsize=7 if cell > 0.8 else 5.5, linespacing=1.0)  # fmt: skip
-        axes.set_xticks(range(len(tasks)), heads, fontsize=7, linespacing=0.95)
+                axes.text(
+                    x,
+                    y,
+                    _text(mean.loc[method, task], low, high, int(counts[method]), cell),
+                    ha="center",
+                    va="center",
+                    fontsize=7 if cell > 0.8 else 5.5,
+                    linespacing=1.0,
+                    rotation=90 if cell < _TINY else 0,
+                )
+        axes.set_xticks(range(len(tasks)), heads, fontsize=7, linespacing=0.95, rotation=90 if upright else 0)
         axes.set_yticks(range(len(order)), names, fontsize=7, linespacing=0.95)
         axes.tick_params(length=0, top=False, bottom=False, labeltop=True, labelbottom=False)
         axes.set_xticks(np.arange(1, len(tasks)) - 0.5, minor=True)

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dfo_bench.errors import InputError
-from dfo_bench.report.figures.canvas import LINE, SETTINGS, SMALL, name_panel, open_figure, size, wrap
+from dfo_bench.report.figures.canvas import LINE, SETTINGS, SMALL, fit, name_panels, open_figure, size
 from dfo_bench.report.rules import STANDARD, Rules
 from dfo_bench.report.scores import name_methods
 
@@ -30,7 +30,7 @@ def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, s
     tasks, methods = sorted(members["task"].unique()), sorted(members["method"].unique())
     columns = min(across, len(tasks))
     letters = int(0.36 * width / columns / SMALL)
-    names = [wrap(name, letters) for name in methods]
+    names = fit(methods, letters)
     height = 0.65 + len(methods) * max(0.22, LINE * 0.9 * max(1 + name.count("\n") for name in names))
     with matplotlib.rc_context(SETTINGS):
         words = "wall seconds per evaluation: median over runs, from the least to the most"
@@ -48,6 +48,6 @@ def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, s
             panel.set_ylim(len(methods) - 0.5, -0.5)
             panel.set_xlabel("seconds per evaluation")
             panel.grid(axis="x", alpha=0.25, linewidth=0.5)
-            name_panel(panel, task, style, columns, 0.6)
+        name_panels(axes, tasks, style, 0.6)
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     return figure

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dfo_bench.report.figures.canvas import SETTINGS, draw_bands, methods_of, name_panel, open_figure, size
+from dfo_bench.report.figures.canvas import SETTINGS, draw_bands, methods_of, name_panels, open_figure, size
 from dfo_bench.report.rules import STANDARD, Rules
 from dfo_bench.report.scores import BLOCK
 from dfo_bench.report.stats.targets import data_profile, hits, performance_profile
@@ -16,7 +16,7 @@ TARGET = 0.1
 
 def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, style: str = "two-column") -> Figure:
     """Draw both profiles over the blocks of all tasks; raise InputError where nothing improves."""
-    _, across = size(style)
+    size(style)
     hit = hits(runs, curves, np.array([TARGET]), budget=rules.budget, counting=rules.counting)
     methods = {label: look for label, look in methods_of(runs).items() if label in set(hit["method"])}
     blocks = len(hit[BLOCK].drop_duplicates())
@@ -30,8 +30,8 @@ def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, s
         draw_bands(axes[1], ratios, "ratio", "share", methods)
         axes[1].xaxis.set_major_formatter("{x:g}")
         axes[1].set_xlabel("evaluations / the fastest method's")
-        for panel, name in zip(axes, ("data profile", "performance profile"), strict=True):
+        for panel in axes:
             panel.set_ylim(-0.02, 1.02)
             panel.set_ylabel("share solved")
-            name_panel(panel, name, style, across)
+        name_panels(axes, ["data profile", "performance profile"], style)
     return figure

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dfo_bench.report.figures.canvas import LETTER, LINE, SETTINGS, SMALL, size, span, wrap
+from dfo_bench.report.figures.canvas import LETTER, LINE, SETTINGS, SMALL, fit, size, span, wrap
 from dfo_bench.report.markup import OPEN
 from dfo_bench.report.rules import STANDARD, Rules
 from dfo_bench.report.stats.standings import cells, note, standings
@@ -24,11 +24,11 @@ def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, s
     shown = cells(table)
     best = set(table.loc[table["best"], ["task", "method"]].itertuples(index=False, name=None))
     side = min(0.36 * width, SMALL * (max(map(span, shown.index)) + 2))
-    names = {method: wrap(str(method), int(side / SMALL) - 1) for method in shown.index}
+    names = dict(zip(shown.index, fit(list(shown.index), int(side / SMALL) - 1), strict=True))
     column = SMALL * (max(shown[task].map(len).max() for task in shown) + 3)
     across = max(1, min(len(shown.columns), int((width - side) / column)))
     column = min((width - side) / across, max(column, SMALL * (max(map(span, shown.columns)) + 3)))
-    heads = {task: wrap(str(task), int((column - _MARK) / SMALL) - 1) for task in shown}
+    heads = dict(zip(shown, fit(list(shown.columns), int((column - _MARK) / SMALL) - 1), strict=True))
     parts = [list(shown.columns[at : at + across]) for at in range(0, len(shown.columns), across)]
     words = wrap(note(rules, table), int(width / LETTER))
     rows = sum(_ROW + 0.105 * name.count("\n") for name in names.values())

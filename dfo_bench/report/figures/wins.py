@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dfo_bench.errors import InputError
-from dfo_bench.report.figures.canvas import LETTER, SETTINGS, SHADES, SMALL, size, wrap
+from dfo_bench.report.figures.canvas import LETTER, SETTINGS, SHADES, SMALL, fit, size, wrap
 from dfo_bench.report.format import MISSING, TO
 from dfo_bench.report.rules import STANDARD, Rules
 from dfo_bench.report.scores import scores
@@ -31,7 +31,7 @@ def draw(runs: pd.DataFrame, curves: pd.DataFrame, *, rules: Rules = STANDARD, s
     if cell < 0.26:
         most = int((1 - _SIDE) * width / 0.26 - 0.3)
         raise InputError(f"{count} methods do not fit into {style}, which has room for {most}; compare fewer")
-    names = [wrap(f"{place}  {name}", int(_SIDE * width / SMALL) - 1) for place, name in enumerate(order, 1)]
+    names = fit([f"{place}  {name}" for place, name in enumerate(order, 1)], int(_SIDE * width / SMALL) - 1)
     letters = min(7.0, 72 * cell / (6.5 * 0.6))
     shown = table.loc[order, order].to_numpy()
     words = f"% of blocks (task and seed) in which the row has the better {rules.name} than the column, a tie "

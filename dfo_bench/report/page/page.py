@@ -13,7 +13,7 @@ from markupsafe import Markup
 from dfo_bench.errors import InputError
 from dfo_bench.report.baselines import drop_baselines, place_baselines
 from dfo_bench.report.counting import Counting
-from dfo_bench.report.labels import SERIES, Look, Looks, looks
+from dfo_bench.report.labels import SERIES, Look, Looks, looks, shorten
 from dfo_bench.report.page.all_tasks import Comparison, compare_methods
 from dfo_bench.report.page.cautions import cautions
 from dfo_bench.report.page.panels import Panel, library, panels
@@ -35,6 +35,7 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_TEMPLATES.filters["shorten"] = shorten
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ function csvOf(table) {
   const [numeric, spread, noted] = [has("value"), has("sd"), has("note")];
   const text = (words) => `"${(/^[=+\-@\t\r]/.test(words) ? "'" : "") + words.replaceAll('"', '""')}"`;
   const head = heads.flatMap((cell, i) => {
-    const name = cell.textContent.trim();
+    const name = cell.title || cell.textContent.trim();
     return [name, ...(spread[i] ? [`${name} sd`] : []), ...(noted[i] ? [`${name} note`] : [])].map(text);
   });
   const body = rows.map((cells) =>

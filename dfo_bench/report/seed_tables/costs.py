@@ -36,17 +36,18 @@ HEADS = ["method", "sees", "as a service", "score", *(name for name, _ in COSTS.
 def costs(named: pd.DataFrame) -> pd.DataFrame:
     """Return a row per column and method, the mean of COSTS over its finished runs, from what `name_methods` returns.
 
-    Bytes are those of one query, which is one evaluation of the whole train set, in fp32; a method that sees gradients
-    or weights asks no service and sends none: nan.
+    Bytes are those of one query, which is one evaluation of the whole train set, in fp32: what was really sent where
+    there was a service, else what one without a memory would be sent. A method that sees gradients or weights asks no
+    service and sends none: nan.
     """
     done = named[named["status"] == "finished"]
     asks = (done["sees"].map(group_of) != GRADIENT_BASED) & (done["evaluations"] > 0)
-    queries = done["evaluations"].where(asks)
+    queries, served = done["evaluations"].where(asks), done["sent_up"] > 0
     values = done.reindex(columns=["measuring_seconds", "peak_memory", "peak_device_memory", "evaluations"])
     values = values.astype(float).assign(
         fit_seconds=done["task_seconds"] + done["optimizer_seconds"],
-        bytes_up=done["bytes_up_z"] / queries,
-        bytes_down=done["bytes_down"] / queries,
+        bytes_up=done["sent_up"].where(served, done["bytes_up_z"]) / queries,
+        bytes_down=done["sent_down"].where(served, done["bytes_down"]) / queries,
     )
     return values[list(COSTS)].groupby([done["column"], done["method"]]).mean()
 
@@ -89,5 +90,6 @@ _NOTE = (
     "task and method, measuring that of dev and test. Process memory is the peak of the process, with the runs that it "
     "made before, device memory that of its GPU; in the paper the user's and the server's. A query is the whole train "
     "set once: up go its texts and, for a search, z in fp32, if the service knows the projection; down come label "
-    "logits, or features, in fp32. A KB is 1,024 bytes."
+    "logits, or features, in fp32. Of a run that asked a service, which keeps the texts, bytes are those really sent, "
+    "headers apart. A KB is 1,024 bytes."
 )

@@ -1,0 +1,310 @@
+"""A problem answered by a service: registered once, then asked with points as short as they come."""
+
+from collections.abc import Sequence
+from copy import copy
+from functools import cached_property
+from typing import Any, Self, TypeVar
+
+import httpx2
+import numpy as np
+from pydantic import BaseModel, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from dfo_bench.core import Array, Cost, InputError, Lifted, Rows, Sizes
+from dfo_bench.embedding import Embedding
+from dfo_bench.errors import Unavailable
+from dfo_bench.lm.data import Row
+from dfo_bench.lm.inputs import SAMPLE, count_cost, say_cut, split_of
+from dfo_bench.lm.problem import Answerer, Candidates, Problem, Shown
+from dfo_bench.lm.remote import wire
+from dfo_bench.lm.remote.client import Client, Refused
+
+_Body = TypeVar("_Body", bound=BaseModel)
+
+TOKENS = 2**17
+"""The most tokens of a call, unless one text has more: it is to be answered within a minute or so."""
+
+
+class Remote(Answerer):
+    """The client's side of a problem; nothing of the model is in this process."""
+
+    offers = ("losses", "outputs", "features")
+    no_gradients = "its model is behind a service, which gives no gradients; leave out service=..."
+
+    def __init__(self, url: str, model: str, problem: Problem) -> None:
+        """Register the train texts.
+
+        Raise InputError where the service, the key, the model or the problem is not as it should be, and Unavailable
+        where there is no answer.
+        """
+        self.client, self._model, self.problem = Client(url), model, problem
+        self.traffic = self.client.traffic
+        self.client.greet()
+        self._facts: dict[str, wire.Facts] = {}
+        self._embeddings: dict[tuple[Any, ...], str | None] = {}
+        train = self._register("train")
+        self.digest, self.name = train.model_digest, f"service {self.client.url}"
+        self.shape, self.scale, self.pieces = tuple(train.shape), train.scale, train.pieces
+        self._fit(train)
+
+    def _fit(self, train: wire.Facts) -> None:
+        self.room, self.limit, self.fields = train.room, train.limit, train.fields
+
+    @cached_property
+    def sizes(self) -> Sizes:
+        """The sizes of the train set."""
+        train = self._register("train")
+        return Sizes(train.texts, train.classes, train.width, train.longest)
+
+    @property
+    def needed(self) -> int:
+        """The tokens of the longest train text."""
+        return self._register("train").needed
+
+    @property
+    def events(self) -> list[str]:
+        """The number of texts that are cut, per split that was read."""
+        known = [(split, facts) for split, facts in self._facts.items() if split in self.problem.splits]
+        return [say_cut(facts.cut, facts.texts, split, self.limit) for split, facts in known if facts.cut]
+
+    def block_scales(self) -> Sequence[float]:
+        """Ask for the step in each block."""
+        found: list[float] = self._get(f"/v1/problems/{self._register('train').problem}/scales").json()
+        return found
+
+    def written(self, text: str | None) -> Array:
+        """Ask for the prompt of a text."""
+        params = {} if text is None else {"text": text}
+        answer = self.client.ask("GET", f"/v1/problems/{self._register('train').problem}/written", params=params)
+        return wire.unpack(answer.content, self.shape, "float64")
+
+    def logits(self, candidates: Candidates, rows: Rows) -> Array:
+        """Ask for the label logits; points whose numbers are too large are not sent, and have nan."""
+        sent = self._sent(candidates)
+        good = np.isfinite(sent.numbers).reshape(len(sent.numbers), -1).all(axis=1)
+        out = np.full((len(sent.numbers), len(rows), len(self.problem.words)), np.nan)
+        if good.any():
+            body = wire.pack(sent.numbers[good])
+            params = {"points": int(good.sum()), **({"embedding": sent.embedding} if sent.embedding else {})}
+            out[good] = self._asked("logits", rows, body, params, len(self.problem.words), sent)
+        return out
+
+    def features(self, rows: Rows) -> Array:
+        """Ask for what the head reads."""
+        return self._asked("features", rows, b"", {}, self._register("train").width)
+
+    def states(self, rows: Rows) -> list[Array]:
+        """Ask for all last hidden states."""
+        found: list[Array] = []
+        for begin, end in self._parts(rows, 1):
+            answer = self._call("states", rows, b"", {"begin": begin, "end": end})
+            try:
+                arrays = load(answer.content)
+                found += np.split(arrays["states"].astype(float), np.cumsum(arrays["lengths"])[:-1])
+            except (SafetensorError, KeyError, ValueError) as error:
+                raise Unavailable(f"service {self.client.url} sent no states: {error}") from error
+        return found
+
+    def showing(self, shown: Shown) -> Self:
+        """Register the train texts under other demonstrations."""
+        other = copy(self)
+        vars(other).pop("sizes", None)
+        other.problem = Problem(**{**vars(self.problem), "shown": shown})
+        other._facts = {}
+        other._fit(other._register("train"))
+        return other
+
+    def admit(self, split: str) -> None:
+        """Have the service cut one text into tokens."""
+        if split not in self._facts:
+            self._post(self.problem.splits[split][:1])
+
+    def cost(self, split: str, dim: int = 0) -> Cost:
+        """Count what a call costs, as it is counted for a model in this process."""
+        facts = self._register(split)
+        return count_cost(facts.texts, facts.tokens, facts.text_bytes, facts.texts, facts.classes, dim)
+
+    def expected_cost(self, split: str, dim: int = 0) -> Cost:
+        """Count that of a sample."""
+        rows = self.problem.splits[split]
+        sample = f"{split} sample"
+        if sample not in self._facts:
+            self._facts[sample] = self._post(rows[:: -(-len(rows) // SAMPLE)])
+        facts = self._facts[sample]
+        return count_cost(facts.texts, facts.tokens, facts.text_bytes, len(rows), facts.classes, dim)
+
+    def cut(self, rows: Rows) -> int:
+        """Ask for the number of texts that are cut."""
+        split = split_of(self.problem.splits, rows)
+        return (self._register(split) if split else self._post(rows)).cut if rows else 0
+
+    def _sent(self, candidates: Candidates) -> "_Sent":
+        """Return what is sent of candidates: z, if the service can lift it and it is shorter than the prompts."""
+        points = candidates.points
+        if isinstance(points, Lifted) and points.base is None and points.embedding.drawn:
+            embedding = points.embedding
+            if embedding.dim < embedding.space.dim and (known := self._embed(embedding, candidates)):
+                with np.errstate(over="ignore"):
+                    return _Sent(points.z.astype(np.float32), known, candidates)
+        return _Sent(candidates.prompts(), None, candidates)
+
+    def _embed(self, embedding: Embedding, candidates: Candidates, *, anew: bool = False) -> str | None:
+        """Return the service's name of an embedding; None where it cannot draw the same."""
+        assert embedding.drawn
+        key = (embedding.drawn, embedding.dim, embedding.number, embedding.factor)
+        if key not in self._embeddings or anew:
+            recipe = wire.RecipeBody(
+                projection=embedding.drawn.projection,
+                dim=embedding.dim,
+                seed=embedding.drawn.seed,
+                number=embedding.number,
+                factor=embedding.factor,
+                shape=list(self.shape),
+            )
+            tensors = {"start": embedding.space.start.dense()[0]}
+            if candidates.steps is not None:
+                tensors["steps"] = candidates.steps
+            body = save(tensors, metadata={"recipe": recipe.model_dump_json()})
+            try:
+                answer = self.client.ask("POST", "/v1/embeddings", content=body)
+                found = _read(wire.Embedded, answer)
+            except Refused as error:
+                if error.status != 422:
+                    raise
+                # A projection that is not of this package, or one of another version.
+                self._embeddings[key] = None
+            else:
+                own = embedding.rows(np.array(wire.probed(embedding.space.dim)))
+                same = np.allclose(np.array(found.probe), own, rtol=1e-9, atol=1e-12)
+                self._embeddings[key] = found.embedding if same else None
+        return self._embeddings[key]
+
+    def _register(self, split: str) -> wire.Facts:
+        """Return what the service says of a split's texts."""
+        if split not in self._facts:
+            self._facts[split] = self._post(self.problem.splits[split], repeated=split == "train")
+        return self._facts[split]
+
+    def _post(self, rows: Sequence[Row], *, repeated: bool = False) -> wire.Facts:
+        """Register texts; raise Refused where they do not fit."""
+        problem = self.problem
+        try:
+            body = self._body(rows, problem, repeated)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise InputError(f"service {self.client.url} takes no such problem: {where}: {first['msg']}") from error
+        headers = {"content-type": "application/json"}
+        data = body.model_dump_json().encode()
+        answer = self.client.ask("POST", "/v1/problems", content=data, headers=headers)
+        return _read(wire.Facts, answer)
+
+    def _body(self, rows: Sequence[Row], problem: Problem, repeated: bool) -> wire.ProblemBody:
+        return wire.ProblemBody(
+            model=self._model,
+            head=problem.head,
+            precision=problem.precision,
+            mode=problem.mode,
+            prompt_tokens=problem.prompt_tokens,
+            template=problem.template,
+            lead=problem.lead,
+            words=list(problem.words),
+            leading_space=problem.leading_space,
+            include_prompt=problem.include_prompt,
+            shown=[wire.ShownBody(texts=list(row.texts), word=word) for row, word in problem.shown],
+            texts=[list(row.texts) for row in rows],
+            repeated=repeated,
+        )
+
+    def _get(self, path: str) -> httpx2.Response:
+        return self.client.ask("GET", path)
+
+    def _parts(self, rows: Rows, points: int) -> list[tuple[int, int]]:
+        """Return the first and last text of each call: about TOKENS tokens each."""
+        train = self._register("train")
+        each = max(1, TOKENS * train.texts // (max(1, points) * max(1, train.tokens)))
+        return [(begin, min(begin + each, len(rows))) for begin in range(0, len(rows), each)]
+
+    def _asked(
+        self, what: str, rows: Rows, body: bytes, params: dict[str, Any], width: int, sent: "_Sent | None" = None
+    ) -> Array:
+        """Return numbers of rows, shape (points, rows, width) of points, else (rows, width)."""
+        points = params.get("points")
+        found = []
+        for begin, end in self._parts(rows, points or 1):
+            shape = [*([points] if points else []), end - begin, width]
+            answer = self._call(what, rows, body, {**params, "begin": begin, "end": end}, shape, sent)
+            found.append(wire.unpack(answer.content, shape).astype(float))
+        return np.concatenate(found, axis=1 if points else 0)
+
+    def _call(
+        self,
+        what: str,
+        rows: Rows,
+        body: bytes,
+        params: dict[str, Any],
+        shape: Sequence[int] | None = None,
+        sent: "_Sent | None" = None,
+    ) -> httpx2.Response:
+        """Ask for what is paid for, under a name that is the same whenever the same is asked.
+
+        What the service has forgotten is registered anew. Once the run has begun nothing that it says is the points'
+        fault: raise Unavailable.
+        """
+        split = split_of(self.problem.splits, rows)
+        try:
+            facts = self._register(split) if split else self._post(rows)
+        except Refused as error:
+            if error.status in (413, 422):
+                raise
+            raise Unavailable(str(error)) from error
+
+        def check(answer: httpx2.Response) -> str:
+            if answer.headers.get(wire.IDEMPOTENCY) != call:
+                return "the answer to another call"
+            if shape is not None and answer.headers.get(wire.SHAPE) != wire.write_shape(shape):
+                return (
+                    f"numbers of shape {answer.headers.get(wire.SHAPE)} where {wire.write_shape(shape)} was asked for"
+                )
+            return ""
+
+        for again in (True, False):
+            call = wire.name(facts.problem, what, repr(sorted(params.items())), body)
+            try:
+                path = f"/v1/problems/{facts.problem}/{what}"
+                headers = {wire.IDEMPOTENCY: call, "content-type": wire.RAW}
+                return self.client.ask("POST", path, content=body, headers=headers, params=params, check=check)
+            except Refused as error:
+                if error.status != 404 or not again:
+                    raise Unavailable(str(error)) from error
+            try:
+                facts = self._post(rows, repeated=split == "train")
+                if split:
+                    self._facts[split] = facts
+                if sent and sent.embedding:
+                    lifted = sent.candidates.points
+                    assert isinstance(lifted, Lifted)
+                    params = {**params, "embedding": self._embed(lifted.embedding, sent.candidates, anew=True)}
+            except InputError as error:
+                raise Unavailable(str(error)) from error
+            if facts.model_digest != self.digest:
+                raise Unavailable(
+                    f"service {self.client.url} has another model now: its digest is {facts.model_digest[:16]}, not "
+                    f"{self.digest[:16]}; start it with the model that this run began with"
+                )
+        raise AssertionError("the second time it answers or raises")
+
+
+class _Sent:
+    """Points as they are sent: `numbers` are z of an embedding that the service knows, or prompts."""
+
+    def __init__(self, numbers: "np.ndarray[Any, np.dtype[np.float32]]", embedding: str | None, of: Candidates) -> None:
+        self.numbers, self.embedding, self.candidates = numbers, embedding, of
+
+
+def _read(kind: type[_Body], answer: httpx2.Response) -> _Body:
+    try:
+        return kind.model_validate_json(answer.content)
+    except ValidationError as error:
+        raise InputError(f"{answer.url} is not answered as a service of dfo-bench does: {error}") from error
