@@ -152,8 +152,10 @@ def test_a_heatmap_says_where_a_method_has_no_loss(frames: Frames) -> None:
 
 def test_a_figure_goes_by_the_rules_that_it_reads() -> None:
     rng = np.random.default_rng(1)
-    seen = {("s", name, seed): list(10 - rng.random(6).cumsum()) for name in ("random", "a", "b") for seed in range(3)}
-    cut = ("s", "a", 1)
+    seen = {
+        ("s", name, seed): list(10 - rng.random(6).cumsum()) for name in ("random", "cma", "b") for seed in range(3)
+    }
+    cut = ("s", "cma", 1)
     seen[cut] = seen[cut][:3]
     accuracy = dict(zip(seen, rng.random(9), strict=True))
     tokens = {case: 7.0 * len(losses) for case, losses in seen.items()}
@@ -172,6 +174,7 @@ OTHER = {
     "counting": Rules(counting=Counting.DROP),
     "margin": Rules(margin=0.9),
     "against": Rules(against="tokens"),
+    "reference": Rules(reference="b"),
 }
 
 
@@ -257,7 +260,7 @@ def test_a_curve_against_a_cost_that_no_run_knows_is_refused() -> None:
 def test_losses_at_the_ends_of_floats_are_drawn_or_refused_in_one_line(kind: str, losses: list[float]) -> None:
     seen: dict[Case, list[float]] = {
         ("s", name, seed): [losses[0], losses[1] * (1 - seed / 10), losses[2] / (1 + place)]
-        for place, name in enumerate(("random", "a", "b")) for seed in range(6)
+        for place, name in enumerate(("random", "cma", "b")) for seed in range(6)
     }  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("error")

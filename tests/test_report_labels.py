@@ -49,6 +49,11 @@ def test_a_reference_is_named_without_the_budget_and_the_dimension_of_the_search
     assert [look.label for look in looks(runs).values()][-1] == "knn"
 
 
+def test_what_a_method_sees_is_named_where_it_is_more_than_losses() -> None:
+    runs = runs_of({}, {"optimizer": "composite", "sees": "outputs"})
+    assert [look.label for look in looks(runs).values()] == ["cma · normal", "composite (sees outputs) · normal"]
+
+
 @pytest.mark.parametrize(
     ("names", "shorter"),
     [

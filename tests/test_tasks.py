@@ -21,6 +21,7 @@ from dfo_bench.runs.spec import streams
 SYNTHETIC = [name for name in TASKS.names() if not issubclass(TASKS.load(name), TextTask)]
 TAKES = {name: set(TASKS.parameters(TASKS.load(name))) for name in SYNTHETIC}
 SHIFTED = [name for name in SYNTHETIC if "shift" in TAKES[name]]
+DRAWN = [name for name in SYNTHETIC if "start" in TAKES[name]]
 ROTATED = [name for name in SYNTHETIC if "rotated" in TAKES[name]]
 HUGE = 10**9
 
@@ -164,7 +165,7 @@ def test_a_batch_has_the_losses_of_its_points(name: str) -> None:
     assert np.array_equal(task.evaluate(Dense(x)), [task.evaluate(Dense(row[None]))[0] for row in x])
 
 
-@pytest.mark.parametrize("name", SYNTHETIC)
+@pytest.mark.parametrize("name", DRAWN)
 def test_a_seed_draws_the_same_task_and_another_seed_another(name: str) -> None:
     points = Dense(random_points(3, 50))
     assert np.array_equal(make(name, dim=50).evaluate(points), make(name, dim=50).evaluate(points))
@@ -220,7 +221,7 @@ def test_a_tail_has_an_optimum_of_its_own_and_the_same_losses_in_any_batch(name:
     assert np.array_equal(losses, [task.evaluate(Dense(row[None]))[0] for row in x])
 
 
-@pytest.mark.parametrize("name", SYNTHETIC)
+@pytest.mark.parametrize("name", DRAWN)
 def test_a_start_that_is_given_is_taken(name: str) -> None:
     assert np.array_equal(make(name, dim=30, start=0.0).space.start.dense(), np.zeros((1, 30)))
 
@@ -259,3 +260,35 @@ def test_bbob_without_its_package_says_how_to_install_it(monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "ioh", None)
     with pytest.raises(InputError, match=r"needs ioh; pip install 'dfo-bench\[bbob\]'"):
         make("bbob")
+
+
+# By hand of the published formulas; the minimisers are the paper's.
+@pytest.mark.parametrize(
+    ("function", "effective", "first", "minimiser"),
+    [
+        ("powell", 8, 2 * 215.0, np.zeros(8)),
+        ("variably_dimensioned", 2, 46.5625, np.ones(2)),
+        ("trigonometric", 8, None, np.zeros(8)),
+        ("brown", 6, 5 * 3.5**2 + (0.5**6 - 1) ** 2, np.ones(6)),
+        ("tridiagonal", 10, 21.0, None),
+        ("boundary", 1 + 1, None, None),
+        ("integral", 5, None, None),
+        ("banded", 3, 36.0 + 36.0 + 36.0, None),
+    ],
+)
+def test_least_squares_begin_where_they_were_published(
+    function: str, effective: int, first: float | None, minimiser: Array | None
+) -> None:
+    task: Any = make("least_squares", function=function, effective=effective, dim=20)
+    (found,) = task.evaluate(task.space.start)
+    if first is not None:
+        assert found == pytest.approx(first)
+    if minimiser is not None:
+        assert task._function(minimiser[None]) == pytest.approx(0.0, abs=1e-12)
+    x = random_points(5, 20)
+    assert task.outer.loss(task.outputs(Dense(x))) == pytest.approx(task.evaluate(Dense(x)))
+
+
+def test_powell_needs_a_multiple_of_four_variables() -> None:
+    with pytest.raises(InputError, match="powell has four variables or a multiple of it, got effective=10"):
+        make("least_squares", function="powell")

@@ -8,7 +8,7 @@ import typer
 
 from dfo_bench.cli._command import examples
 from dfo_bench.cli._options import StoreFrom
-from dfo_bench.cli._output import print_notes, write
+from dfo_bench.cli._output import print_notes, print_table, table_of, write
 from dfo_bench.errors import InputError
 from dfo_bench.report.figures import FORMATS, KINDS
 from dfo_bench.report.rules import STANDARD
@@ -18,7 +18,7 @@ commands = typer.Typer()
 _LOOK_EVERY = 10
 """Seconds between two looks at a store that is watched."""
 
-Kind = Literal["curve", "ecdf", "profile", "rank", "cd", "wins", "box", "table", "heatmap", "overhead"]
+Kind = Literal["curve", "ecdf", "profile", "rank", "cd", "wins", "box", "table", "heatmap", "speedup", "overhead"]
 Style = Literal["one-column", "two-column"]
 Against = Literal[
     "evaluation",
@@ -107,6 +107,7 @@ def _page(store: Any, counting: Any, refresh: int) -> str:
         "dfo-bench plot curve --store results/demo --output curve.pdf --style one-column",
         "dfo-bench plot curve --against tokens",
         "dfo-bench plot wins --metric test_accuracy --margin 0.02",
+        "dfo-bench plot speedup --reference cma --budget 600",
         "dfo-bench plot table --store results/demo --output table.tex",
     ),
 )
@@ -139,7 +140,15 @@ def plot(
     ] = None,
     against: Annotated[
         Against | None,
-        typer.Option("--against", help=f"Cost that a curve is drawn against. [default: {STANDARD.against}]"),
+        typer.Option("--against", help=f"Cost that a curve or a speedup is counted in. [default: {STANDARD.against}]"),
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            "--reference",
+            help="Optimizer, or method by its name in the report, whose losses a speedup is to reach; of several runs "
+            f"the best. [default: {STANDARD.reference}]",
+        ),
     ] = None,
 ) -> None:
     """Draw a figure for a paper; the help is made of `KINDS`."""
@@ -152,12 +161,15 @@ def plot(
     from dfo_bench.report.titles import name_tasks
     from dfo_bench.store.store import Store
 
-    given = {"metric": metric, "budget": budget, "counting": counting, "margin": margin, "against": against}
+    given: dict[str, Any] = {
+        "metric": metric, "budget": budget, "counting": counting, "margin": margin, "against": against,
+        "reference": reference,
+    }  # fmt: skip
     for name, value in given.items():
         if value is not None and name not in KINDS[kind].reads:
             takers = ", ".join(one for one in KINDS if name in KINDS[one].reads)
             raise InputError(f"--{name} changes nothing in {kind}; it is for {takers}")
-    rules = parse_rules(metric=metric, budget=budget, counting=counting, margin=margin, against=against)
+    rules = parse_rules(**given)
     opened = Store(store)
     path = output or opened.path / f"{kind}.png"
     suffix = path.suffix.removeprefix(".").lower()
@@ -171,11 +183,24 @@ def plot(
         print_notes(beyond_reach(curves))
     else:
         figure = KINDS[kind].draw(runs, curves, rules=rules, style=style)
+        if kind == "speedup":
+            _print_speedups(runs, curves, rules)
         try:
             print_notes([*beyond_reach(curves), *save(figure, path)])
         except OSError as error:
             raise InputError(f"{path} cannot be written: {error.strerror}") from error
     print(path)
+
+
+def _print_speedups(runs: Any, curves: Any, rules: Any) -> None:
+    from dfo_bench.report.stats.speedup import mean_speedups, speedups, tabulate
+
+    found = speedups(runs, curves, rules.reference, budget=rules.budget, against=rules.against, counting=rules.counting)
+    heads, rows = tabulate(mean_speedups(found))
+    shown = table_of(*heads)
+    for row in rows:
+        shown.add_row(*row)
+    print_table(shown)
 
 
 @commands.command(epilog=examples("dfo-bench show best --store results/demo", "dfo-bench show 05ea9b9a"))

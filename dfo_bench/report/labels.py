@@ -53,8 +53,9 @@ Looks = dict[tuple[object, ...], Look]
 def looks(runs: pd.DataFrame) -> Looks:
     """Give every value of the columns SERIES a look.
 
-    Settings are part of the name only where groups of one task differ in nothing else; the dimension and budget of a
-    reference never are. Baselines, all of one dash, come last: the others look the same without them.
+    What a method sees is part of its name where that is more than losses. Settings are only where groups of one task
+    differ in nothing else; the dimension and budget of a reference never are. Baselines, all of one dash, come last:
+    the others look the same without them.
     """
     groups = runs[["task", *SERIES, "baseline"]].drop_duplicates()
     several = {
@@ -64,6 +65,7 @@ def looks(runs: pd.DataFrame) -> Looks:
     optimizers: list[str] = []
     variants: list[str] = []
     named: Looks = {}
+    seen = runs.groupby(SERIES)["sees"].unique()
     ordered = groups.groupby(SERIES)["baseline"].all().sort_values(kind="stable")
     for group, baseline in zip(ordered.index.to_list(), ordered, strict=True):
         optimizer, projection, *settings = group
@@ -71,7 +73,9 @@ def looks(runs: pd.DataFrame) -> Looks:
         values = dict(zip(SETTINGS, settings, strict=True))
         extra = [f"{_WORDS.get(column, column)}={values[column]}" for column in said]
         variant = " · ".join([*([projection] if projection != REFERENCE else []), *extra])
-        label = " · ".join(filter(None, [optimizer, variant]))
+        more = [sees for sees in seen[group] if sees != "losses"]
+        shown = f"{optimizer} (sees {', '.join(more)})" if more else optimizer
+        label = " · ".join(filter(None, [shown, variant]))
         colour = _index(optimizers, label if baseline else optimizer)
         named[group] = Look(
             label=label,

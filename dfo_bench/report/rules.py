@@ -34,7 +34,7 @@ AXES = {
 class Rules:
     """The metric, the budget at which losses are compared (None: the common one), failed runs, and what is a tie.
 
-    `against` is the cost that curves are drawn against, one of AXES.
+    `against` is the cost that curves are drawn against, one of AXES; `reference` is whose losses a speedup is to reach.
     """
 
     metric: str = "loss"
@@ -42,6 +42,7 @@ class Rules:
     counting: Counting = Counting.LAST
     margin: float = MARGIN
     against: str = "evaluation"
+    reference: str = "cma"
 
     @property
     def name(self) -> str:
@@ -59,6 +60,7 @@ def parse_rules(
     counting: str | None = None,
     margin: float | None = None,
     against: str | None = None,
+    reference: str | None = None,
 ) -> Rules:
     """Return the rules that a user has written, None for the standard ones; raise InputError for what is none."""
     if counting is not None and counting not in list(Counting):
@@ -75,4 +77,5 @@ def parse_rules(
         STANDARD.counting if counting is None else Counting(counting),
         STANDARD.margin if margin is None else margin,
         against or STANDARD.against,
+        reference or STANDARD.reference,
     )

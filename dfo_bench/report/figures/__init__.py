@@ -55,6 +55,11 @@ KINDS: Mapping[str, Kind] = {
             by_task=True,
         ),
         Kind("heatmap", ("budget", "counting"), "scores normalised by random search"),
+        Kind(
+            "speedup",
+            ("budget", "counting", "against", "reference"),
+            "how many times fewer calls reach the losses of a reference",
+        ),
         Kind("overhead", ("counting",), "the optimizer's seconds beside the task's"),
     )
 }

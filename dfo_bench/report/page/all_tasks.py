@@ -15,10 +15,11 @@ from dfo_bench.report.counting import Counting
 from dfo_bench.report.format import MISSING, percent
 from dfo_bench.report.page.panels import Panel, pack
 from dfo_bench.report.page.tables import Cell, Table
-from dfo_bench.report.rules import MARGIN
+from dfo_bench.report.rules import MARGIN, STANDARD
 from dfo_bench.report.stats.comparisons import win_matrix
 from dfo_bench.report.stats.ranks import Friedman, friedman, ranks_over_budget
 from dfo_bench.report.stats.scale import normalise
+from dfo_bench.report.stats.speedup import mean_speedups, speedups, tabulate
 from dfo_bench.report.stats.targets import hits, run_time_ecdf
 from dfo_bench.report.stats.variance import variance_split
 
@@ -61,6 +62,7 @@ def compare_methods(
         section.tables.append(_rank_table(tests))
     attempt("Ranks over the budget", _rank_panel, runs, curves, counting)
     attempt("Targets hit", _target_panel, runs, curves, counting)
+    attempt(f"Calls to the losses of {STANDARD.reference}", _speedups, runs, curves, counting)
     for metric, frame in by_metric.items():
         attempt(f"Wins in {names[metric]}", _wins, frame, metric, names[metric])
     attempt("One scale", _one_scale, runs, curves, counting)
@@ -112,6 +114,25 @@ def _target_panel(section: Comparison, runs: pd.DataFrame, curves: pd.DataFrame,
     axis = {"name": "calls", "unit": "calls"}
     data = _lines(shares, shares["evaluations"], "share of targets", axis, "mean over {n} runs")
     section.panels.append(Panel("Targets hit by then, of all tasks", "share of targets", data))
+
+
+def _speedups(section: Comparison, runs: pd.DataFrame, curves: pd.DataFrame, counting: Counting) -> None:
+    means = mean_speedups(speedups(runs, curves, counting=counting))
+    reference = STANDARD.reference
+    axis = {"name": f"share of {reference}'s budget, %", "unit": "%"}
+    lines = means.rename(columns={"ratio": "middle"})
+    data = _lines(lines, 100 * means["share"], "times fewer calls", axis, "geometric mean over {n} blocks")
+    title = f"How many times fewer calls reach the loss that {reference} has by then"
+    section.panels.append(Panel(title, "times fewer calls", data))
+    heads, rows = tabulate(means)
+    note = (
+        f"Geometric means over tasks and seeds with bootstrap intervals, the worst task, and how often the loss of "
+        f"{reference} was reached; where it was not, the ratio is at most 1. Of several runs of {reference} the best "
+        "counts."
+    )
+    names = [[row[0]] for row in rows]
+    cells = [[Cell(text) for text in row] for row in rows]
+    section.tables.append(Table(f"Times fewer calls to the loss of {reference}", heads, cells, names, note=note))
 
 
 def _lines(frame: pd.DataFrame, x: pd.Series, value: str, axis: dict[str, str], middle: str) -> dict[str, Any]:
