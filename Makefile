@@ -7,7 +7,7 @@ BIN := .venv/bin
 
 .PHONY: quickstart test tests install check format docs clean
 
-quickstart: .venv/installed  ## a sweep of four optimizers on a real model, and its report
+quickstart: .venv/installed  ## a sweep of three optimizers on a real model, and its report
 	$(BIN)/dfo-bench sweep quickstart
 	@echo "open this page in a browser: $$($(BIN)/dfo-bench report --store results/quickstart)"
 

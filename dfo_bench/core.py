@@ -271,7 +271,7 @@ class Task(Plugged, ABC):
     @property
     def no_gradients(self) -> str:
         """Why it has no gradients, "" where it has some; one that has none under some of its parameters names these."""
-        return "" if type(self).gradients is not Task.gradients else "text tasks have, whose model is in this process"
+        return "" if type(self).gradients is not Task.gradients else "text tasks whose model is here have some"
 
     def gradients(self, points: Points) -> tuple[Array, Array]:
         """Return the losses, shape (n,), and their gradients in x, shape (n, D); nan as in `evaluate`.

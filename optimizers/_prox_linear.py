@@ -13,6 +13,9 @@ _EXPLORERS, _NEAREST = 0.5, 1e-4
 _SECANTS = 50
 """The most secants that the Jacobian agrees with; never more than there are dimensions."""
 
+_DRAWN = 500
+"""The most directions that are drawn at a time, orthogonal to each other: all where there are fewer dimensions."""
+
 
 class Search:
     """The least of outer(F + J s) within a radius of the best point, and explorers that bring secants of F."""
@@ -36,8 +39,8 @@ class Search:
             best = self._exploit()
         count = self._batch - len(best)
         while len(self._basis) < count:
-            drawn = qr(self._rng.standard_normal((self._dim, self._dim)))[0]
-            self._basis = np.vstack([self._basis, drawn])
+            drawn = qr(self._rng.standard_normal((self._dim, min(self._dim, _DRAWN))), mode="economic")[0]
+            self._basis = np.vstack([self._basis, drawn.T])
         directions, self._basis = self._basis[:count], self._basis[count:]
         return self._steps.point(np.vstack([best, self._best + self._distance * directions]))
 

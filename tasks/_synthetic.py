@@ -162,7 +162,7 @@ class SumOfSquares(Shifted):
     @property
     def no_outputs(self) -> str:
         """Why it has no outputs, "" where it has some."""
-        return "" if self.outer else "tail=true has one for every coordinate; pass tail=false"
+        return "" if self.outer else "with tail=true there would be an output for every coordinate; pass tail=false"
 
     def outputs(self, points: Points) -> Array:
         """Return the numbers that are squared, shape (n, *outer.shape)."""

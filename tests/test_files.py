@@ -127,7 +127,10 @@ def test_a_file_with_the_name_of_an_installed_plugin_is_refused_unless_it_is_tha
     [
         ("./nothing.py", "plugin file nothing.py cannot be read: No such file or directory"),
         ("./a.b.py", "'a.b' cannot be a plugin's name"),
-        ("./far.py", "optimizer ./far.py must define one public subclass of Optimizer or EmbeddingOptimizer"),
+        (
+            "./far.py",
+            "optimizer ./far.py must define one public subclass of Optimizer or VectorOptimizer or Embedding",
+        ),
         ("./broken.py", "optimizer ./broken.py does not import: SyntaxError"),
     ],
 )

@@ -135,7 +135,7 @@ def test_a_sweep_runs_the_cheap_ones_once_for_every_task_and_seed(tmp_path: Path
     shown = place_baselines(runs)
     assert shown["task"].nunique() == 1
     assert {look.label for look in looks(shown).values()} == {
-        "random · normal", "random · uniform", "calibration", "feature_linear", "manual",
+        "random · normal", "random · uniform", "calibration (sees outputs)", "feature_linear (sees features)", "manual",
     }  # fmt: skip
 
 

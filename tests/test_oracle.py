@@ -89,13 +89,13 @@ def test_who_sees_losses_is_told_nothing_else() -> None:
 def test_a_task_without_gradients_says_so() -> None:
     task = assemble(RunSpec(parse("sphere:dim=12"), parse("random"), parse("identity"), budget=1)).task
     assert task.no_gradients
-    with pytest.raises(InputError, match="Sphere has no gradients; text tasks have"):
+    with pytest.raises(InputError, match="Sphere has no gradients; text tasks whose model"):
         task.gradients(task.space.start)
 
 
 def test_an_optimizer_that_sees_gradients_is_refused_where_there_are_none() -> None:
     with pytest.raises(
-        InputError, match="optimizer adam sees gradients, and task sphere:dim=12 has none; text tasks have"
+        InputError, match="optimizer adam sees gradients, and task sphere:dim=12 has none; text tasks whose model"
     ):
         assemble(RunSpec(parse("sphere:dim=12"), parse("adam"), parse("identity"), budget=1))
 

@@ -53,7 +53,7 @@ def test_prompts_are_the_selected_ones_as_the_task_used_them(
         **{name: row[name] for name in ("dev_accuracy", "dev_loss", "test_accuracy", "test_loss")},
         **{name: row[name] for name in ("test_calibrated_accuracy", "test_calibrated_loss")},
         **{"evaluation": evaluation, "loss": loss, "head": "masked", "mode": mode},
-        **{"prompt_tokens": 3, "calibrate": "none"},
+        **{"prompt_tokens": 3, "calibrate": "none", "include_prompt": False},
         **{"model": zoo.folder(), "model_digest": task.contents["model"], "space": task.space.meaning},
     }
 

@@ -42,6 +42,11 @@ def test_the_step_is_the_longest_that_costs_a_tenth_of_the_loss_at_most(means: l
     assert choose_step(1.0, np.tile(np.array(means)[:, None], DIRECTIONS)) == step
 
 
+def test_a_start_that_fails_leaves_the_shortest_step() -> None:
+    assert choose_step(np.inf, np.ones((len(RADII), DIRECTIONS))) == RADII[0]
+    assert choose_step(np.inf, np.full((len(RADII), DIRECTIONS), np.inf)) == RADII[0]
+
+
 def test_a_tenth_of_a_negative_loss_is_a_loss_above_it() -> None:
     assert choose_step(-1.0, np.full((len(RADII), DIRECTIONS), -0.95)) == RADII[-1]
 

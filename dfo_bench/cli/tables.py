@@ -25,7 +25,7 @@ _PRESET = "the preset's"
     epilog=examples(
         "dfo-bench tables --store results/tables --paper",
         "dfo-bench tables tables -s 0-4 --workers 2 --output tables.md",
-        "dfo-bench tables tables -t sst2:model=gemma-3-270m,head=causal,mode=after,prompt_tokens=10 -b 1000",
+        "dfo-bench tables tables -t sst2:model=gemma-3-270m,head=causal,mode=after -p normal -b 1000",
     )
 )
 def tables(

@@ -60,7 +60,7 @@ def export_bundle(store: Store, out: str | Path, run: str = BEST, task: str | No
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} is not empty; {ELSEWHERE}")
     chosen, notes = take_run(store, run, task)
-    classifier = build(chosen)
+    classifier = build(chosen, here=True)
     texts, learned = classifier.texts, classifier.learned.learned()
     tensors = {name: np.array(array, order="C") for name, array in learned.arrays.items()}
     setting = describe(texts)

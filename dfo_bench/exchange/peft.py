@@ -52,5 +52,12 @@ def export_peft(store: Store, out: Path) -> list[str]:
         files[out / prompt.key / "adapter_config.json"] = pretty_json.encode(config).encode()
         files[out / prompt.key / "adapter_model.safetensors"] = save({"prompt_embeddings": rows}, header)
     write_files(files)
+    means = [one for one in fitting if one.source["head"] == "embedding" and not one.source["include_prompt"]]
+    if means:
+        notes = [
+            *notes,
+            f"{count(len(means), 'run')} of a sentence encoder with include_prompt=false: take the mean of the last "
+            "hidden states without the prompt's own rows, the first num_virtual_tokens",
+        ]
     left = len(prompts) - len(fitting)
     return [*notes, *([f"left out: {count(left, 'run')} of other modes, which PEFT does not have"] if left else [])]

@@ -15,7 +15,7 @@ import pandas as pd
 from safetensors.numpy import save
 
 from dfo_bench import __version__
-from dfo_bench.errors import InputError, writing
+from dfo_bench.errors import InputError, Unavailable, writing
 from dfo_bench.exchange.suite import ELSEWHERE
 from dfo_bench.runs import columns
 from dfo_bench.runs.assembly import Assembly, assemble
@@ -71,8 +71,9 @@ def collect_prompts(store: Store) -> tuple[list[Prompt], list[str]]:
                 try:
                     assembly = assemble(run.spec, assembly.task if assembly else None)
                     notes += find_differences(assembly, summary, "delete the run")
-                except InputError as error:
-                    left_out.append(error)
+                except (InputError, Unavailable) as error:
+                    named = error if isinstance(error, InputError) else InputError(f"run {summary.key}: {error}")
+                    left_out.append(named)
                     continue
                 if assembly.task.space.dim:
                     prompts.append(_read_prompt(store, assembly, summary, frame.loc[[summary.key]].iloc[0]))
@@ -115,6 +116,7 @@ def _read_prompt(store: Store, assembly: Assembly, summary: Summary, scores: pd.
         "model": absolute(task.model_name),
         "model_digest": task.contents["model"],
         **{name: getattr(task, name) for name in ("head", "mode", "prompt_tokens", "calibrate")},
+        "include_prompt": summary.spec.task.params["include_prompt"],
         "space": task.space.meaning,
     }
     return Prompt(summary.key, task.prompts(point)[0], source)

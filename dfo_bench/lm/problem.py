@@ -161,6 +161,6 @@ class Answerer(ABC):
     def local(self, what: str) -> Any:
         """Return itself where the model is in this process; raise InputError, which names `what` needs it, else."""
         raise InputError(
-            f"{what} needs the model in this process, and it is behind {self.name}; leave out service=..., and pass "
-            "model=FOLDER"
+            f"{what} needs the model in this process, and {self.name} is behind a service; leave out service=..., and "
+            "pass model=FOLDER"
         )

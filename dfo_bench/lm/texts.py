@@ -42,7 +42,7 @@ class Texts:
     @property
     def local(self) -> Local:
         """The model and the problem in this process; raise InputError where they are behind a service."""
-        return self.asked.local("this")
+        return self.asked.local("a bundle, or training the model,")
 
     @property
     def events(self) -> list[str]:

@@ -247,7 +247,7 @@ def assemble(spec: RunSpec, task: Task | None = None) -> Assembly:
     elif isinstance(task, Fitted):
         task = task.inner
     budget = spendable(plugins.optimizer, spec.budget)
-    if ALPHA in plugins.projection.defaults and not (task.finds_step and budget >= LEAST_BUDGET):
+    if plugins.projection.defaults.get(ALPHA) == AUTO and not (task.finds_step and budget >= LEAST_BUDGET):
         plugins = replace(plugins, projection=plugins.projection.settle(ALPHA, 1.0))
     projection = plugins.projection.construct()
     _refuse_blind(spec, plugins.optimizer, task)

@@ -27,6 +27,6 @@ def complete(spec: RunSpec, shown: Mapping[str, str]) -> tuple[RunSpec, dict[str
     if params["prompt_tokens"]:
         kept = {name: value for name, value in _TASK.items() if spec.task.params[name] == value}
         found["task"] = str(parse(shown["task"]).replace(**kept))
-    if params["prompt_tokens"] and spec.projection.params.get("alpha") == _ALPHA:
+    if params["prompt_tokens"] and spec.projection.params.get("alpha", _ALPHA) == _ALPHA:
         found["projection"] = str(parse(shown["projection"]).replace(alpha=_ALPHA))
     return spec, found

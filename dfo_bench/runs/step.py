@@ -30,7 +30,7 @@ class Stepped(EmbeddingOptimizer):
     """Evaluates the start and a few steps along random directions, and then searches with the best of these steps.
 
     A direction is z of N(0, I), as in the first generation of CMA-ES with sigma = 1. What is evaluated depends on task,
-    projection and seed alone, so all optimizers of a seed have the same step; they are not told of it.
+    projection, dimension and seed alone, so all optimizers of a seed have one step; they are not told of it.
     """
 
     def __init__(self, space: Space, begin: Begin, **given: Unpack[EmbeddingGiven]) -> None:
@@ -62,7 +62,8 @@ def choose_step(start: float, losses: Array) -> float:
 
     `losses` are those after the steps, shape (len(RADII), DIRECTIONS). An evolution strategy that recombines the better
     half of its population gains most by steps that make the average point worse (Beyer, The theory of evolution
-    strategies, 2001, chapter 6). Where every step is worse, it is the shortest.
+    strategies, 2001, chapter 6). Where every step is worse, or the start has no finite loss, it is the shortest.
     """
-    good = losses.mean(axis=1) <= start + WORSE * abs(start)
+    means = losses.mean(axis=1)
+    good = np.isfinite(means) & (means <= start + WORSE * abs(start)) & np.isfinite(start)
     return float(RADII[good][-1] if good.any() else RADII[0])

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from scipy.special import softmax
 
-from dfo_bench.core import Array, Classifier, FitProgress, InputError, Rows, UnknownNameError
+from dfo_bench.core import Array, Classifier, FitProgress, InputError, Rows, Unavailable, UnknownNameError
 from dfo_bench.plugins.component import parse
 from dfo_bench.runs.assembly import assemble
 from dfo_bench.runs.fitted import Fitted
 from dfo_bench.runs.rebuild import rebuild
 from dfo_bench.store.store import Store
-from dfo_bench.store.text_runs import BEST, TextRun, find_differences, find_text_runs, name_task
+from dfo_bench.store.text_runs import BEST, TextRun, find_differences, find_text_runs, name_task, without_service
 from dfo_bench.threads import single_threaded
 
 if TYPE_CHECKING:
@@ -150,13 +150,16 @@ def choose(store: Store, runs: Sequence[TextRun], task: str | None = None) -> tu
     return best, [f"a reference is better on dev: --run {one.describe()}" for one in rivals[:1]]
 
 
-def build(run: TextRun) -> TextClassifier:
-    """Return the classifier of a run; raise InputError where its model or its data are not what they were."""
+def build(run: TextRun, *, here: bool = False) -> TextClassifier:
+    """Return the classifier of a run; raise InputError where its model or its data are not what they were.
+
+    `here` asks for the model in this process, though the run asked a service.
+    """
     key = run.summary.key
     with single_threaded():
         try:
-            assembly = assemble(run.spec)
-        except InputError as error:
+            assembly = assemble(without_service(run.spec) if here else run.spec)
+        except (InputError, Unavailable) as error:
             raise InputError(f"run {key} cannot be built again: {error}") from error
         changed = find_differences(assembly, run.summary, "take another run")
         if isinstance(fitted := assembly.task, Fitted):

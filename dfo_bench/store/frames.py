@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dfo_bench.runs import columns, header, machine, measure, summary
+from dfo_bench.runs import columns, former, header, machine, measure, summary
 from dfo_bench.runs import curve as curves
 from dfo_bench.runs.header import PlannedRun
 from dfo_bench.runs.measure import best_on_dev
@@ -47,7 +47,7 @@ CURVES = curves.curve([]).schema.insert(0, pa.field("key", pa.string()))
 
 _SOURCES = [
     Path(__file__),
-    *(Path(str(module.__file__)) for module in (columns, curves, header, machine, measure, summary)),
+    *(Path(str(module.__file__)) for module in (columns, curves, former, header, machine, measure, summary)),
 ]
 
 VERSION = hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).hexdigest()

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dfo_bench.errors import InputError, UnknownNameError
+from dfo_bench.errors import InputError, Unavailable, UnknownNameError
 from dfo_bench.plugins.component import Component, parse
 from dfo_bench.runs.assembly import assemble
 from dfo_bench.runs.spec import RunSpec
@@ -54,7 +54,7 @@ def _check(changed: Mapping[str, Summary]) -> None:
         seen.add(about)
         try:
             now = assemble(spec).key
-        except InputError as error:
+        except (InputError, Unavailable) as error:
             raise InputError(f"run {key} cannot be built with what has moved: {error}; nothing is changed") from error
         if now != key:
             raise InputError(f"run {key} was made of other contents than {about[0]} names now; nothing is changed")

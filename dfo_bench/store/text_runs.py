@@ -4,7 +4,7 @@ The room of stores knows such tasks here and in `classifier` alone; they are imp
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -121,6 +121,11 @@ def read_prompt(run: TextRun) -> "tuple[TextTask, Points]":
 def on_torch(spec: RunSpec) -> RunSpec:
     """Return a run with torch as the backend of its task, which changes no key."""
     return spec.on("torch") if spec.backend else spec
+
+
+def without_service(spec: RunSpec) -> RunSpec:
+    """Return a run whose model is to be in this process, whatever answered it then; that changes no key."""
+    return replace(spec, task=spec.task.replace(service="")) if spec.task.params.get("service") else spec
 
 
 def find_differences(assembly: Assembly, summary: Summary, remedy: str) -> list[str]:

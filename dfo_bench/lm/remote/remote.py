@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from copy import copy
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Self, TypeVar
 
@@ -16,6 +17,7 @@ from dfo_bench.embedding import Embedding
 from dfo_bench.errors import Unavailable
 from dfo_bench.lm.data import Row
 from dfo_bench.lm.inputs import SAMPLE, count_cost, say_cut, split_of
+from dfo_bench.lm.models import DEFAULT
 from dfo_bench.lm.problem import Answerer, Candidates, Problem, Shown
 from dfo_bench.lm.remote import wire
 from dfo_bench.lm.remote.client import Client, Refused
@@ -24,6 +26,10 @@ _Body = TypeVar("_Body", bound=BaseModel)
 
 TOKENS = 2**17
 """The most tokens of a call, unless one text has more: it is to be answered within a minute or so."""
+
+
+BYTES = 2**25
+"""The most bytes of the prompts of a call, which a service takes whole or as z: half of what it takes at a time."""
 
 
 class Remote(Answerer):
@@ -42,9 +48,10 @@ class Remote(Answerer):
         self.traffic = self.client.traffic
         self.client.greet()
         self._facts: dict[str, wire.Facts] = {}
+        self._others: tuple[Rows, wire.Facts] | None = None
         self._embeddings: dict[tuple[Any, ...], str | None] = {}
         train = self._register("train")
-        self.digest, self.name = train.model_digest, f"service {self.client.url}"
+        self.digest, self.name = train.model_digest, model or DEFAULT
         self.shape, self.scale, self.pieces = tuple(train.shape), train.scale, train.pieces
         self._fit(train)
 
@@ -84,10 +91,15 @@ class Remote(Answerer):
         sent = self._sent(candidates)
         good = np.isfinite(sent.numbers).reshape(len(sent.numbers), -1).all(axis=1)
         out = np.full((len(sent.numbers), len(rows), len(self.problem.words)), np.nan)
-        if good.any():
-            body = wire.pack(sent.numbers[good])
-            params = {"points": int(good.sum()), **({"embedding": sent.embedding} if sent.embedding else {})}
-            out[good] = self._asked("logits", rows, body, params, len(self.problem.words), sent)
+        numbers, classes = sent.numbers[good], len(self.problem.words)
+        most = max(1, min(wire.MOST_POINTS, BYTES // max(1, 4 * int(np.prod(self.shape)))))
+        answers = []
+        for begin in range(0, len(numbers), most):
+            some = numbers[begin : begin + most]
+            params = {"points": len(some), **({"embedding": sent.embedding} if sent.embedding else {})}
+            answers.append(self._asked("logits", rows, wire.pack(some), params, classes, sent))
+        if answers:
+            out[good] = np.concatenate(answers)
         return out
 
     def features(self, rows: Rows) -> Array:
@@ -110,8 +122,8 @@ class Remote(Answerer):
         """Register the train texts under other demonstrations."""
         other = copy(self)
         vars(other).pop("sizes", None)
-        other.problem = Problem(**{**vars(self.problem), "shown": shown})
-        other._facts = {}
+        other.problem = replace(self.problem, shown=shown)
+        other._facts, other._others = {}, None
         other._fit(other._register("train"))
         return other
 
@@ -186,6 +198,12 @@ class Remote(Answerer):
             self._facts[split] = self._post(self.problem.splits[split], repeated=split == "train")
         return self._facts[split]
 
+    def _register_others(self, rows: Rows) -> wire.Facts:
+        """Return what the service says of rows of no split; of those of the last call without asking again."""
+        if self._others is None or self._others[0] is not rows:
+            self._others = rows, self._post(rows)
+        return self._others[1]
+
     def _post(self, rows: Sequence[Row], *, repeated: bool = False) -> wire.Facts:
         """Register texts; raise Refused where they do not fit."""
         problem = self.problem
@@ -249,12 +267,12 @@ class Remote(Answerer):
     ) -> httpx2.Response:
         """Ask for what is paid for, under a name that is the same whenever the same is asked.
 
-        What the service has forgotten is registered anew. Once the run has begun nothing that it says is the points'
-        fault: raise Unavailable.
+        What the service has forgotten is registered anew. What it will never take is refused; whatever else it says is
+        not the points' fault: raise Unavailable.
         """
         split = split_of(self.problem.splits, rows)
         try:
-            facts = self._register(split) if split else self._post(rows)
+            facts = self._register(split) if split else self._register_others(rows)
         except Refused as error:
             if error.status in (413, 422):
                 raise
@@ -276,12 +294,16 @@ class Remote(Answerer):
                 headers = {wire.IDEMPOTENCY: call, "content-type": wire.RAW}
                 return self.client.ask("POST", path, content=body, headers=headers, params=params, check=check)
             except Refused as error:
+                if error.status in (413, 422):
+                    raise
                 if error.status != 404 or not again:
                     raise Unavailable(str(error)) from error
             try:
                 facts = self._post(rows, repeated=split == "train")
                 if split:
                     self._facts[split] = facts
+                else:
+                    self._others = rows, facts
                 if sent and sent.embedding:
                     lifted = sent.candidates.points
                     assert isinstance(lifted, Lifted)
