@@ -60,6 +60,11 @@ def test_a_failed_run_says_why_and_an_unfinished_one_how_far(store: Store, toys:
         show(store)
 
 
+def test_the_step_that_was_found_is_among_the_events_of_a_run(store: Store, toys: Path) -> None:
+    text = show(store, _toy(store, task="toy:steps=true"))
+    assert re.search(r"^  event +alpha=auto: [\d.]+$", text, re.MULTILINE)
+
+
 def test_a_run_without_a_loss_has_no_picture(store: Store, toys: Path) -> None:
     assert "best loss over" not in show(store, _toy(store, "odd:fail=constructor"))
 

@@ -27,6 +27,8 @@ def show(view: RunView) -> str:
     facts = [(name, str(one[name])) for name in RUN if str(one[name])]
     facts.append(("status", f"{one['status']}, {one['evaluations']} of {one['budget']} evaluations"))
     facts += [*([("error", str(one["error"]))] if one["error"] else []), *_scores(one), *_costs(one)]
+    # A traceback says to its author what the error says to everybody.
+    facts += [("event", event) for event in view.events if "\n" not in event]
     width = max(len(name) for name, _ in facts)
     lines = [f"run {one['key']}: {describe(one)}", *(f"  {name:<{width}}  {value}" for name, value in facts)]
     return "\n".join([*lines, *_picture(view.curve), *_prompt(view.words)])

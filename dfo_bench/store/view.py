@@ -24,6 +24,8 @@ class RunView:
     """Its rows of `Store.curves`."""
     words: Sequence[Sequence[str]] | str
     """The nearest words of each vector of its prompt, or why there are none; "" where there is no prompt."""
+    events: Sequence[str]
+    """What happened in it, once it has ended, such as the step that alpha=auto found."""
 
 
 def view(store: Store, run: str) -> RunView:
@@ -33,7 +35,13 @@ def view(store: Store, run: str) -> RunView:
     if key not in set(runs["key"]):
         raise InputError(f"run {key} cannot be read; delete it with: dfo-bench delete {key} --store {store.path}")
     row = runs[runs["key"] == key].iloc[0].dropna().to_dict()
-    return RunView({str(name): value for name, value in row.items()}, store.curves([key]), _words(store, key))
+    summary = store.summary(key)
+    return RunView(
+        row={str(name): value for name, value in row.items()},
+        curve=store.curves([key]),
+        words=_words(store, key),
+        events=summary.events if summary else (),
+    )
 
 
 def _best(store: Store, runs: pd.DataFrame) -> str:
