@@ -19,7 +19,7 @@ DIRECTIONS = 2
 LEAST_BUDGET = 2 * (1 + DIRECTIONS * len(RADII))
 """The budget from which on a step is found, of which it takes a half at most; below it alpha=auto is 1."""
 
-WORSE = 0.1
+WORSE = 0.05
 """By which part of the loss at the start a step may raise it, on average."""
 
 Begin = Callable[[float, int], EmbeddingOptimizer]
@@ -58,7 +58,7 @@ class Stepped(EmbeddingOptimizer):
 
 
 def choose_step(start: float, losses: Array) -> float:
-    """Return the longest step after which the loss is on average no more than a tenth above that at the start.
+    """Return the longest step after which the loss is on average no more than a twentieth above that at the start.
 
     `losses` are those after the steps, shape (len(RADII), DIRECTIONS). An evolution strategy that recombines the better
     half of its population gains most by steps that make the average point worse (Beyer, The theory of evolution
