@@ -138,7 +138,7 @@ def test_weights_get_no_gradient_and_stay_as_they_are(folder: Path, zoo: Zoo) ->
     task, loaded = small(folder, zoo.folder("gpt2"), head="causal"), zoo.load("gpt2", "causal")
     before = [weight.clone() for weight in loaded.model.parameters()]
     task.gradients(points(2))
-    for weight, then in zip(task._engine._model.model.parameters(), before, strict=True):
+    for weight, then in zip(task.local.engine._model.model.parameters(), before, strict=True):
         assert not weight.requires_grad
         assert weight.grad is None
         assert torch.equal(weight, then)

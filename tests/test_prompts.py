@@ -44,7 +44,7 @@ def test_prompts_are_the_selected_ones_as_the_task_used_them(
         prompt, source = file.get_tensor(key), json.loads(file.metadata()[key])
     assert (prompt.shape, prompt.dtype) == (shape, np.float32)
     task = task_of(summary)
-    logits = task._engine.logits(prompt[None], task.inputs("train"))
+    logits = task.local.engine.logits(prompt[None], task.inputs("train"))
     loss = store.curves()["loss"].iloc[evaluation - 1]
     assert task._scores(logits, "train")["loss"][0] == pytest.approx(loss, abs=1e-5)
     row = store.runs().iloc[0]

@@ -26,7 +26,6 @@ from dfo_bench.lm import data, losses, models
 from dfo_bench.lm.backends import Backend
 from dfo_bench.lm.calibration import Calibration, apply, learn
 from dfo_bench.lm.checks import Facts, check_all
-from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.heads import HeadName
 from dfo_bench.lm.initial import NEUTRAL, find_start
 from dfo_bench.lm.local import Local, answerer
@@ -242,10 +241,6 @@ class TextTask(Task):
         """The problem and its model, in this process; raise InputError where that is behind a service."""
         return self._asked.local(f"task {type(self).__name__.lower()}")
 
-    @property
-    def _engine(self) -> Engine:
-        return self.local.engine
-
     def rows(self, split: str) -> list[data.Row]:
         """Return the examples of "train", "dev" or "test": train and dev as they were drawn."""
         return self._rows[split]
@@ -300,7 +295,7 @@ class TextTask(Task):
         if not self.space.dim:
             return self.evaluate(points), np.empty((len(points), 0))
         whole = self.calibrate != "none"
-        logits, gradients = self._engine.gradients(
+        logits, gradients = self.local.engine.gradients(
             self.prompts(points), self.inputs("train"), self._train_loss.slopes, whole=whole
         )
         if self._steps is not None:

@@ -82,7 +82,7 @@ class _Shelf(Generic[_Kept]):
 
 
 class Desk:
-    """Everything that touches a model; only one thread may be at it, but for `known` and `find_model`.
+    """Everything that touches a model; only one thread may be at it, but for `known` and `lift`.
 
     What one key has registered no other can ask for, or learn of.
     """
@@ -100,7 +100,7 @@ class Desk:
         self._problems: _Shelf[tuple[Local, wire.Facts]] = _Shelf(TOKENS)
         self._lifts: _Shelf[Lift] = _Shelf(NUMBERS)
 
-    def find_model(self, written: str) -> Served:
+    def _find_model(self, written: str) -> Served:
         """Return the model that a client names; raise UnknownNameError where there is none."""
         name = call_model(written or models.DEFAULT)
         if name not in self.models:
@@ -116,7 +116,7 @@ class Desk:
 
     def register(self, key: str, body: wire.ProblemBody) -> wire.Facts:
         """Put texts to a model, and say what comes of it; raise InputError where they do not fit."""
-        served = self.find_model(body.model)
+        served = self._find_model(body.model)
         digest = wire.name(served.digest, body.model_copy(update={"model": served.name}).model_dump_json())
         if known := self._problems.get((key, digest)):
             return known[1]
