@@ -20,7 +20,7 @@ from dfo_bench.runs.spec import streams
 
 SYNTHETIC = [name for name in TASKS.names() if not issubclass(TASKS.load(name), TextTask)]
 TAKES = {name: set(TASKS.parameters(TASKS.load(name))) for name in SYNTHETIC}
-SHIFTED = [name for name in SYNTHETIC if "shift" in TAKES[name]]
+SHIFTED = [name for name in SYNTHETIC if {"shift", "effective"} <= TAKES[name]]
 DRAWN = [name for name in SYNTHETIC if "start" in TAKES[name]]
 ROTATED = [name for name in SYNTHETIC if "rotated" in TAKES[name]]
 HUGE = 10**9
@@ -155,7 +155,7 @@ def test_only_the_effective_coordinates_of_a_billion_are_read(name: str) -> None
     task = make(name, dim=HUGE)
     points = Watched(np.array([0.1, -0.3]), HUGE)
     assert task.evaluate(points).shape == (2,)
-    assert len(points.read) == {"branin": 2, "hartmann6": 6}.get(name, 10)
+    assert len(points.read) == {"branin": 2, "hartmann6": 6, "tanh_net": 20}.get(name, 10)
     assert max(points.read) < HUGE
 
 
@@ -287,6 +287,17 @@ def test_least_squares_begin_where_they_were_published(
         assert task._function(minimiser[None]) == pytest.approx(0.0, abs=1e-12)
     x = random_points(5, 20)
     assert task.outer.loss(task.outputs(Dense(x))) == pytest.approx(task.evaluate(Dense(x)))
+
+
+def test_a_tanh_net_is_fitted_where_its_weights_are_those_that_gave_the_answers_in_any_order_of_the_units() -> None:
+    task: Any = make("tanh_net", hidden=2, inputs=3, examples=5, dim=8)
+    right = task._shift.reshape(2, 4)
+    assert task.evaluate(Dense(np.array([right.ravel(), right[::-1].ravel()]))) == pytest.approx(0.0, abs=1e-12)
+    # By hand: one unit of one input, which gave tanh(3 (0.5 a + 0.5)), against tanh(0) = 0.
+    one: Any = make("tanh_net", hidden=1, inputs=1, examples=4, dim=2, shift=0.5, start=0.0)
+    answers = np.tanh(1.5 * (one._inputs[:, 0] + 1))
+    assert one.outputs(one.space.start) == pytest.approx(-answers[None])
+    assert one.evaluate(one.space.start) == pytest.approx((answers**2).sum())
 
 
 def test_powell_needs_a_multiple_of_four_variables() -> None:
