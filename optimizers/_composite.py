@@ -87,32 +87,37 @@ def _fit(kernel: Array, gram: Array) -> tuple[float, Array]:
 
 
 class Search:
-    """Batches of the point that is best on the process, and of explorers around it."""
+    """The point that is best on the process, and then explorers around the best of all, in turns.
+
+    The two are not one batch: explorers around a point that turns out to be bad would tell of nothing that matters.
+    """
 
     def __init__(
         self, space: Space, outer: Outer, rng: np.random.Generator, *, sigma: float, batch: int, points: int
     ) -> None:
-        """`sigma` is the first step in scales, as CMA-ES has it; `points` is the most that a process is fitted to."""
+        """`sigma` is the first step in scales, as CMA-ES has it; `points` is the most that a process is fitted to.
+
+        `batch` is how many points there are in the first batches, and in both turns together.
+        """
         self._outer, self._rng, self._batch, self._points = outer, rng, batch, points
         self._steps, self._dim = Steps(space, sigma), space.dim
         self._x, self._losses = np.empty((0, space.dim)), np.empty(0)
         self._outputs = np.empty((0, *outer.shape))
         self._radius, self._lengths = 1.0, np.arange(len(_LENGTHS))
         self._expected: float | None = None
-        self._begun = False
+        self._begun = self._explored = False
 
     def ask(self) -> Array:
-        """Return the start and points a radius away, then the best on the process and explorers around it."""
-        self._expected = None
-        if len(self._losses) >= min(_FIRST, self._dim + 1):
-            z = self._exploit()
-            centre = self._x[self._best] if z is None else z
-            explorers = centre + _EXPLORERS * self._directions(self._batch - (z is not None))
-            asked = explorers if z is None else np.vstack([z, explorers])
-        else:
+        """Return the start and points a radius away, then the best on the process and explorers in turns."""
+        if len(self._losses) < min(_FIRST, self._dim + 1):
             asked = self._radius * self._directions(self._batch)
             asked[0] *= self._begun
-            self._begun = True
+            self._begun = self._explored = True
+        elif self._explored and (z := self._exploit()) is not None:
+            asked, self._explored = z[None], False
+        else:
+            asked = self._x[self._best] + _EXPLORERS * self._directions(max(1, self._batch - 1))
+            self._explored = True
         return self._steps.point(asked)
 
     @property
@@ -165,6 +170,7 @@ class Search:
             best = self._best
             length = float(np.linalg.norm(asked[0] - self._x[best]))
             self._radius = moved(self._radius, length, self._losses[best] - losses[0], self._expected)
+            self._expected = None
         known = np.isfinite(losses) & np.isfinite(outputs).all(axis=tuple(range(1, outputs.ndim)))
         self._x = np.concatenate([self._x, asked[known]])
         self._losses = np.concatenate([self._losses, losses[known]])

@@ -1,7 +1,7 @@
 """Composite search: a Gaussian process of all outputs of a call, and the exact loss minimised on its mean.
 
 The composition is that of Astudillo & Frazier (Bayesian optimization of composite functions, ICML 2019), in a trust
-region as Cartis & Roberts' (Math. Prog. Comp. 11, 2019); explorers around each step learn the directions not yet known.
+region as Cartis & Roberts' (Math. Prog. Comp. 11, 2019); explorers around the best point learn the directions not yet known.
 """
 
 from typing import Annotated, Unpack
@@ -14,15 +14,15 @@ from ._composite import Search
 
 
 class Composite(VectorOptimizer):
-    """Batches of one point that promises most and some that explore; needs a task that has outputs.
+    """In turns the one point that promises most, and some that explore; needs a task that has outputs.
 
-    First come the start and nine random directions. Then, for each batch: a Gaussian process with one kernel for all
-    outputs is fitted to the points nearest to the best one; the outer function is minimised on its mean within a
-    radius; other points surround that minimum in directions that are not yet known. The radius grows where the loss
-    falls as foretold, and shrinks where it does not. Points that fail are left out.
+    First come the start and nine random directions. Then, in turns: a Gaussian process with one kernel for all outputs
+    is fitted to the points nearest to the best one, and the outer function is minimised on its mean within a radius;
+    other points surround the best one in directions that are not yet known. The radius grows where the loss falls as
+    foretold, and shrinks where it does not. Points that fail are left out.
 
     sigma: the first step in units of the space's scale, as that of cma; at most 0.3 of the width of a box.
-    batch: how many points are asked at a time.
+    batch: how many points are asked in two turns: the one that promises most, and explorers, one at least.
     points: the most that the process is fitted to; a batch costs time in the cube of it.
     """
 
@@ -41,7 +41,7 @@ class Composite(VectorOptimizer):
         self._search = Search(space, self.outer, self.rng, sigma=sigma, batch=batch, points=points)
 
     def ask(self) -> Array:
-        """Return the first points, then the best on the process and those around it."""
+        """Return the first points, then the best on the process and explorers in turns."""
         return self._search.ask()
 
     def tell(self, x: Array, losses: Array, outputs: Array) -> None:  # type: ignore[override]

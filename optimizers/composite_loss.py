@@ -15,7 +15,7 @@ class CompositeLoss(Optimizer):
     """What composite does, told of losses only: a Gaussian process of the loss, minimised in a trust region.
 
     sigma: the first step in units of the space's scale, as that of cma; at most 0.3 of the width of a box.
-    batch: how many points are asked at a time.
+    batch: how many points are asked in two turns: the one that promises most, and explorers, one at least.
     points: the most that the process is fitted to; a batch costs time in the cube of it.
     """
 
@@ -32,7 +32,7 @@ class CompositeLoss(Optimizer):
         self._search = Search(space, Itself(), self.rng, sigma=sigma, batch=batch, points=points)
 
     def ask(self) -> Array:
-        """Return the first points, then the best on the process and those around it."""
+        """Return the first points, then the best on the process and explorers in turns."""
         return self._search.ask()
 
     def tell(self, x: Array, losses: Array) -> None:
