@@ -354,6 +354,8 @@ class EmbeddingGiven(Given):
 
     dim: int
     """The dimension to search in."""
+    told: Sees
+    """What the run is told of its points."""
     embed: Embed
     make: Make
 
@@ -362,14 +364,15 @@ class EmbeddingOptimizer(Plugged, ABC):
     """An optimizer that draws its own embeddings; `space` is the task's, `dim` the dimension to search in."""
 
     sees: ClassVar[Sees] = "losses"
-    """What it is told of its points."""
+    """What it is told of its points; with "outputs" it is told these where the task has some, and losses elsewhere."""
     evaluations: ClassVar[int | None] = None
     """The most it ever asks for: the budget of its runs is cut to that."""
 
     def __init__(
-        self, space: Space, *, dim: int, budget: int, rng: np.random.Generator, embed: Embed, make: Make
+        self, space: Space, *, dim: int, budget: int, rng: np.random.Generator, told: Sees, embed: Embed, make: Make
     ) -> None:
-        self.space, self.dim, self.budget, self.rng, self.embed, self.make = space, dim, budget, rng, embed, make
+        self.space, self.dim, self.budget, self.rng = space, dim, budget, rng
+        self.told, self.embed, self.make = told, embed, make
         self.events: list[str] = []
 
     @abstractmethod

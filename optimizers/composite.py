@@ -1,7 +1,7 @@
 """Composite search: a Gaussian process of all outputs of a call, and the exact loss minimised on its mean.
 
 The composition is that of Astudillo & Frazier (Bayesian optimization of composite functions, ICML 2019), in a trust
-region as Cartis & Roberts' (Math. Prog. Comp. 11, 2019); explorers around the best point learn the directions not yet known.
+region as Cartis & Roberts' (Math. Prog. Comp. 11, 2019); explorers around the best point learn what is not yet known.
 """
 
 from typing import Annotated, Unpack

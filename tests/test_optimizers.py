@@ -19,11 +19,13 @@ from dfo_bench.core import (
     Component,
     Dense,
     Embedding,
+    EmbeddingGiven,
     EmbeddingOptimizer,
     Index,
     InputError,
     Optimizer,
     Points,
+    Sees,
     Space,
 )
 from dfo_bench.plugins.plugin import resolve
@@ -95,11 +97,14 @@ class Embeddings:
         self.made.append((inner, space, budget))
         return inner
 
-    def build(self, name: str, *, budget: int, seed: int = 0, **params: Any) -> EmbeddingOptimizer:
+    def build(
+        self, name: str, *, budget: int, seed: int = 0, told: Sees = "losses", **params: Any
+    ) -> EmbeddingOptimizer:
         cls = OPTIMIZERS.load(name)
         assert issubclass(cls, EmbeddingOptimizer)
         rng = np.random.default_rng(seed)
-        return cls(self.space, dim=self.dim, budget=budget, rng=rng, embed=self.embed, make=self.make, **params)
+        given = EmbeddingGiven(dim=self.dim, budget=budget, rng=rng, told=told, embed=self.embed, make=self.make)
+        return cls(self.space, **given, **params)
 
 
 def wide(dim: int = 30, bound: float | None = 1.0, start: float = 0.1, scale: float = 1.0, blocks: int = 1) -> Space:
@@ -169,7 +174,7 @@ def test_nothing_is_printed_or_written(
 def test_any_plain_optimizer_stands_inside_another(name: str, outer: str) -> None:
     run = Embeddings(wide(), 3)
     share = {"rembo": "k", "sre": "stages"}[outer]
-    optimizer = run.build(outer, budget=24, inner=Component(name, QUICK.get(name, {})), **{share: 2})
+    optimizer = run.build(outer, budget=24, inner=Component(name, QUICK.get(name, {})), **{share: 2})  # type: ignore[arg-type]
     batches = drive_points(optimizer, 24)
     assert sum(map(len, batches)) == 24
     assert all(np.isfinite(batch.dense()).all() for batch in batches)

@@ -150,7 +150,7 @@ OPTIMIZERS: Kind[Optimizer | EmbeddingOptimizer] = Kind(
     {
         Optimizer: frozenset({"space", "budget", "rng"}),
         VectorOptimizer: frozenset({"space", "budget", "rng", "outer"}),
-        EmbeddingOptimizer: frozenset({"space", "dim", "budget", "rng", "embed", "make"}),
+        EmbeddingOptimizer: frozenset({"space", "dim", "budget", "rng", "told", "embed", "make"}),
     },
 )
 TASKS: Kind[Task] = Kind(

@@ -129,8 +129,10 @@ class Assembly:
 
     @property
     def sees(self) -> Sees:
-        """What the optimizer is told of its points."""
-        return self.plugins.optimizer.cls.sees
+        """What the optimizer is told of its points: no outputs where the task has none."""
+        cls = self.plugins.optimizer.cls
+        blind = issubclass(cls, EmbeddingOptimizer) and cls.sees == "outputs" and self.task.no_outputs
+        return "losses" if blind else cls.sees
 
     @cached_property
     def oracle(self) -> Oracle:
@@ -154,6 +156,7 @@ class Assembly:
             dim=self.dim,
             budget=self.spec.budget,
             rng=streams(self.spec.seed)("step"),
+            told=self.sees,
             embed=self.embed,
             make=self._make(events),
         )
@@ -173,6 +176,7 @@ class Assembly:
             dim=self.dim,
             budget=budget,
             rng=streams(self.spec.seed)("optimizer"),
+            told=self.sees,
             embed=embed,
             make=self._make(events),
         )

@@ -49,10 +49,10 @@ def accuracy_sheet(named: pd.DataFrame, *, paper: bool = False) -> Sheet:
     groups: dict[str, list[list[Cell]]] = {group: [] for group in GROUPS}
     for method in table["method"].unique():
         rows = {row["column"]: row for row in table[table["method"] == method].to_dict("records")}
-        (sees,), (group,) = ({row[name] for row in rows.values()} for name in ("sees", "group"))
+        sees, (group,) = ({row[name] for row in rows.values()} for name in ("sees", "group"))
         cells = [_cell(rows[c], most, best[c]) if c in rows else Cell(MISSING) for c in columns]
         cells += [_average(means.loc[method], best_average)] if len(columns) > 1 else []
-        groups[group].append([Cell(method), Cell(sees), *cells])
+        groups[group].append([Cell(method), Cell(", ".join(sorted(sees))), *cells])
     groups = {group: members for group, members in groups.items() if members}
     note = _note(named, most)
     if paper:
