@@ -10,10 +10,10 @@ from dfo_bench.core import Array, EmbeddingGiven, EmbeddingOptimizer, Points, Sp
 ALPHA, AUTO = "alpha", "auto"
 """The parameter of every projection, and its value where it is found."""
 
-RADII = 2.0 ** np.arange(6)
+RADII = 2.0 ** np.arange(1, 5)
 """The steps that are tried, as multiples of the task's scale."""
 
-DIRECTIONS = 2
+DIRECTIONS = 3
 """Along how many directions each of them is tried."""
 
 LEAST_BUDGET = 2 * (1 + DIRECTIONS * len(RADII))
