@@ -512,7 +512,7 @@ def test_labels_words_and_templates_that_look_the_same_are_the_same(tmp_path: Pa
 
 def test_a_prefix_begins_as_the_first_train_ids_and_is_scaled_by_block(folder: Path, zoo: Zoo) -> None:
     task = small(folder, zoo.folder("llama"), head="causal", mode="prefix", initial=None)
-    assert task._steps is not None
+    assert task._prompts.steps is not None
     first = [i for text in task.inputs("train") for i in text.ids][:TOKENS]
     (start,) = task.prompts(task.space.start)
     np.testing.assert_allclose(start, task.local.mode.written(first), rtol=1e-5, atol=1e-6)

@@ -59,7 +59,8 @@ def _lines(bundle: "Bundle", texts: Texts, learned: Learned) -> str:
     entry = model.entry if prompted and setting.mode in ("add", "cat") else None
     at_block = entry is not None and entry in model.blocks
     blocks = model.blocks if added and setting.mode == "deep" else [entry] if added and at_block else []
-    if not prompted or (added and (blocks or entry is not None)):
+    words = bundle.run.get("text", "") if prompted else ""
+    if not prompted or words or (added and (blocks or entry is not None)):
         shape = "ids"
     elif setting.mode == "prefix":
         shape = "past"
@@ -81,7 +82,8 @@ def _lines(bundle: "Bundle", texts: Texts, learned: Learned) -> str:
         mask=template.mask,
         fields=["{text}"] if template.fields == 1 else ["{text_a}", "{text_b}"],
         slots=mode.slots,
-        before=mode.before,
+        before=0 if words else mode.before,
+        words=words,
         left_out=mode.places if prompted and not setting.include_prompt else range(0),
         first=model.first,
         width=model.words.size(1),
