@@ -71,6 +71,7 @@ def plainly(bundle: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch, cap
         ("gemma3_text", "random", {**CAUSAL, "mode": "inputs_embeds"}),
         ("llama", "random", {**CAUSAL, "mode": "after"}),
         ("bert", "random", {"mode": "words"}),
+        ("bert", "random", {**MASKED, "words": {"negative": ["bad", "awful"], "positive": "good"}}),
         ("roberta", "random", {**MASKED, "mode": "words", "demonstrations": 1}),
         ("gpt2", "random", {**CAUSAL, "mode": "words"}),
         ("qwen3", "random", {**CAUSAL, "mode": "prefix"}),

@@ -12,6 +12,7 @@ from dfo_bench.lm import gguf, models
 from dfo_bench.lm.heads import TEMPERATURE
 from dfo_bench.lm.templates import PREFIX, SENTINEL
 from dfo_bench.lm.texts import Texts
+from dfo_bench.lm.verbalizers import grouped
 
 if TYPE_CHECKING:
     from dfo_bench.exchange.bundles import Bundle
@@ -40,7 +41,7 @@ def write_readme(bundle: "Bundle", texts: Texts, learned: Learned) -> str:
         lines=lines,
         splits=scores,
         temperature=TEMPERATURE,
-        rows=list(zip(setting.labels, setting.words, strict=True)),
+        rows=list(zip(setting.labels, map(", ".join, grouped(setting.words, setting.groups)), strict=True)),
     )
 
 

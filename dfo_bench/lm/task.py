@@ -3,6 +3,7 @@
 import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -36,6 +37,7 @@ from dfo_bench.lm.problem import Problem, Prompts, Shown
 from dfo_bench.lm.prompt_space import PromptSpace
 from dfo_bench.lm.templates import Encoded
 from dfo_bench.lm.texts import Texts
+from dfo_bench.lm.verbalizers import Given, first_of, settle
 from dfo_bench.lm.vocabulary import read_words
 
 
@@ -48,7 +50,7 @@ class TextTask(Task):
 
     labels: tuple[str, ...]
     words: tuple[str, ...]
-    """The label words: the first token of each is read at the mask, or where the answer begins."""
+    """The label words, if no others are given: the first token of each is read at the mask, or as the answer begins."""
     causal_words: tuple[str, ...] = ()
     """The label words of head=causal, where they are others."""
     embedding_texts: tuple[str, ...]
@@ -69,6 +71,7 @@ class TextTask(Task):
         "include_prompt": True,
         "service": "",
         "vocabulary": None,
+        "words": None,
     }
     bare: ClassVar[Mapping[str, Value]] = {
         "prompt_tokens": 0,
@@ -85,6 +88,8 @@ class TextTask(Task):
     """The label of which metric=f1 is the F1."""
     notes: Sequence[str] = ()
     """What is to be known of how its texts were read."""
+    _found: str = ""
+    """Which label words were found."""
     test_of_unused: bool = False
     """Whether test is what train and dev leave."""
 
@@ -107,6 +112,7 @@ class TextTask(Task):
         initial: Literal["."] | PathOrName | None = NEUTRAL,
         include_prompt: bool = False,
         vocabulary: PathName | None = None,
+        words: Given | None = None,
         service: str = "",
     ) -> None:
         """Load the model, draw the examples and cut the texts into tokens.
@@ -139,6 +145,9 @@ class TextTask(Task):
         include_prompt: whether the mean that a sentence encoder takes of its rows includes the prompt's.
         vocabulary: for mode=words a file of words, one a line, each one token of the model; null takes the commonest
             10,000 whole words of its vocabulary that are no label words, and the words of initial.
+        words: maps each label to its label word (or text, for head=embedding), or to a list of several, whose
+            log-probabilities are averaged; auto finds three for each in the outputs of the bare template on train, by
+            one call that is not counted; null takes the task's own.
         service: the URL of a `dfo-bench serve` that has the model, which then need not be here; the key to it stands
             in DFO_BENCH_API_KEY. Changes no result beyond rounding; there are no gradients then.
         """
@@ -156,7 +165,7 @@ class TextTask(Task):
         check(mode, head, vocabulary, service)
         self.mode, self.prompt_tokens, self.head = mode, prompt_tokens, head
         causal = self.causal_words if head == "causal" else ()
-        self.shown_words = self.embedding_texts if head == "embedding" else causal or self.words
+        own = self.embedding_texts if head == "embedding" else causal or self.words
         wanted = {"embedding": "embedding_template", "causal": "causal_template"}.get(head, "template")
         problem = Problem(
             head=head,
@@ -165,13 +174,17 @@ class TextTask(Task):
             prompt_tokens=prompt_tokens,
             template=getattr(self, wanted),
             lead=self.lead if mode in SLOTS and prompt_tokens else "",
-            words=self.shown_words,
+            words=own,
             leading_space=head == "causal" if leading_space is None else leading_space,
-            shown=self._shown(demonstrations),
             splits=self._rows,
             include_prompt=include_prompt,
             vocabulary=() if vocabulary is None else tuple(read_words(vocabulary)),
         )
+        if words is not None:
+            problem, self._found = settle(words, problem, model, service, self.labels, self._classes("train"))
+            self.notes = [*self.notes, *filter(None, [self._found])]
+        self.shown_words = first_of(problem.words, problem.groups)
+        problem = replace(problem, shown=self._shown(demonstrations))
         self._asked = answerer(problem, model, backend, service)
         digest, self.model_name, self.pieces = self._asked.digest, self._asked.name, self._asked.pieces
         self.contents = {"model": digest, **self.digests({s: data.digest(r) for s, r in rows.items()})}
@@ -359,8 +372,8 @@ class TextTask(Task):
 
     @property
     def events(self) -> list[str]:
-        """The number of texts that are cut, per split that was read."""
-        return self._asked.events
+        """The label words that were found, and the number of texts that are cut, per split that was read."""
+        return [*filter(None, [self._found]), *self._asked.events]
 
     def _train_scores(self, logits: Array) -> Array:
         return self._scores(logits, "train")["loss"]
