@@ -9,7 +9,7 @@ import numpy as np
 from annotated_types import Ge
 from pydantic import PositiveFloat
 
-from dfo_bench.core import Array, Given, Optimizer, Space
+from dfo_bench.core import Array, Given, Index, Optimizer, Space
 
 from ._adam import Adam
 from ._letters import Alphabet
@@ -41,10 +41,12 @@ class Bdpl(Optimizer):
         super().__init__(space, **given)
         self._alphabet = Alphabet(space)
         length, size = self._alphabet.length, self._alphabet.size
-        self._letters = self.rng.integers(size, size=(length, min(choices, size)))
-        self._letters[:, 0] = self._alphabet.start
+        self._letters: Index = np.empty((length, min(choices, size)), np.int64)
+        for place, start in zip(self._letters, self._alphabet.start, strict=True):
+            others = self.rng.choice(size - 1, len(place) - 1, replace=False)
+            place[:] = [start, *(others + (others >= start))]
         self._samples, self._begun = samples, False
-        self._p = np.full(self._letters.shape, 1 / self._letters.shape[1])
+        self._p: Array = np.full(self._letters.shape, 1 / self._letters.shape[1])
         self._adam, self._rate = Adam(self._p.size), rate
 
     def ask(self) -> Array:
@@ -62,7 +64,7 @@ class Bdpl(Optimizer):
         if good.sum() < 2:
             return
         drawn, losses = self._drawn[good], losses[good]
-        # Equation (7), with the sign of the words that were not drawn turned, as in the program.
+        # As in the program: up for the word that was drawn, down for the others of its place.
         signs = np.where(drawn[:, :, None] == np.arange(self._p.shape[1]), 1.0, -1.0)
         weights = (losses - losses.mean()) / (len(losses) - 1)
         with np.errstate(over="ignore"):

@@ -1,12 +1,12 @@
 """Searches of sequences: the letters of a space, and what proposes them."""
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import pytest
-from dfo_bench.optimizers.bdpl import onto_simplex
 
-from dfo_bench.core import Array, Dense, IdentityEmbedding, Letters, Optimizer, Space
+from dfo_bench.core import Array, Dense, IdentityEmbedding, Index, Letters, Optimizer, Space
 from dfo_bench.plugins.registry import OPTIMIZERS
 
 WORDS = np.random.default_rng(3).standard_normal((12, 4))
@@ -15,11 +15,11 @@ START = np.array([[0, 0, 0, 0, 0]])
 SPACE = Space(20, None, None, Dense(WORDS[START].reshape(1, -1)), 0.5, letters=Letters(WORDS))
 
 
-def wrong(sequences: Array) -> Array:
+def wrong(sequences: Index) -> Array:
     return (sequences != WANTED).sum(axis=1).astype(float)
 
 
-def search(name: str, budget: int, **params: Any) -> tuple[list[Array], Array]:
+def search(name: str, budget: int, **params: Any) -> tuple[list[Index], Array]:
     """Search under the identity; return the sequences asked for, and the losses."""
     embedding = IdentityEmbedding(SPACE, 0)
     embedding.stretch = 4.0
@@ -60,5 +60,6 @@ def test_a_genetic_search_asks_for_little_twice() -> None:
 
 
 def test_what_is_put_onto_the_simplex_is_its_nearest_point() -> None:
+    onto_simplex = import_module("dfo_bench.optimizers.bdpl").onto_simplex
     p = np.array([[0.5, 0.3, 0.2], [0.9, 0.6, -0.4], [2.0, 0.0, 0.0]])
     np.testing.assert_allclose(onto_simplex(p), [[0.5, 0.3, 0.2], [0.65, 0.35, 0.0], [1.0, 0.0, 0.0]])

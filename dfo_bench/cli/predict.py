@@ -3,7 +3,7 @@
 import csv
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -84,6 +84,7 @@ def predict(
 
     if output and output.suffix.lower() != ".csv":
         raise InputError(f"cannot write {str(output)!r}; the name must end in .csv")
+    take: Callable[[], TextClassifier]
     if bundle:
         given = {"--store": store, "--task": task, "--run": run, "--ensemble": ensemble}
         if other := [name for name, value in given.items() if value is not None]:

@@ -31,7 +31,8 @@ class Head(ABC):
         """
         if not self.groups:
             return scores
-        return torch.stack([part.mean(dim=1) for part in scores.split(list(self.groups), dim=1)], dim=1)
+        parts = torch.split(scores, list(self.groups), dim=1)
+        return torch.stack([part.mean(dim=1) for part in parts], dim=1)
 
     @abstractmethod
     def logits(self, inputs: dict[str, Any], at: torch.Tensor) -> torch.Tensor:

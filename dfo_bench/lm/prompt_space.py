@@ -59,7 +59,8 @@ class PromptSpace:
 
     def candidates(self, points: Points) -> Candidates:
         """Return points with all that makes prompts of them."""
-        return Candidates(points, self._asked.shape, self.steps, self.vocabulary and self.vocabulary.snap)
+        snap = None if self.vocabulary is None else self.vocabulary.snap
+        return Candidates(points, self._asked.shape, self.steps, snap)
 
     def identify(self, points: Points) -> list[str] | None:
         """Return the words of each prompt, as numbers, with mode=words."""

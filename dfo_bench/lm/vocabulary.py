@@ -34,7 +34,7 @@ class Vocabulary:
     def __init__(self, model: LanguageModel, mode: Mode, ids: Mapping[str, int]) -> None:
         """`ids` are the tokens of the words, as they are written within a sentence; of words of one token the first."""
         self._model, self._mode = model, mode
-        first = {i: word for word, i in reversed(ids.items())}
+        first = {i: word for word, i in reversed(list(ids.items()))}
         self.words, self._ids = tuple(first.values()), list(first)
         with torch.inference_mode():
             self._rows = mode.rows(torch.tensor([self._ids], device=model.device))[0].float()
@@ -57,7 +57,8 @@ class Vocabulary:
         `prompts` has shape (n, tokens, size).
         """
         flat = torch.from_numpy(np.ascontiguousarray(prompts, np.float32)).to(self._rows.device).flatten(0, 1)
-        found = [(some @ self._rows.T - self._halves).argmax(dim=1) for some in flat.split(_AT_ONCE)]
+        parts = torch.split(flat, _AT_ONCE)
+        found = [(some @ self._rows.T - self._halves).argmax(dim=1) for some in parts]
         finite = torch.isfinite(flat).all(dim=1)
         return torch.where(finite, torch.cat(found), -1).view(prompts.shape[:2]).cpu().numpy()
 
@@ -140,8 +141,8 @@ def read_words(path: str) -> list[str]:
 
 def telling(words: Collection[str]) -> set[str]:
     """Return the words that tell labels apart, in small letters: those of some label words or texts, and not of all."""
-    each = [set(split_words(one.casefold())) for one in words]
-    return set.union(*each) - set.intersection(*each)
+    each: list[set[str]] = [set(split_words(one.casefold())) for one in words]
+    return each[0].union(*each) - each[0].intersection(*each)
 
 
 def find_words(model: LanguageModel, mode: Mode, given: Sequence[str], labels: Collection[str]) -> Vocabulary:

@@ -113,10 +113,11 @@ def take_ensemble(store: Store, size: int = SIZE, task: str | None = None) -> En
         raise InputError(f"an ensemble has at least 2 prompts, not {size}; for one, leave it out")
     found = find_text_runs(store)
     runs = searches_of(store, found, task) if found else []
-    data = store.runs().set_index("key")["data"] if runs else {}
     made: dict[str, list[str]] = {}
-    for run in runs:
-        made.setdefault(str(data[run.summary.key]), []).append(run.summary.key)
+    if runs:
+        data = store.runs().set_index("key")["data"]
+        for run in runs:
+            made.setdefault(str(data[run.summary.key]), []).append(run.summary.key)
     if len(made) > 1:
         named = "; ".join(f"{digest}: {', '.join(keys)}" for digest, keys in sorted(made.items()))
         raise InputError(
