@@ -30,9 +30,9 @@ def ensemble(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score the selected prompts of several runs as one: their log-probabilities are averaged.
+    """Score the selected prompts of several runs as one.
 
-    The runs are searches of one task: other seeds, methods or projections. The ensemble and each of its prompts are
+    Their log-probabilities are averaged. The runs are searches of one task: other seeds, methods or projections. The ensemble and each of its prompts are
     scored on the same rows: of dev those that no prompt was trained on, of test those that all have. A text costs as
     many calls as there are prompts. With --json what each predicts is printed, too.
     """
