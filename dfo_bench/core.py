@@ -10,7 +10,8 @@ brings the losses of these n points. `Space` says where: `space.dim` is d; `spac
 begin at; `space.scale` is the size of a typical step, and steps are best written in units of it, so that one default
 serves every task. A space has bounds, `space.lower` and `space.upper`, under the projections `identity` and `hashing`
 on a task that has some, and inside `rembo` and `sre`; elsewhere both are None, and the lift clips what leaves the
-task's domain. `space.clip(x)` does nothing where there are none. An optimizer that draws its own embeddings is an
+task's domain. `space.clip(x)` does nothing where there are none. `space.letters` are there under `identity` on a task
+of words: sequences of them are all that matters. An optimizer that draws its own embeddings is an
 EmbeddingOptimizer: it sees the task's space, proposes Points, and lifts its own z with `embed(number).lift(z)`. One
 that needs gradients is a GradientOptimizer, one that needs the outputs that a loss is made of a VectorOptimizer; they
 run on tasks that have some.
@@ -44,7 +45,7 @@ from dfo_bench.errors import InputError, Unavailable, UnknownNameError
 from dfo_bench.outer import Outer, Squares
 from dfo_bench.plugins.component import Component, PathName, PathOrName, Value
 from dfo_bench.plugins.plugged import Plugged
-from dfo_bench.points import Anchor, Array, Dense, Index, Points, Space
+from dfo_bench.points import Anchor, Array, Dense, Index, Letters, Points, Space
 from dfo_bench.predicted import Predicted
 from dfo_bench.reference import FitProgress, Reference
 from dfo_bench.texts import Arrays, Classifier, Cost, LabelledTexts, Learned, Rows, Scores, Sees, Sizes, Tunable
@@ -85,6 +86,7 @@ __all__ = [  # noqa: RUF022
     "Value",
     "Lifted",
     "Dense",
+    "Letters",
     "Blend",
     "Blocks",
     "Kept",
@@ -126,6 +128,8 @@ class Optimizer(Plugged, ABC):
     """What it is told of its points."""
     evaluations: ClassVar[int | None] = None
     """The most it ever asks for: the budget of its runs is cut to that."""
+    of_letters: ClassVar[bool] = False
+    """Whether it searches the letters of a space that has some, so that no step has to be found there."""
     variants: ClassVar[Mapping[str, Sequence[str]]] = {}
     """A parameter that names a method of a library, and all its names: `dfo-bench check --all` checks every one."""
 
@@ -254,6 +258,17 @@ class Task(Plugged, ABC):
         once each: these calls are in the estimate of a sweep, and in no budget.
         """
         return ()
+
+    def identify(self, points: Points) -> list[str] | None:
+        """Return a name for what each point comes to, where many come to the same; None where none do.
+
+        What has been evaluated under a name is not evaluated again: a run counts it and takes its losses from before.
+        """
+        return None
+
+    def write(self, point: Points) -> str:
+        """Return a single candidate as text, "" where it is none."""
+        return ""
 
     @abstractmethod
     def evaluate(self, points: Points) -> Array:

@@ -3,7 +3,7 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -198,9 +198,12 @@ class IdentityEmbedding(Embedding):
 
     @cached_property
     def search_space(self) -> Space:
-        """The task's box as [-1, 1] with the task's start in it; without bounds as any embedding's."""
+        """The task's box as [-1, 1] with the task's start in it; without bounds as any other, with letters."""
         if self._middle is None:
-            return super().search_space
+            letters = self.space.letters
+            if letters is not None:
+                letters = replace(letters, origin=self.space.start.dense()[0], step=self.factor * self.stretch)
+            return replace(super().search_space, letters=letters)
         start = Dense((self.space.start.dense() - self._middle) / self.factor)
         return Space(self.dim, -1.0, 1.0, start, self.space.scale / self.factor)
 

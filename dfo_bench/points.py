@@ -58,6 +58,30 @@ class Points(ABC):
         return [digest(row.data, shared) for row in np.ascontiguousarray(z)]
 
 
+@dataclass(frozen=True, eq=False)
+class Letters:
+    """The vectors that matter of a space whose points are read as a sequence of such, each as the nearest of these."""
+
+    rows: npt.NDArray[np.floating[Any]]
+    """Shape (n, size)."""
+    origin: Array | None = None
+    """The point that has the coordinates 0, shape (dim,); None for 0."""
+    step: float = 1.0
+    """What the coordinates are multiplied by, before the origin is added."""
+
+    def points(self, sequences: Index) -> Array:
+        """Return the coordinates of sequences of letters, shape (n, length): (n, length * size)."""
+        x = self.rows[sequences].reshape(len(sequences), -1).astype(float)
+        return (x if self.origin is None else x - self.origin) / self.step
+
+    def read(self, x: Array) -> Index:
+        """Return the sequences that points are read as, by Euclidean distance: (n, dim) becomes (n, length)."""
+        size = self.rows.shape[1]
+        vectors = (self.step * x + (0.0 if self.origin is None else self.origin)).reshape(-1, size)
+        nearest = (vectors @ self.rows.T - (self.rows**2).sum(axis=1) / 2).argmax(axis=1)
+        return nearest.reshape(len(x), -1)
+
+
 @dataclass(frozen=True)
 class Space:
     """Where a search takes place: R^dim, or a box in it."""
@@ -74,6 +98,8 @@ class Space:
     """How many equal consecutive blocks the coordinates fall into, one for each layer of a deep prompt."""
     meaning: str = ""
     """What the coordinates are: points of one task are points of another whose space has the same meaning."""
+    letters: Letters | None = None
+    """Where only some points matter: of what they are made."""
 
     @property
     def bounded(self) -> bool:

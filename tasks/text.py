@@ -16,7 +16,8 @@ from dfo_bench.lm.data import UNUSED, Row, compose, read_file
 class Text(TextTask):
     """Classification of texts from JSONL, CSV, TSV, Excel or Parquet files, packed ones (.gz) included."""
 
-    added: ClassVar[Mapping[str, Value]] = {"text": None, "label": None, "classes": None, "min_rows": 0}
+    added: ClassVar[Mapping[str, Value]] = {"text": None, "label": None, "classes": None, "min_rows": 0, "words": {}}
+    """`words` has always been in its keys."""
 
     def __init__(
         self,
@@ -29,7 +30,6 @@ class Text(TextTask):
         classes: list[str] | None = None,
         min_rows: Annotated[int, Field(ge=0)] = 0,
         template: str | None = None,
-        words: Mapping[str, str] | None = None,
         **common: Any,
     ) -> None:
         """Read the files, and say in the base's words what the task is.
@@ -44,7 +44,6 @@ class Text(TextTask):
         min_rows: leaves out each label with fewer rows in the train file.
         template: holds {text}, or {text_a} and {text_b}, and one [MASK] for head=masked and head=seq2seq; for
             head=causal it ends where the answer begins.
-        words: maps each label to its label word (or text, for head=embedding); null takes the labels themselves.
         """
         files = {"train": train} | ({"test": test} if test and test != UNUSED else {})
         read = {split: read_file(Path(file), text, label) for split, file in files.items()}
@@ -62,18 +61,11 @@ class Text(TextTask):
                 self.notes.append(f"{files[split]}: {fewer} of {len(one.rows)} rows left out, labels {named}")
         rows = self._read["train"]
         labels = sorted({row.label for row in rows})
-        given = dict(zip(labels, labels, strict=True)) if words is None else words
-        # Composed, as labels and texts are read.
-        word_of = {compose(label): compose(word) for label, word in given.items()}
-        if set(labels) != set(word_of):
-            wrong = {"it lacks": set(labels) - set(word_of), "not there are": set(word_of) - set(labels)}
-            said = "; ".join(f"{what} {', '.join(sorted(names))}" for what, names in wrong.items() if names)
-            raise InputError(f"words must name the labels of {train}, one word each; {said}")
         if len(labels) < 2:
             left = f"only: {labels[0]}" if labels else "none"
             raise InputError(f"a task needs examples of two labels or more, {train} has {left}")
         self.labels = tuple(labels)
-        self.words = self.embedding_texts = tuple(word_of[label] for label in labels)
+        self.words = self.embedding_texts = self.labels
         template = None if template is None else compose(template)
         fields = "{text}" if len(rows[0].texts) == 1 else "{text_a} {text_b}"
         self.template = f"[MASK] : {fields}" if template is None else template

@@ -30,6 +30,9 @@ def logits(
     if mode == "inputs_embeds":
         embeds = torch.cat([prompt, base.get_input_embeddings()(torch.tensor(text.ids))])[None]
         last = base(inputs_embeds=embeds).last_hidden_state
+    elif mode == "words":
+        words = base.get_input_embeddings()(torch.tensor(text.ids))
+        last = base(inputs_embeds=torch.cat([words[:first], prompt, words[first:]])[None]).last_hidden_state
     elif mode == "prefix":
         last = base(
             inputs_embeds=base.get_input_embeddings()(torch.tensor([text.ids])), past_key_values=past(base, prompt)
@@ -45,9 +48,9 @@ def logits(
         elif mode == "cat":
             rows = torch.cat([prompt[None], rows], dim=1)
         last = through(base, rows, prompt if mode == "deep" else None, first)
-    before = len(prompt) if mode in ("cat", "inputs_embeds") else 0
+    before = len(prompt) if mode in ("cat", "inputs_embeds", "words") else 0
     if head == "embedding":
-        embedded = pooled(loaded, last, before)
+        embedded = pooled(loaded, last, 0 if mode == "words" else before)
         return [20 * float(torch.cosine_similarity(embedded, label, dim=0)) for label in labels]
     if head == "seq2seq":
         decoder = torch.tensor([text.decoder])

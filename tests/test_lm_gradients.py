@@ -95,7 +95,7 @@ def test_a_task_returns_the_losses_of_evaluate_and_the_gradients_of_these(
     assert single.shape == (23, task.space.dim)
 
     # Differences need fp64 throughout, and a fit that ends nearer to its optimum.
-    loaded, steps = double(zoo.load("bert", "masked")), task._steps
+    loaded, steps = double(zoo.load("bert", "masked")), task._prompts.steps
     way = Mode(loaded, mode, TOKENS)
     head = task.local.head
     assert isinstance(head, WordsHead)

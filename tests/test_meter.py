@@ -44,6 +44,31 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "journal.jsonl"
 
 
+class Rounding(Answering):
+    """Two points that are one number when rounded are the same to it."""
+
+    def identify(self, points: Points) -> list[str]:
+        return [f"{x:.0f}" for x in points.dense()[:, 0]]
+
+    def evaluate(self, points: Points) -> Array:
+        return super().evaluate(Dense(points.dense().round()))
+
+
+def test_what_comes_to_the_same_is_evaluated_once_and_counted_each_time_after_a_resume_too(path: Path) -> None:
+    batches = (_points(1.1, 3, 0.9), _points(3.2, 2, 1))
+    task = Rounding(np.abs)
+    meter = Meter(Oracle(task), 10, Journal(path, toys.header()), lambda spent, best, replayed: None)
+    told = [meter.evaluate(batch) for batch in batches]
+    np.testing.assert_array_equal(told, [[1, 3, 1], [3, 2, 1]])
+    assert (meter.spent, task.seen, [batch.repeats for batch in meter.batches]) == (6, [1, 3, 2], [1, 2])
+    # What the journal holds is known to the next process.
+    meter._journal.close()
+    again = Rounding(np.abs)
+    meter = Meter(Oracle(again), 10, Journal(path, toys.header()), lambda spent, best, replayed: None)
+    np.testing.assert_array_equal([meter.evaluate(batch) for batch in (*batches, _points(2.4, 4, 3.3))][2], [2, 4, 3])
+    assert again.seen == [4]
+
+
 def test_losses_come_back_and_the_incumbent_is_the_best(path: Path) -> None:
     meter = _meter(path)
     np.testing.assert_array_equal(meter.evaluate(_points(3, -1, 2)), [3, 1, 2])

@@ -187,6 +187,9 @@ NO_CLAIM = {
     *("nevergrad", "optuna"),
     # Its claim is for many variables of which few matter, and is tested below.
     "rembo",
+    # They search words; of numbers they try 32 levels.
+    "genetic",
+    "bdpl",
 }
 RACERS = [
     *(Component(name) for name in OPTIMIZERS.names() if name not in NO_CLAIM),

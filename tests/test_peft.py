@@ -53,7 +53,7 @@ def test_peft_loads_an_adapter_and_computes_what_the_run_did(
     base = AUTO[head].from_pretrained(zoo.folder(model), dtype=torch.float32)
     adapted = PeftModel.from_pretrained(base, str(store.path / "adapters" / summary.key)).eval()
     task, (prompt,) = task_of(summary), prompts.collect_prompts(store)[0]
-    steps = 1 if task._steps is None else task._steps
+    steps = 1 if task._prompts.steps is None else task._prompts.steps
     expected = task.logits(Dense((prompt.values / steps).reshape(1, -1).astype(float)), "train")[0]
     with torch.inference_mode():
         found = [label_logits(adapted, task, zoo.load(model, head), text) for text in task.inputs("train")]

@@ -50,6 +50,8 @@ def test_published_frames_read_as_before(store: Store) -> None:
     runs = runs.drop(columns=[*ROWS, *SENT])
     assert store.predictions().empty
     assert (runs.pop("checks") == "").all()
+    assert (runs.pop("repeats") == 0).all()
+    assert (runs.pop("prompt") == "").all()
     # Shown since the defaults of a prompt have changed.
     former = "include_prompt=true,initial=null,mode=add,"
     assert runs["task"].str.contains(former).all()

@@ -32,7 +32,7 @@ def test_a_table_of_costs_is_the_mean_of_a_run_in_units_for_people(frames: Frame
     row = dict(zip(table.columns, [cell.text for cell in table.rows[0]], strict=True))
     assert row == {
         "optimizer · projection": "cma:sigma=0.5 · normal", "task time": "12.0 s", "optimizer time": "300 ms",
-        "optimizer's share": "2.4 %", "calls": "300", "examples": "19,200", "tokens": "630,000",
+        "optimizer's share": "2.4 %", "evaluations": "300", "examples": "19,200", "tokens": "630,000",
         "upload as z": "240 kB",
         "upload as prompt": "4.61 MB", "download": "307 kB",
     }  # fmt: skip
@@ -41,7 +41,7 @@ def test_a_table_of_costs_is_the_mean_of_a_run_in_units_for_people(frames: Frame
 def test_what_costs_nothing_has_no_column() -> None:
     runs, _, _ = one_task(run(tokens=0, examples=0, bytes_up_z=0, bytes_up_prompt=0, bytes_down=0))
     table = tabulate_costs(summarise(runs).droplevel("task"), looks(runs))
-    assert table.columns[1:] == ["task time", "optimizer time", "optimizer's share", "calls"]
+    assert table.columns[1:] == ["task time", "optimizer time", "optimizer's share", "evaluations"]
 
 
 def test_peak_memory_is_a_cost_where_it_is_known() -> None:

@@ -3,7 +3,7 @@
 import csv
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ _PREDICTED = "predicted"
         "dfo-bench predict new.csv --store results/tickets --run 0123456789abcdef > labelled.csv",
         "dfo-bench predict new.csv --bundle tickets --output labelled.csv",
         "dfo-bench predict mails.xlsx --bundle tickets --text body --label queue > labelled.csv",
+        "dfo-bench predict new.csv --store results/tickets --ensemble 5 > labelled.csv",
         "echo 'the parcel never came' | dfo-bench predict - --store results/tickets",
     )
 )
@@ -51,6 +52,10 @@ def predict(
     ] = None,
     task: OfTask = None,
     run: OfRun = None,
+    ensemble: Annotated[
+        int | None,
+        typer.Option("--ensemble", help="Take the best searches on dev, so many, and average them.", metavar="N"),
+    ] = None,
     text: Annotated[
         list[str] | None,
         typer.Option(
@@ -70,7 +75,8 @@ def predict(
     Writes CSV: the columns of the file, the label (predicted), and the probability of each label (probability_LABEL).
     best is the search with the best score on dev, then the lowest train loss; which it was, and whether a reference is
     better on dev, is said on standard error. Where the file has labels, the accuracy is said there, too. The
-    model and the data of the run must still be there; with --bundle only the model.
+    model and the data of the run must still be there; with --bundle only the model. With --ensemble the
+    log-probabilities of several prompts are averaged, and a text costs a call for each.
     """
     from dfo_bench.exchange.bundles import load
     from dfo_bench.lm.unlabelled import read_asked
@@ -78,11 +84,16 @@ def predict(
 
     if output and output.suffix.lower() != ".csv":
         raise InputError(f"cannot write {str(output)!r}; the name must end in .csv")
+    take: Callable[[], TextClassifier]
     if bundle:
-        given = {"--store": store, "--task": task, "--run": run}
+        given = {"--store": store, "--task": task, "--run": run, "--ensemble": ensemble}
         if other := [name for name, value in given.items() if value is not None]:
             raise InputError(f"{other[0]} changes nothing beside --bundle; leave out one of them")
         take = partial(load, bundle)
+    elif ensemble is not None:
+        if run is not None:
+            raise InputError("--run changes nothing beside --ensemble; leave out one of them")
+        take = partial(Store(store or SweepRequest.store).ensemble, ensemble, task)
     else:
         take = partial(Store(store or SweepRequest.store).classifier, run or "best", task)
     asked = read_asked(file, sys.stdin.buffer, text or None, label)

@@ -12,6 +12,7 @@ from dfo_bench.lm import gguf, models
 from dfo_bench.lm.heads import TEMPERATURE
 from dfo_bench.lm.templates import PREFIX, SENTINEL
 from dfo_bench.lm.texts import Texts
+from dfo_bench.lm.verbalizers import grouped
 
 if TYPE_CHECKING:
     from dfo_bench.exchange.bundles import Bundle
@@ -40,7 +41,7 @@ def write_readme(bundle: "Bundle", texts: Texts, learned: Learned) -> str:
         lines=lines,
         splits=scores,
         temperature=TEMPERATURE,
-        rows=list(zip(setting.labels, setting.words, strict=True)),
+        rows=list(zip(setting.labels, map(", ".join, grouped(setting.words, setting.groups)), strict=True)),
     )
 
 
@@ -59,7 +60,8 @@ def _lines(bundle: "Bundle", texts: Texts, learned: Learned) -> str:
     entry = model.entry if prompted and setting.mode in ("add", "cat") else None
     at_block = entry is not None and entry in model.blocks
     blocks = model.blocks if added and setting.mode == "deep" else [entry] if added and at_block else []
-    if not prompted or (added and (blocks or entry is not None)):
+    words = bundle.run.get("text", "") if prompted else ""
+    if not prompted or words or (added and (blocks or entry is not None)):
         shape = "ids"
     elif setting.mode == "prefix":
         shape = "past"
@@ -81,7 +83,8 @@ def _lines(bundle: "Bundle", texts: Texts, learned: Learned) -> str:
         mask=template.mask,
         fields=["{text}"] if template.fields == 1 else ["{text_a}", "{text_b}"],
         slots=mode.slots,
-        before=mode.before,
+        before=0 if words else mode.before,
+        words=words,
         left_out=mode.places if prompted and not setting.include_prompt else range(0),
         first=model.first,
         width=model.words.size(1),

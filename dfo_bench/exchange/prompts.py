@@ -101,6 +101,7 @@ def say_source(store: Store, summary: Summary, row: pd.Series) -> dict[str, Any]
         **{name: getattr(summary.spec, name) for name in ("dim", "budget", "seed")},
         "evaluation": evaluation,
         "loss": float(store.curves([summary.key])["loss"].iloc[evaluation - 1]),
+        **({"text": summary.selected.text} if summary.selected.text else {}),
         **{str(name): float(value) for name, value in scores.dropna().items()},
     }
 

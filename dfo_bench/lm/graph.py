@@ -11,7 +11,7 @@ from dfo_bench.lm.heads import Head
 from dfo_bench.lm.models import LanguageModel, quiet
 from dfo_bench.lm.modes import Mode
 
-MODES = ("add", "cat", "inputs_embeds")
+MODES = ("add", "cat", "inputs_embeds", "words")
 """The modes in which a prompt is part of the rows, all that the graph is given."""
 
 

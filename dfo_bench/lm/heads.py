@@ -21,6 +21,18 @@ class Head(ABC):
     """Reads label logits from a model into which prompts have been put."""
 
     classes: int
+    groups: Sequence[int] = ()
+    """How many words each label has, whose scores are averaged; none where each has one."""
+
+    def averaged(self, scores: torch.Tensor) -> torch.Tensor:
+        """Return the logits of labels, shape (rows, classes), from those of their words.
+
+        The mean of logits differs from that of log-probabilities by what all labels have in common.
+        """
+        if not self.groups:
+            return scores
+        parts = torch.split(scores, list(self.groups), dim=1)
+        return torch.stack([part.mean(dim=1) for part in parts], dim=1)
 
     @abstractmethod
     def logits(self, inputs: dict[str, Any], at: torch.Tensor) -> torch.Tensor:
@@ -37,7 +49,14 @@ class Head(ABC):
 class EmbeddingHead(Head):
     """The cosine of a text's embedding with each label text's, which a service for embeddings allows."""
 
-    def __init__(self, model: LanguageModel, texts: Sequence[str], before: int = 0, left_out: range = range(0)) -> None:
+    def __init__(
+        self,
+        model: LanguageModel,
+        texts: Sequence[str],
+        before: int = 0,
+        left_out: range = range(0),
+        groups: Sequence[int] = (),
+    ) -> None:
         """Embed the label texts without a prompt; `before` is how many rows of a prompt will stand before a text's.
 
         `left_out` are the rows, a prompt's own, that have no part in the mean of a model that pools by the mean, as
@@ -45,7 +64,8 @@ class EmbeddingHead(Head):
         """
         if len(set(texts)) < len(texts) or not all(text.strip() for text in texts):
             raise InputError(f"label texts must be different, and none empty: {', '.join(map(repr, texts))}")
-        self._model, self._before, self.left_out, self.classes = model, before, left_out, len(texts)
+        self._model, self._before, self.left_out = model, before, left_out
+        self.groups, self.classes = groups, len(groups) or len(texts)
         ids = [model.tokenizer(text)["input_ids"] for text in texts]
         for text, own in zip(texts, ids, strict=True):
             model.check(own, f"label text {text!r}")
@@ -56,7 +76,7 @@ class EmbeddingHead(Head):
 
     def logits(self, inputs: dict[str, Any], at: torch.Tensor) -> torch.Tensor:
         """Return TEMPERATURE x cosine, shape (rows, classes); `at` is not needed."""
-        return TEMPERATURE * self.embed(inputs, self._before, self.left_out) @ self._labels.T
+        return self.averaged(TEMPERATURE * self.embed(inputs, self._before, self.left_out) @ self._labels.T)
 
     def on(self, model: LanguageModel) -> "EmbeddingHead":
         """Return the head on a copy of its model; the label texts keep their embeddings."""
@@ -94,9 +114,9 @@ class EmbeddingHead(Head):
 class WordsHead(Head):
     """The logits of the label words' tokens, at the mask or where the answer begins."""
 
-    def __init__(self, model: LanguageModel, tokens: Sequence[int]) -> None:
-        """`tokens` holds one id per label, such as `label_tokens` finds."""
-        self._model, self.classes = model, len(tokens)
+    def __init__(self, model: LanguageModel, tokens: Sequence[int], groups: Sequence[int] = ()) -> None:
+        """`tokens` holds the id of each label word, such as `label_tokens` finds."""
+        self._model, self.groups, self.classes = model, groups, len(groups) or len(tokens)
         self._tokens = torch.tensor(tokens, device=model.device)
         self._narrow: dict[str, torch.Tensor] = {}
         output = model.model.get_output_embeddings()
@@ -111,16 +131,16 @@ class WordsHead(Head):
 
     @property
     def tokens(self) -> list[int]:
-        """The id that is read for each label."""
+        """The id that is read for each label word."""
         found: list[int] = self._tokens.tolist()
         return found
 
     def on(self, model: LanguageModel) -> "WordsHead":
         """Return the head on a copy of its model."""
-        return WordsHead(model, self.tokens)
+        return WordsHead(model, self.tokens, self.groups)
 
     def logits(self, inputs: dict[str, Any], at: torch.Tensor) -> torch.Tensor:
-        """Return the label words' logits, shape (rows, classes); only the place that is read is computed to the end."""
+        """Return the labels' logits, shape (rows, classes); only the place that is read is computed to the end."""
 
         def cut(hidden: torch.Tensor) -> torch.Tensor:
             if hidden.size(1) == 1:
@@ -147,4 +167,4 @@ class WordsHead(Head):
             else:
                 output = self._model.model(**inputs)
         scores: torch.Tensor = output.logits[:, 0]
-        return scores if narrow else scores[:, self._tokens]
+        return self.averaged(scores if narrow else scores[:, self._tokens])

@@ -32,6 +32,8 @@ class Start:
     """In the shape that enters the model; None is zeros."""
     digest: str = ""
     """That of the prompt's numbers, where they were read from a file."""
+    text: str = ""
+    """What is written there, where it is a text."""
 
 
 def find_start(initial: str | None, asked: Answerer, mode: ModeName, tokens: int, calibrate: Calibration) -> Start:
@@ -44,13 +46,13 @@ def find_start(initial: str | None, asked: Answerer, mode: ModeName, tokens: int
         return Start("first train ids", asked.written(None)) if mode == "prefix" else Start("origin", None)
     if Path(initial).suffix == ".safetensors" or Path(initial).is_file():
         fits = {"model_digest": asked.digest, "mode": mode, "prompt_tokens": tokens}
-        prompt, digest = read_initial(initial, calibrate, **fits)
-        return Start(f"initial prompt {digest[:16]}", prompt, digest)
-    return Start(f"initial text {initial}", asked.written(initial))
+        prompt, digest, text = read_initial(initial, calibrate, **fits)
+        return Start(f"initial prompt {digest[:16]}", prompt, digest, text)
+    return Start(f"initial text {initial}", asked.written(initial), text=initial)
 
 
-def read_initial(path: str, calibrate: Calibration, **fits: Any) -> tuple[npt.NDArray[np.float32], str]:
-    """Return a prompt of a file, in the shape that enters the model, and the digest of its numbers.
+def read_initial(path: str, calibrate: Calibration, **fits: Any) -> tuple[npt.NDArray[np.float32], str, str]:
+    """Return a prompt of a file, in the shape that enters the model, the digest of its numbers, and its text if any.
 
     Of several prompts it is the one of the highest dev accuracy; of equals that of the lowest train loss, then the
     first by key. Those that were scored under the calibration of the search come before all others, whose scores mean
@@ -64,7 +66,7 @@ def read_initial(path: str, calibrate: Calibration, **fits: Any) -> tuple[npt.ND
             if fitting:
                 best = min(fitting, key=lambda key: (_merit(sources[key], calibrate), key))
                 prompt: npt.NDArray[np.float32] = file.get_tensor(best)
-                return prompt, hashlib.sha256(prompt.tobytes()).hexdigest()
+                return prompt, hashlib.sha256(prompt.tobytes()).hexdigest(), sources[best].get("text", "")
     except OSError as error:
         raise InputError(f"initial={path} cannot be read: {error}; make it with: {_MADE_BY}") from error
     except (SafetensorError, LookupError, TypeError, ValueError) as error:

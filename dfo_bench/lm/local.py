@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
+from functools import cached_property
 from itertools import chain, cycle, islice
 from typing import Self
 
@@ -16,8 +17,9 @@ from dfo_bench.lm.models import LanguageModel
 from dfo_bench.lm.modes import Mode
 from dfo_bench.lm.problem import Answerer, Candidates, Problem, Shown
 from dfo_bench.lm.room import check_room, demonstrate
-from dfo_bench.lm.templates import Template, first_pieces, label_tokens
+from dfo_bench.lm.templates import SENTINEL, Template, cut_words, first_pieces, label_tokens
 from dfo_bench.lm.tuning import Tuned
+from dfo_bench.lm.vocabulary import Vocabulary, find_words, split_words
 
 _MEASURED = 32
 """The train texts on which the scales of blocks are measured."""
@@ -44,12 +46,14 @@ class Local(Answerer):
         self.pieces: Mapping[str, str] = {}
         if problem.head == "embedding":
             left_out = range(0) if problem.include_prompt else self.mode.places
-            self.head = EmbeddingHead(model, problem.words, self.mode.before, left_out)
-        elif problem.tokens:
-            self.head = WordsHead(model, problem.tokens)
+            before = 0 if self.mode.at else self.mode.before
+            self.head = EmbeddingHead(model, problem.words, before, left_out, problem.groups)
         else:
-            self.pieces = first_pieces(model, problem.words, leading_space=problem.leading_space)
-            self.head = WordsHead(model, label_tokens(model, problem.words, leading_space=problem.leading_space))
+            tokens: Sequence[int] = problem.tokens
+            if not tokens:
+                self.pieces = first_pieces(model, problem.words, leading_space=problem.leading_space)
+                tokens = label_tokens(model, problem.words, leading_space=problem.leading_space)
+            self.head = WordsHead(model, tokens, problem.groups)
         self.engine = Engine(model, self.head, self.mode, backend)
         self.backend = "torch" if backend == "auto" else backend
         if "train" in problem.splits:
@@ -63,16 +67,27 @@ class Local(Answerer):
         problem, model, mode = self.problem, self.model, self.mode
         limit = model.max_tokens - mode.before if problem.limit is None else problem.limit
         template = Template(
-            model, problem.template, head=problem.head, slots=mode.slots, lead=problem.lead, limit=limit
+            model,
+            problem.template,
+            head=problem.head,
+            slots=mode.slots,
+            lead=problem.lead,
+            limit=limit,
+            follows=mode.name == "words" and mode.tokens > 0,
         )
         if problem.mode == "after" and not template.cue.strip():
             raise InputError(
                 f"template {problem.template!r} ends with the text, and mode=after puts the prompt between text "
                 "and cue; pass a template that goes on after the text, or mode=inputs_embeds"
             )
+        if problem.mode == "words" and template.mask not in ("", SENTINEL) and problem.head == "seq2seq":
+            raise InputError(
+                f"the decoder of {model.name!r} begins with the text, which would stand there without the words of "
+                "mode=words; pass mode=inputs_embeds, or a model of the T5 family"
+            )
         check_room(template, model, problem.prompt_tokens)
         if shown:
-            demonstrate(template, model, problem.head, shown, len(shown) // len(problem.words))
+            demonstrate(template, model, problem.head, shown, len(shown) // problem.classes)
         self.limit, self.fields, self.room = template.limit, template.fields, template.room
         self.inputs = Inputs(problem.splits, template, mode.before)
 
@@ -108,12 +123,23 @@ class Local(Answerer):
         ids: Iterable[int]
         if text is None:
             ids = chain.from_iterable(one.ids for one in train)
-        elif not (ids := self.model.tokenizer(text, add_special_tokens=False)["input_ids"]):
+        elif not (ids := self._ids_of(text)):
             raise InputError(f"initial={text!r} has no token in model {self.name!r}; write words, or name a file")
         else:
             self.model.check(ids, f"initial {text!r}")
         special = train[0].ids[: self.model.first] if self.mode.slots else ()
         return self.mode.written(list(islice(cycle(ids), self.problem.prompt_tokens)), special)
+
+    def _ids_of(self, text: str) -> list[int]:
+        if self.mode.name == "words":
+            return list(chain.from_iterable(cut_words(self.model, split_words(text))))
+        found: list[int] = self.model.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return found
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The words of a prompt of mode=words; raise InputError where they do not fit the model."""
+        return find_words(self.model, self.mode, self.problem.vocabulary, self.problem.words)
 
     def logits(self, candidates: Candidates, rows: Rows) -> Array:
         """Compute the label logits."""

@@ -1,7 +1,7 @@
 """Modes: the ways to put a continuous prompt into a stock model, by hooks that are gone when the call is over.
 
 A text's rows are what `LanguageModel` would compute for it without a prompt: at the entry of the first block (`add`,
-`cat`, `deep`) or as word embeddings (`inputs_embeds`, `after`, `prefix`).
+`cat`, `deep`) or as word embeddings (`inputs_embeds`, `words`, `after`, `prefix`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,21 +18,28 @@ from dfo_bench.lm.caches import filled, states
 from dfo_bench.lm.models import LanguageModel
 from dfo_bench.lm.templates import PREFIX
 
-ModeName = Literal["add", "cat", "inputs_embeds", "after", "deep", "prefix"]
-"""The modes: Black-Box Tuning's two, PEFT's prompt tuning, such a prompt after the text, BBTv2's deltas before every
-block, and P-Tuning v2's keys and values (arXiv 2110.07602), those of prefix tuning (arXiv 2101.00190) without its
-second network."""
+ModeName = Literal["add", "cat", "inputs_embeds", "words", "after", "deep", "prefix"]
+"""The modes: Black-Box Tuning's two, PEFT's prompt tuning, real words, such a prompt after the text, BBTv2's deltas
+before every block, and P-Tuning v2's keys and values (arXiv 2110.07602), those of prefix tuning (arXiv 2101.00190)
+without its second network."""
 
 SLOTS = ("add", "deep")
 """The modes in which the prompt has slots among a text's own rows."""
-_WORDS = ("inputs_embeds", "after", "prefix")
+_WORDS = ("inputs_embeds", "words", "after", "prefix")
 """The modes in which a text's rows are word embeddings."""
 _CAUSAL = ("after", "prefix")
 """The modes that rest on rows seeing only what stands before them."""
 
 
-def check(mode: ModeName, head: str) -> None:
-    """Raise InputError where a mode is not offered for a head."""
+def check(mode: ModeName, head: str, vocabulary: str | None = None, service: str = "") -> None:
+    """Raise InputError where a mode is not offered for a head, or with a vocabulary or a service."""
+    if mode != "words" and vocabulary is not None:
+        raise InputError(f"vocabulary={vocabulary} is for mode=words, and mode is {mode}; leave out one of them")
+    if mode == "words" and service:
+        raise InputError(
+            f"mode=words looks for the nearest words among a model's word embeddings, and service={service} shows "
+            "none; leave out service=..., and pass model=FOLDER"
+        )
     if mode in _CAUSAL and head != "causal":
         raise InputError(
             f"mode={mode} is offered for decoders with head=causal, where no row sees what comes after it, and head is "
@@ -62,6 +69,8 @@ class Mode:
             )
         self.before = tokens if name in ("cat", *_WORDS) else 0
         """The number of positions beside a text's own: before them, with mode=after before those of the cue."""
+        self.at = model.first if name == "words" else 0
+        """How many of the text's own rows stand before the prompt's: words are part of the text."""
         self.slots = tokens - self.before
         """The number of the text's own rows that are the prompt's, from the first after its special tokens on."""
         size = model.model.config.hidden_size if name == "deep" or self._at_block else model.words.size(1)
@@ -99,7 +108,7 @@ class Mode:
             return many
         each = prompts.repeat_interleave(len(rows), 0)
         if self.before:
-            return torch.cat([each, many], dim=1)
+            return torch.cat([many[:, : self.at], each, many[:, self.at :]], dim=1)
         first = self._model.first
         many[:, first : first + self.tokens] += each
         return many
@@ -122,7 +131,7 @@ class Mode:
         """The places of the prompt's own rows among those of a text, none with mode=after and mode=prefix."""
         if self.name in _CAUSAL:
             return range(0)
-        first = self._model.first if self.slots else 0
+        first = self._model.first if self.slots else self.at
         return range(first, first + self.tokens)
 
     @torch.inference_mode()

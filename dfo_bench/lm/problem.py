@@ -1,7 +1,7 @@
 """Problems: what a text task asks of a model, as plain values, and what answers it, here or behind a service."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,8 @@ class Problem:
     """What stands before the filled template: where the prompt has slots in the text, what parts it from the text."""
     words: tuple[str, ...]
     """The label words, in the order of the labels; with head=embedding the label texts."""
+    groups: tuple[int, ...] = ()
+    """How many of the words each label has, whose logits are averaged; none where each has one."""
     leading_space: bool = False
     """Whether label words are cut into tokens as within a sentence."""
     tokens: tuple[int, ...] = ()
@@ -44,6 +46,13 @@ class Problem:
     splits: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     include_prompt: bool = True
     """Whether the mean that a sentence encoder takes of its rows includes the prompt's."""
+    vocabulary: tuple[str, ...] = ()
+    """The words of a prompt of mode=words; none for the model's own."""
+
+    @property
+    def classes(self) -> int:
+        """The number of labels."""
+        return len(self.groups) or len(self.words)
 
 
 @dataclass(frozen=True)
@@ -55,9 +64,16 @@ class Candidates:
     """The shape of a prompt in the mode."""
     steps: Prompts | None = None
     """What the coordinates are multiplied by, broadcast to the shape; None for 1."""
+    snap: Callable[[Prompts], Prompts] | None = None
+    """What becomes of the prompts before they enter the model, with mode=words."""
 
     def prompts(self) -> Prompts:
-        """Return the prompts, shape (n, *shape): the coordinates, times the steps where there are some."""
+        """Return the prompts, shape (n, *shape), as they enter the model."""
+        prompts = self.vectors()
+        return prompts if self.snap is None else self.snap(prompts)
+
+    def vectors(self) -> Prompts:
+        """Return the coordinates, times the steps where there are some, shape (n, *shape)."""
         with np.errstate(over="ignore"):
             # Numbers too large for fp32 become inf, and their losses nan.
             prompts = self.points.dense().astype(np.float32).reshape(len(self.points), *self.shape)

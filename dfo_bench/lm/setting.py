@@ -12,6 +12,7 @@ from dfo_bench.lm.local import Local
 from dfo_bench.lm.modes import ModeName
 from dfo_bench.lm.problem import Candidates, Problem, Prompts
 from dfo_bench.lm.texts import Texts
+from dfo_bench.lm.verbalizers import first_of
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Setting:
     """The label words, in the order of the labels; with head=embedding the label texts."""
     tokens: tuple[int, ...]
     """The token of each label word that is read; none with head=embedding."""
+    groups: tuple[int, ...] = ()
+    """How many of the words each label has, whose logits are averaged; none where each has one."""
     include_prompt: bool = True
     """Whether the mean of a sentence encoder's rows includes the prompt's."""
 
@@ -55,7 +58,8 @@ def describe(texts: Texts) -> Setting:
         before=template.before,
         limit=template.limit,
         labels=texts.labels,
-        words=texts.words,
+        words=local.problem.words,
+        groups=local.problem.groups,
         tokens=tuple(head.tokens) if isinstance(head, WordsHead) else (),
         include_prompt=local.problem.include_prompt,
     )
@@ -77,6 +81,7 @@ def restore(setting: Setting, prompt: Prompts | None) -> Texts:
             f"{setting.model_digest[:16]}; name a folder that holds that one"
         )
     problem = Problem(
+        groups=setting.groups,
         head=setting.head,
         precision=setting.precision,
         mode=setting.mode,
@@ -92,7 +97,7 @@ def restore(setting: Setting, prompt: Prompts | None) -> Texts:
     some = np.zeros(local.shape) if prompt is None else prompt.astype(float)
     return Texts(
         labels=setting.labels,
-        words=setting.words,
+        words=first_of(setting.words, setting.groups),
         metric="",
         splits={},
         asked=local,

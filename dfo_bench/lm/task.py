@@ -1,24 +1,24 @@
 """Text tasks: few-shot classification as a black-box function of a continuous prompt."""
 
+import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 from annotated_types import Ge
 
 from dfo_bench.core import (
-    Anchor,
     Array,
     Cost,
     InputError,
+    PathName,
     PathOrName,
     Points,
     Predicted,
     Rngs,
     Scores,
-    Space,
     Task,
     Value,
 )
@@ -27,15 +27,18 @@ from dfo_bench.lm.backends import Backend
 from dfo_bench.lm.calibration import Calibration, apply, learn
 from dfo_bench.lm.checks import Facts, check_all
 from dfo_bench.lm.heads import HeadName
-from dfo_bench.lm.initial import NEUTRAL, find_start
+from dfo_bench.lm.initial import NEUTRAL
 from dfo_bench.lm.local import Local, answerer
 from dfo_bench.lm.mapped import Mapped
 from dfo_bench.lm.modes import SLOTS, ModeName, check
 from dfo_bench.lm.nearest import nearest_words
 from dfo_bench.lm.outer import TrainLoss
-from dfo_bench.lm.problem import Candidates, Problem, Prompts, Shown
+from dfo_bench.lm.problem import Problem, Prompts, Shown
+from dfo_bench.lm.prompt_space import PromptSpace
 from dfo_bench.lm.templates import Encoded
 from dfo_bench.lm.texts import Texts
+from dfo_bench.lm.verbalizers import Given, first_of, settle
+from dfo_bench.lm.vocabulary import read_words
 
 
 class TextTask(Task):
@@ -47,7 +50,7 @@ class TextTask(Task):
 
     labels: tuple[str, ...]
     words: tuple[str, ...]
-    """The label words: the first token of each is read at the mask, or where the answer begins."""
+    """The label words, if no others are given: the first token of each is read at the mask, or as the answer begins."""
     causal_words: tuple[str, ...] = ()
     """The label words of head=causal, where they are others."""
     embedding_texts: tuple[str, ...]
@@ -67,6 +70,8 @@ class TextTask(Task):
         "dev_shots": None,
         "include_prompt": True,
         "service": "",
+        "vocabulary": None,
+        "words": None,
     }
     bare: ClassVar[Mapping[str, Value]] = {
         "prompt_tokens": 0,
@@ -75,6 +80,7 @@ class TextTask(Task):
         "calibrate": "none",
         "initial": None,
         "include_prompt": True,
+        "vocabulary": None,
     }
     metric = "accuracy"
     finds_step = True
@@ -82,6 +88,8 @@ class TextTask(Task):
     """The label of which metric=f1 is the F1."""
     notes: Sequence[str] = ()
     """What is to be known of how its texts were read."""
+    _found: str = ""
+    """Which label words were found."""
     test_of_unused: bool = False
     """Whether test is what train and dev leave."""
 
@@ -103,6 +111,8 @@ class TextTask(Task):
         calibrate: Calibration = "none",
         initial: Literal["."] | PathOrName | None = NEUTRAL,
         include_prompt: bool = False,
+        vocabulary: PathName | None = None,
+        words: Given | None = None,
         service: str = "",
     ) -> None:
         """Load the model, draw the examples and cut the texts into tokens.
@@ -117,8 +127,9 @@ class TextTask(Task):
         prompt_tokens: how many tokens long the prompt is; 0 is the bare template.
         mode: where the prompt goes in: at the entry of the first block, added to rows that hold its place (add) or as
             rows before the text's (cat); as word embeddings before the text's (inputs_embeds), or between the text and
-            the rest of the template (after, for head=causal); added before every block (deep); or as keys and values
-            before every block (prefix, for head=causal).
+            the rest of the template (after, for head=causal); as the words nearest to these, which begin the text
+            (words); added before every block (deep); or as keys and values before every block (prefix, for
+            head=causal).
         loss: cross-entropy (ce), hinge, or the metric itself, negative (perf).
         demonstrations: how many solved examples per class stand before every text.
         leading_space: cuts label words into tokens as within a sentence; null does for head=causal only.
@@ -132,6 +143,11 @@ class TextTask(Task):
             least); at a prompt of a file of `dfo-bench export prompts`, of those that fit the best on dev, scored under
             this calibrate if one was; or (null) at rows of zeros, with mode=prefix at the first train texts.
         include_prompt: whether the mean that a sentence encoder takes of its rows includes the prompt's.
+        vocabulary: for mode=words a file of words, one a line, each one token of the model; null takes the commonest
+            10,000 whole words of its vocabulary that are no label words, and the words of initial.
+        words: maps each label to its label word (or text, for head=embedding), or to a list of several, whose
+            log-probabilities are averaged; auto finds three for each in the outputs of the bare template on train, by
+            one call that is not counted; null takes the task's own.
         service: the URL of a `dfo-bench serve` that has the model, which then need not be here; the key to it stands
             in DFO_BENCH_API_KEY. Changes no result beyond rounding; there are no gradients then.
         """
@@ -146,10 +162,10 @@ class TextTask(Task):
         self._rows = {**rows, "train": self.drawn.train, "dev": self.drawn.dev, **test}
         self.splits = tuple(split for split in ("dev", "test") if self._rows.get(split))
 
-        check(mode, head)
+        check(mode, head, vocabulary, service)
         self.mode, self.prompt_tokens, self.head = mode, prompt_tokens, head
         causal = self.causal_words if head == "causal" else ()
-        self.shown_words = self.embedding_texts if head == "embedding" else causal or self.words
+        own = self.embedding_texts if head == "embedding" else causal or self.words
         wanted = {"embedding": "embedding_template", "causal": "causal_template"}.get(head, "template")
         problem = Problem(
             head=head,
@@ -158,15 +174,23 @@ class TextTask(Task):
             prompt_tokens=prompt_tokens,
             template=getattr(self, wanted),
             lead=self.lead if mode in SLOTS and prompt_tokens else "",
-            words=self.shown_words,
+            words=own,
             leading_space=head == "causal" if leading_space is None else leading_space,
-            shown=self._shown(demonstrations),
             splits=self._rows,
             include_prompt=include_prompt,
+            vocabulary=() if vocabulary is None else tuple(read_words(vocabulary)),
         )
+        if words is not None:
+            problem, self._found = settle(words, problem, model, service, self.labels, self._classes("train"))
+            self.notes = [*self.notes, *filter(None, [self._found])]
+        self.shown_words = first_of(problem.words, problem.groups)
+        problem = replace(problem, shown=self._shown(demonstrations))
         self._asked = answerer(problem, model, backend, service)
         digest, self.model_name, self.pieces = self._asked.digest, self._asked.name, self._asked.pieces
         self.contents = {"model": digest, **self.digests({s: data.digest(r) for s, r in rows.items()})}
+        if vocabulary is not None:
+            listed = "\n".join(problem.vocabulary).encode()
+            self.contents = {**self.contents, "vocabulary": hashlib.sha256(listed).hexdigest()}
         self.backend, self.traffic = self._asked.backend, self._asked.traffic
         self._loss, self.calibrate = loss, calibrate
         self._train_loss = TrainLoss(loss, calibrate, self._classes("train"), len(self.labels), self._train_scores)
@@ -176,13 +200,11 @@ class TextTask(Task):
             # Texts that the model cannot take are refused now, not when the budget is spent.
             self._asked.admit(split)
 
-        dim = int(np.prod(self._asked.shape))
-        blocks = self._blocks()
-        meaning = f"model {digest[:16]}, mode={mode}, prompt_tokens={prompt_tokens}"
-        # With scales per block coordinates mean nothing to another seed: they are measured on its texts.
-        meaning = meaning if self._steps is None else ""
-        self.space = Space(dim, None, None, self._start(initial, dim), self._asked.scale, blocks, meaning)
-        self.cost = self._asked.cost("train", dim)
+        self._prompts = PromptSpace(self._asked, mode, prompt_tokens, initial, calibrate)
+        self.space = self._prompts.space
+        if self._prompts.digest:
+            self.contents = {**self.contents, "initial": self._prompts.digest}
+        self.cost = self._asked.cost("train", self._prompts.sent)
 
     def _shown(self, count: int) -> Shown:
         """Return so many solved train examples per class, each with its label word."""
@@ -190,29 +212,6 @@ class TextTask(Task):
             return ()
         rows = data.demonstrations(self._rows["train"], self.labels, count)
         return [(row, self.shown_words[self.labels.index(row.label)]) for row in rows]
-
-    def _blocks(self) -> int:
-        """Return the number of blocks of a candidate; measure the scale of each."""
-        if self.mode not in ("deep", "prefix"):
-            self._steps: Prompts | None = None
-            return 1
-        scales = np.array(self._asked.block_scales())
-        self._steps = (scales / self._asked.scale).astype(np.float32).reshape(*self._asked.shape[:-2], 1, 1)
-        return len(scales)
-
-    def _start(self, initial: str | None, dim: int) -> Points:
-        """Return the point to begin at; note the contents of a file that it is read from."""
-        if not dim:
-            return Anchor.origin(dim)
-        start = find_start(initial, self._asked, self.mode, self.prompt_tokens, self.calibrate)
-        if start.digest:
-            self.contents = {**self.contents, "initial": start.digest}
-        return Anchor.origin(dim) if start.prompt is None else self._anchor(start.name, start.prompt)
-
-    def _anchor(self, name: str, prompt: npt.NDArray[np.floating[Any]]) -> Anchor:
-        """Return the point of a prompt, what `prompts` makes a prompt of."""
-        coordinates = (prompt if self._steps is None else prompt / self._steps).astype(float).ravel()
-        return Anchor(len(coordinates), name, lambda index: coordinates[index])
 
     @abstractmethod
     def read(self) -> dict[str, list[data.Row]]:
@@ -227,10 +226,15 @@ class TextTask(Task):
 
         They are the coordinates themselves; where there are blocks each has its own scale (`Mode.block_scales`).
         """
-        return self._candidates(points).prompts()
+        return self._prompts.candidates(points).prompts()
 
-    def _candidates(self, points: Points) -> Candidates:
-        return Candidates(points, self._asked.shape, self._steps)
+    def identify(self, points: Points) -> list[str] | None:
+        """Return the words of each prompt, as numbers, with mode=words."""
+        return self._prompts.identify(points)
+
+    def write(self, point: Points) -> str:
+        """Return the words of a prompt, with mode=words."""
+        return self._prompts.write(point)
 
     def nearest_words(self, point: Points, most: int) -> list[list[str]]:
         """Return the `most` nearest words of each row of a candidate, with mode=inputs_embeds or after."""
@@ -264,7 +268,7 @@ class TextTask(Task):
 
     def logits(self, points: Points, split: str) -> Array:
         """Return the label logits of every example of a split, shape (n, examples, classes)."""
-        return self._asked.logits(self._candidates(points), self.rows(split))
+        return self._asked.logits(self._prompts.candidates(points), self.rows(split))
 
     def evaluate(self, points: Points) -> Array:
         """Return the losses on the train set, shape (n,); nan where a logit is not finite."""
@@ -273,7 +277,8 @@ class TextTask(Task):
     @property
     def no_gradients(self) -> str:
         """Why it has no gradients: a loss that is flat has none, and no service sells them."""
-        return self._asked.no_gradients or self.no_outputs
+        words = "the loss of mode=words is flat between words; pass mode=inputs_embeds" if self.mode == "words" else ""
+        return words or self._asked.no_gradients or self.no_outputs
 
     @property
     def no_outputs(self) -> str:
@@ -298,8 +303,8 @@ class TextTask(Task):
         logits, gradients = self.local.engine.gradients(
             self.prompts(points), self.inputs("train"), self._train_loss.slopes, whole=whole
         )
-        if self._steps is not None:
-            gradients *= self._steps
+        if self._prompts.steps is not None:
+            gradients *= self._prompts.steps
         values = self._train_loss.loss(logits)
         gradients[np.isnan(values)] = np.nan
         return values, gradients.reshape(len(points), -1)
@@ -327,7 +332,7 @@ class TextTask(Task):
         for prefix, calibrated in after.items():
             scores = self._scores(calibrated, split)
             found |= {f"{prefix}{name}": float(value[0]) for name, value in scores.items()}
-        cost = self._asked.cost(split, self.space.dim)
+        cost = self._asked.cost(split, self._prompts.sent)
         rows, truth = data.digest(self.rows(split)), self._classes(split)
         return Scores(found, cost, Predicted.of(rows, truth, {prefix: some[0] for prefix, some in after.items()}))
 
@@ -344,7 +349,7 @@ class TextTask(Task):
             metric=self.metric,
             splits=self._rows,
             asked=self._asked,
-            prompt=self._candidates(self.space.start if point is None else point),
+            prompt=self._prompts.candidates(self.space.start if point is None else point),
             show=self._shown,
             score=self._scores,
         )
@@ -359,7 +364,7 @@ class TextTask(Task):
 
     def measuring_cost(self, split: str) -> Cost:
         """Return what a score on a split will cost."""
-        return self._asked.expected_cost(split, self.space.dim)
+        return self._asked.expected_cost(split, self._prompts.sent)
 
     def truncated(self, split: str) -> int:
         """Return the number of texts of a split that are cut to what the model takes."""
@@ -367,8 +372,8 @@ class TextTask(Task):
 
     @property
     def events(self) -> list[str]:
-        """The number of texts that are cut, per split that was read."""
-        return self._asked.events
+        """The label words that were found, and the number of texts that are cut, per split that was read."""
+        return [*filter(None, [self._found]), *self._asked.events]
 
     def _train_scores(self, logits: Array) -> Array:
         return self._scores(logits, "train")["loss"]

@@ -17,6 +17,9 @@ PREFIX = 1000
 SENTINEL = "<extra_id_0>"
 """T5's mask."""
 
+_OTHER = "a"
+"""A word of one token in every model, before which others are cut into tokens as within a sentence."""
+
 _FIELDS = {1: ("{text}",), 2: ("{text_a}", "{text_b}")}
 
 
@@ -43,8 +46,21 @@ class Template:
     head=causal the answer is what comes next.
     """
 
-    def __init__(self, model: LanguageModel, pattern: str, *, head: str, slots: int, lead: str, limit: int) -> None:
-        """`lead` stands between the prompt and the text; an input has at most `limit` ids."""
+    def __init__(
+        self,
+        model: LanguageModel,
+        pattern: str,
+        *,
+        head: str,
+        slots: int,
+        lead: str,
+        limit: int,
+        follows: bool = False,
+    ) -> None:
+        """`lead` stands between the prompt and the text; an input has at most `limit` ids.
+
+        `follows`: it is cut into tokens as what comes after other words.
+        """
         masked = head in ("masked", "seq2seq")
         if pattern.count(MASK) != masked:
             wanted = f"[MASK] exactly once for head={head}" if masked else f"no [MASK] for head={head}"
@@ -56,6 +72,7 @@ class Template:
             )
         self.pattern, self.head, self._lead, self.limit = pattern, head, lead, limit
         self._model, self._tokenizer, self._first = model, model.tokenizer, model.first
+        self._other = f"{_OTHER} " if follows else ""
         self.mask = _mask(model, head) if masked else ""
         """What stands for [MASK]: the model's own."""
         self._prefix = tuple(range(PREFIX, PREFIX + slots))
@@ -101,7 +118,7 @@ class Template:
 
         Raise InputError where nothing of the text fits, or where a token has no embedding.
         """
-        text, spans, mask_at = self._fill(row, self.before, None)
+        text, spans, mask_at = self._fill(row, self._other + self.before, None)
         encoding = self._tokenizer(text, return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False)
         tokens = list(zip(encoding["offset_mapping"], encoding["special_tokens_mask"], strict=True))
         while self.head == "causal" and tokens[-1][1]:
@@ -111,14 +128,15 @@ class Template:
             [i for i, ((a, b), special) in enumerate(tokens) if begin <= a and b <= end and not special]
             for begin, end in spans
         ]
-        excess = max(0, len(tokens) + len(self._prefix) - self.limit)
+        others = {i for i, ((_, b), special) in enumerate(tokens) if not special and b < len(self._other)}
+        excess = max(0, len(tokens) - len(others) + len(self._prefix) - self.limit)
         if excess > sum(map(len, within)):
             raise InputError(
                 f"{row.where}: what stands around the text leaves it no room in {self.limit} tokens; pass a shorter "
                 "template, fewer demonstrations or a smaller prompt_tokens"
             )
         cut = {max(within, key=len).pop() for _ in range(excess)}
-        kept = [i for i in range(len(tokens)) if i not in cut]
+        kept = [i for i in range(len(tokens)) if i not in cut | others]
         ids = tuple(encoding["input_ids"][i] for i in kept)
         mask = None
         if mask_at is not None:
@@ -132,7 +150,7 @@ class Template:
             # A token in which the text ends and the rest begins is the rest's, which so is never empty.
             end = sum(tokens[i][0][1] <= spans[-1][1] for i in kept) + len(self._prefix)
         self._model.check((*ids, *decoder), row.where)
-        size = len(text.removeprefix(self._lead).encode())
+        size = len(text.removeprefix(self._other + self._lead).encode())
         return Encoded(ids, mask, size, len(cut), decoder, end)
 
     def _decoder(self, ids: tuple[int, ...], mask: int | None) -> tuple[int, ...]:
@@ -179,7 +197,7 @@ def label_tokens(model: LanguageModel, words: Sequence[str], *, leading_space: b
     """Return the first token of every label word: as it stands, or as it is written within a sentence."""
     tokens: dict[int, str] = {}
     for word in words:
-        ids = _pieces(model, word, leading_space)
+        (ids,) = cut_words(model, [word], leading_space=leading_space)
         if not word.strip() or not ids or model.tokenizer.unk_token_id in ids:
             raise InputError(f"label word {word!r} has no token in model {model.name!r}; choose another word")
         model.check(ids, f"label word {word!r}")
@@ -197,12 +215,14 @@ def label_tokens(model: LanguageModel, words: Sequence[str], *, leading_space: b
 
 def first_pieces(model: LanguageModel, words: Sequence[str], *, leading_space: bool) -> dict[str, str]:
     """Return, for each label word of several tokens, the text of its first."""
-    cut = {word: _pieces(model, word, leading_space) for word in words}
+    cut = dict(zip(words, cut_words(model, words, leading_space=leading_space), strict=True))
     return {word: model.tokenizer.decode(ids[:1]).strip() for word, ids in cut.items() if len(ids) > 1}
 
 
-def _pieces(model: LanguageModel, word: str, leading_space: bool) -> list[int]:
-    before = model.tokenizer("a", add_special_tokens=False)["input_ids"] if leading_space else []
-    text = f"a {word.strip()}" if leading_space else word
-    ids: list[int] = model.tokenizer(text, add_special_tokens=False)["input_ids"]
-    return ids[len(before) :]
+def cut_words(model: LanguageModel, words: Sequence[str], *, leading_space: bool = True) -> list[list[int]]:
+    """Return the tokens of each word, as it is written within a sentence or as it stands."""
+    texts, before = list(words), 0
+    if leading_space:
+        texts = [f"{_OTHER} {word.strip()}" for word in words]
+        before = len(model.tokenizer(_OTHER, add_special_tokens=False)["input_ids"])
+    return [ids[before:] for ids in model.tokenizer(texts, add_special_tokens=False)["input_ids"]] if texts else []

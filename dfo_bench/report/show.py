@@ -31,7 +31,8 @@ def show(view: RunView) -> str:
     facts += [("event", event) for event in view.events if "\n" not in event]
     width = max(len(name) for name, _ in facts)
     lines = [f"run {one['key']}: {describe(one)}", *(f"  {name:<{width}}  {value}" for name, value in facts)]
-    return "\n".join([*lines, *_picture(view.curve), *_prompt(view.words)])
+    written = ["", f"  prompt: {one['prompt']}"] if one.get("prompt") else []
+    return "\n".join([*lines, *_picture(view.curve), *written, *_prompt(view.words)])
 
 
 def _scores(one: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -90,6 +91,9 @@ def _costs(one: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     spent = {"task": "task_seconds", "optimizer": "optimizer_seconds", "dev and test": "measuring_seconds"}
     if times := [f"{seconds(float(one[column]))} {name}" for name, column in spent.items() if column in one]:
         yield "time", ", ".join(times)
+    if one.get("repeats"):
+        made = count(float(one["evaluations"]) - float(one["repeats"]))
+        yield "calls", f"{made}, for {count(float(one['repeats']))} evaluations came to a prompt that was known"
     if one.get("tokens"):
         more = count(float(one.get("measuring_tokens", 0)))
         yield "tokens", f"{count(float(one['tokens']))}, and {more} of dev and test"

@@ -251,7 +251,10 @@ def assemble(spec: RunSpec, task: Task | None = None) -> Assembly:
     elif isinstance(task, Fitted):
         task = task.inner
     budget = spendable(plugins.optimizer, spec.budget)
-    if plugins.projection.defaults.get(ALPHA) == AUTO and not (task.finds_step and budget >= LEAST_BUDGET):
+    of_letters = getattr(plugins.optimizer.cls, "of_letters", False)
+    stepless = of_letters and task.space.letters and plugins.projection.cls.whole
+    finds = task.finds_step and budget >= LEAST_BUDGET and not stepless
+    if plugins.projection.defaults.get(ALPHA) == AUTO and not finds:
         plugins = replace(plugins, projection=plugins.projection.settle(ALPHA, 1.0))
     projection = plugins.projection.construct()
     _refuse_blind(spec, plugins.optimizer, task)

@@ -41,6 +41,10 @@ and model, "" where the task names no files.
 ROWS = ["train_rows", "dev_rows", "test_rows"]
 """How many texts each split has, 0 where it is not known or has not been scored."""
 
+WORDS = ["repeats", "prompt"]
+"""How many evaluations came to what was known and cost no call, which are in none of CALLS; and the selected candidate
+as text, where it is some."""
+
 CHECKED = ["checks"]
 """What was to be known of the task before the run began, a line each."""
 
@@ -68,6 +72,7 @@ RUNS = [
     *MADE,
     *ROWS,
     *CHECKED,
+    *WORDS,
     *TROUBLES,
     *(f"measuring_{cost}" for cost in CALLS),
 ]

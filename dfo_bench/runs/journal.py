@@ -58,6 +58,8 @@ class Batch:
     up: int = 0
     """The bytes that went up to a service for it; `down` those that came back."""
     down: int = 0
+    repeats: int = 0
+    """How many of its evaluations came to what was known, and cost no call."""
 
 
 @dataclass(frozen=True)
@@ -225,6 +227,8 @@ class Journal:
         if not batch.up:
             # Most tasks ask no service.
             del record["up"], record["down"]
+        if not batch.repeats:
+            del record["repeats"]
         self._append(record)
         self.log.batches.append(batch)
 

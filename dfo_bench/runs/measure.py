@@ -56,6 +56,11 @@ class Measurer:
         if "test" in self.task.splits and self.selected is not None:
             self._score(self.selected, "test", meter)
 
+    @property
+    def written(self) -> str:
+        """The selected candidate as text, "" where it is none."""
+        return "" if self.selected is None else self.task.write(self.selected)
+
     def _score(
         self, point: Points, split: str, meter: Meter, known: Mapping[str, float] | None = None
     ) -> Mapping[str, float]:

@@ -11,6 +11,7 @@ from dfo_bench.errors import ReplayError, RunError, Unavailable, count, say
 from dfo_bench.runs.journal import Batch, Journal, Seconds
 from dfo_bench.runs.oracle import Oracle
 from dfo_bench.runs.outage import Patience
+from dfo_bench.runs.repeats import Repeats
 
 MAX_ERRORS = 3
 """A run fails after this many batches in a row whose evaluation raised."""
@@ -51,7 +52,7 @@ class Meter:
         self.current: Points | None = None
         self.told: tuple[Array, ...] = ()
         self.events: list[str] = []
-        self._journal, self._progress = journal, progress
+        self._journal, self._progress, self._repeats = journal, progress, Repeats(oracle)
         self.patience = patience or Patience(oracle.task.patience_s)
         self._recorded, self._taken = len(journal.log.batches), 0
         self._stopped = journal.log.stopped
@@ -71,7 +72,7 @@ class Meter:
             points = points[:left]
         digests = points.digests()
         replayed = self._taken < self._recorded
-        batch = self._remember() if replayed else self._pay(points, digests)
+        batch = self._remember(points) if replayed else self._pay(points, digests)
         if batch.digests != digests:
             raise ReplayError(f"evaluation {self.spent + 1} is not the point that the journal holds")
         losses = np.array(batch.losses)
@@ -125,19 +126,22 @@ class Meter:
             for error, at in begins.items()
         ]
 
-    def _remember(self) -> Batch:
+    def _remember(self, points: Points) -> Batch:
         """Return the next batch that the journal holds."""
         batch = self._journal.log.batches[self._taken]
-        if self.oracle.width:
-            self.told = self.oracle.spread(self._journal.told(batch))
+        told = self._journal.told(batch) if self.oracle.width else None
+        if told is not None:
+            self.told = self.oracle.spread(told)
+        if not batch.error:
+            self._repeats.remember(points, batch.losses, told)
         return batch
 
     def _pay(self, points: Points, digests: list[str]) -> Batch:
         """Evaluate and journal; what raises costs the whole batch, but an outage costs nothing, no time either."""
         wall, cpu = time.perf_counter(), time.process_time()
-        error, sent = "", replace(self.oracle.task.traffic or Traffic())
+        error, sent, repeats = "", replace(self.oracle.task.traffic or Traffic()), 0
         try:
-            losses, told = self.patience.ask(lambda: self.oracle.evaluate(points))
+            losses, told, repeats = self.patience.ask(lambda: self._repeats.evaluate(points))
             losses = np.asarray(losses, dtype=float)
             if losses.shape != (len(points),):
                 raise RunError(f"the task returned losses of shape {losses.shape} for {len(points)} points")
@@ -153,8 +157,8 @@ class Meter:
             cpu - self._rested[1],
         )
         now = self.oracle.task.traffic or sent
-        bytes_ = {"up": now.up - sent.up, "down": now.down - sent.down}
-        batch = Batch(self.spent, losses.tolist(), digests, seconds, error, repaid=self._stopped, **bytes_)
+        beside = {"repeats": repeats, "up": now.up - sent.up, "down": now.down - sent.down}
+        batch = Batch(self.spent, losses.tolist(), digests, seconds, error, repaid=self._stopped, **beside)
         self._stopped = 0
         self._journal.add_batch(batch, told)
         if told is not None:

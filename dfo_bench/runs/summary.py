@@ -19,11 +19,17 @@ class Kept:
 
     evaluation: int
     recipe: Mapping[str, Any]
+    text: str = ""
+    """The candidate as text, where it is some."""
 
     @classmethod
-    def of(cls, point: Points | None, evaluation: int) -> "Kept | None":
+    def of(cls, point: Points | None, evaluation: int, text: str = "") -> "Kept | None":
         """Keep a single candidate, if there is one."""
-        return None if point is None else cls(evaluation, expand(point))
+        return None if point is None else cls(evaluation, expand(point), text)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON, of which `Kept` makes an equal one."""
+        return {"evaluation": self.evaluation, "recipe": self.recipe, **({"text": self.text} if self.text else {})}
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,8 @@ class Summary(Header):
     sent_up: int | None = None
     """The bytes that its evaluations really sent to a service; None where they asked none. `sent_down` came back."""
     sent_down: int | None = None
+    repeats: int = 0
+    """How many evaluations came to what was known, and cost no call."""
     attempts: int = 1
     repaid: int = 0
     """How many evaluations may have been paid for in vain, and were paid for again."""
@@ -87,13 +95,14 @@ class Summary(Header):
             "error": self.error,
             "best_loss": self.best_loss,
             "evaluations": self.evaluations,
-            "incumbent": asdict(self.incumbent) if self.incumbent else None,
-            "selected": asdict(self.selected) if self.selected else None,
+            "incumbent": self.incumbent.to_json() if self.incumbent else None,
+            "selected": self.selected.to_json() if self.selected else None,
             "measurements": [measurement.to_json() for measurement in self.measurements],
             "seconds": asdict(self.seconds),
             "peak_memory": self.peak_memory,
             "peak_device_memory": self.peak_device_memory,
             **sent,
+            **({"repeats": self.repeats} if self.repeats else {}),
             "attempts": self.attempts,
             "repaid": self.repaid,
             "discarded": self.discarded,
@@ -120,6 +129,7 @@ class Summary(Header):
             "peak_device_memory": plain.get("peak_device_memory"),
             "sent_up": plain.get("sent_up"),
             "sent_down": plain.get("sent_down"),
+            "repeats": plain.get("repeats", 0),
             "provenance": Provenance(**plain["provenance"]) if plain["provenance"] else None,
             "imported": plain.get("imported"),
         }
@@ -154,6 +164,7 @@ def in_progress(header: Header, log: Log, status: Status = "unfinished", error: 
         peak_device_memory=None,
         sent_up=sent_up,
         sent_down=sent_down,
+        repeats=sum(batch.repeats for batch in log.batches),
         attempts=log.attempts,
         repaid=count_repaid(log.batches),
         discarded=0,

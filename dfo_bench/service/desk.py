@@ -125,8 +125,11 @@ class Desk:
         rows = [Row("", tuple(texts), f"text {number}") for number, texts in enumerate(body.texts, 1)]
         if len({len(row.texts) for row in [*rows, *(row for row, _ in shown)]}) > 1:
             raise InputError("some texts are pairs and some are not; send one kind")
-        if shown and len(shown) % len(body.words):
-            raise InputError(f"{len(shown)} examples are shown; send as many for each of {len(body.words)} labels")
+        if body.groups and (len(body.groups) < 2 or sum(body.groups) != len(body.words)):
+            raise InputError(f"groups {body.groups} do not part {len(body.words)} words among two labels or more")
+        labels = len(body.groups) or len(body.words)
+        if shown and len(shown) % labels:
+            raise InputError(f"{len(shown)} examples are shown; send as many for each of {labels} labels")
         problem = Problem(
             head=body.head,
             precision=body.precision,
@@ -135,6 +138,7 @@ class Desk:
             template=body.template,
             lead=body.lead,
             words=tuple(body.words),
+            groups=tuple(body.groups),
             leading_space=body.leading_space,
             include_prompt=body.include_prompt,
             shown=shown,

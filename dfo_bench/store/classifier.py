@@ -125,18 +125,7 @@ def choose(store: Store, runs: Sequence[TextRun], task: str | None = None) -> tu
 
     Of the searches of `task` (as -t takes it), or of the only one there is; raise InputError where there are several.
     """
-    searches = [one for one in runs if not one.summary.baseline]
-    if not searches:
-        best = max(runs, key=lambda one: one.dev)
-        raise InputError(f"{store.path} has no finished search; take another run: --run {best.describe()}")
-    tasks = sorted({one.task for one in searches})
-    wanted = tasks[0] if task is None else name_task(parse(task))
-    if task is None and len(tasks) > 1:
-        named = "; ".join(f"--task {shlex.quote(one)}" for one in tasks)
-        raise InputError(f"{store.path} has searches of {len(tasks)} tasks; choose one: {named}")
-    if wanted not in tasks:
-        raise UnknownNameError(f"searched task in {store.path}", wanted, tasks)
-    of_task = [one for one in searches if one.task == wanted]
+    of_task = searches_of(store, runs, task)
     highest = max(one.dev for one in of_task)
     # Only where dev does not decide, for a curve is read for it.
     tied = [one for one in of_task if one.dev == highest]
@@ -148,6 +137,22 @@ def choose(store: Store, runs: Sequence[TextRun], task: str | None = None) -> tu
     ]
     rivals.sort(key=lambda one: -one.dev)
     return best, [f"a reference is better on dev: --run {one.describe()}" for one in rivals[:1]]
+
+
+def searches_of(store: Store, runs: Sequence[TextRun], task: str | None = None) -> list[TextRun]:
+    """Return the searches of a task (as -t takes it), or of the only one; raise InputError where there are several."""
+    searches = [one for one in runs if not one.summary.baseline]
+    if not searches:
+        best = max(runs, key=lambda one: one.dev)
+        raise InputError(f"{store.path} has no finished search; take another run: --run {best.describe()}")
+    tasks = sorted({one.task for one in searches})
+    wanted = tasks[0] if task is None else name_task(parse(task))
+    if task is None and len(tasks) > 1:
+        named = "; ".join(f"--task {shlex.quote(one)}" for one in tasks)
+        raise InputError(f"{store.path} has searches of {len(tasks)} tasks; choose one: {named}")
+    if wanted not in tasks:
+        raise UnknownNameError(f"searched task in {store.path}", wanted, tasks)
+    return [one for one in searches if one.task == wanted]
 
 
 def build(run: TextRun, *, here: bool = False) -> TextClassifier:

@@ -116,7 +116,8 @@ def row(summary: Summary) -> dict[str, Any]:
         "optimizer_cpu_seconds": seconds.optimizer_cpu,
     }
     if summary.cost:
-        found |= {name: getattr(summary.cost, name) * summary.evaluations for name in columns.CALLS}
+        calls = summary.evaluations - summary.repeats
+        found |= {name: getattr(summary.cost, name) * calls for name in columns.CALLS}
         spent = [m.cost for m in summary.measurements]
         found |= {f"measuring_{name}": sum(getattr(cost, name) for cost in spent) for name in columns.CALLS}
     found |= {name: _number(getattr(summary, name)) for name in (*columns.MEMORY, *columns.SENT)}
@@ -127,12 +128,17 @@ def row(summary: Summary) -> dict[str, Any]:
     rows = {"train": summary.cost.examples if summary.cost else 0, **scored}
     found |= {name: rows.get(name.partition("_")[0], 0) for name in columns.ROWS}
     found["checks"] = "\n".join(summary.checks)
+    found |= {"repeats": summary.repeats, "prompt": summary.selected.text if summary.selected else ""}
     return found | {name: getattr(summary, name) for name in columns.TROUBLES}
 
 
+_PROMPT = ("task:initial", "task:vocabulary")
+"""The files that are part of a prompt."""
+
+
 def _data(digests: Mapping[str, str]) -> str:
-    """Return a digest of the contents that a task was made of; a start in a file is part of the prompt."""
-    named = {name: digest for name, digest in digests.items() if name.startswith("task:") and name != "task:initial"}
+    """Return a digest of the contents that a task was made of, its prompt left out."""
+    named = {name: digest for name, digest in digests.items() if name.startswith("task:") and name not in _PROMPT}
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:8] if named else ""
 
 

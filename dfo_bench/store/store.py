@@ -29,6 +29,7 @@ from dfo_bench.store.prices import add_money
 
 if TYPE_CHECKING:
     from dfo_bench.store.classifier import TextClassifier
+    from dfo_bench.store.ensemble import Ensemble
     from dfo_bench.store.view import RunView
 
 _logger = logging.getLogger("dfo_bench")
@@ -183,6 +184,18 @@ class Store:
         from dfo_bench.store.classifier import take_classifier
 
         return take_classifier(self, run, task)
+
+    def ensemble(self, size: int = 5, task: str | None = None) -> "Ensemble":
+        """Return the selected prompts of the `size` best searches of a task by dev as one classifier.
+
+        Their log-probabilities are averaged; a text costs a call for each. `task` is as in `classifier`. Raise
+        InputError where there are searches of several tasks, models or data, or fewer than two.
+
+        >>> store.ensemble(3).scores()
+        """
+        from dfo_bench.store.ensemble import take_ensemble
+
+        return take_ensemble(self, size, task)
 
     def find(self, run: str) -> str:
         """Return the key of a run, of which `run` is the beginning of no other; raise InputError where it is not."""

@@ -67,6 +67,8 @@ def _words(store: Store, key: str) -> list[list[str]] | str:
     if not found or not found[0].spec.task.params["prompt_tokens"]:
         return ""
     mode = found[0].spec.task.params["mode"]
+    if mode == "words":
+        return ""
     if mode not in ("inputs_embeds", "after"):
         return f"none, for mode={mode} puts no word embeddings into the model"
     try:

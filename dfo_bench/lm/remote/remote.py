@@ -90,8 +90,8 @@ class Remote(Answerer):
         """Ask for the label logits; points whose numbers are too large are not sent, and have nan."""
         sent = self._sent(candidates)
         good = np.isfinite(sent.numbers).reshape(len(sent.numbers), -1).all(axis=1)
-        out = np.full((len(sent.numbers), len(rows), len(self.problem.words)), np.nan)
-        numbers, classes = sent.numbers[good], len(self.problem.words)
+        out = np.full((len(sent.numbers), len(rows), self.problem.classes), np.nan)
+        numbers, classes = sent.numbers[good], self.problem.classes
         most = max(1, min(wire.MOST_POINTS, BYTES // max(1, 4 * int(np.prod(self.shape)))))
         answers = []
         for begin in range(0, len(numbers), most):
@@ -228,6 +228,7 @@ class Remote(Answerer):
             template=problem.template,
             lead=problem.lead,
             words=list(problem.words),
+            groups=list(problem.groups),
             leading_space=problem.leading_space,
             include_prompt=problem.include_prompt,
             shown=[wire.ShownBody(texts=list(row.texts), word=word) for row, word in problem.shown],

@@ -55,6 +55,9 @@ class ProblemBody(_Plain):
     template: _Text = Field(description="Holds {text}, or {text_a} and {text_b}; with head=masked [MASK], too.")
     lead: _Text = Field(default="", description="What stands before the filled template.")
     words: list[_Text] = Field(min_length=2, max_length=10_000, description="A word, or a text, per label.")
+    groups: list[Annotated[int, Field(ge=1)]] = Field(
+        default=[], description="How many of the words each label has, where some have several."
+    )
     leading_space: bool = False
     include_prompt: bool = Field(default=True, description="Whether a mean of rows includes the prompt's.")
     shown: list[ShownBody] = Field(default=[], max_length=10_000)

@@ -17,7 +17,7 @@ from dfo_bench.report.labels import SERIES, Look, Looks, looks, shorten
 from dfo_bench.report.page.all_tasks import Comparison, compare_methods
 from dfo_bench.report.page.cautions import cautions
 from dfo_bench.report.page.panels import Panel, library, panels
-from dfo_bench.report.page.tables import Table, tabulate_costs, tabulate_results, tabulate_troubles
+from dfo_bench.report.page.tables import Table, tabulate_costs, tabulate_prompts, tabulate_results, tabulate_troubles
 from dfo_bench.report.page.verdict_tables import tabulate_verdicts
 from dfo_bench.report.rules import AXES
 from dfo_bench.report.scores import scores
@@ -179,13 +179,19 @@ def _known(group: tuple[Any, ...], look: Look) -> dict[str, str]:
 def _section(
     task: str, runs: pd.DataFrame, groups: pd.DataFrame, drawn: list[Panel], verdicts: list[Table], look: Looks
 ) -> Section:
+    prompts = tabulate_prompts(runs, look)
     return Section(
         task=task,
         facts=_facts(runs),
         checks=_checks(runs),
         legend=_legend(runs, look),
         panels=drawn,
-        tables=[tabulate_results(groups, look), *verdicts, tabulate_costs(groups, look)],
+        tables=[
+            tabulate_results(groups, look),
+            *verdicts,
+            tabulate_costs(groups, look),
+            *([prompts] if prompts else []),
+        ],
     )
 
 

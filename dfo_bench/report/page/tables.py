@@ -52,7 +52,8 @@ class Table:
 COST_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
     "task_seconds": ("task time", seconds),
     "optimizer_seconds": ("optimizer time", seconds),
-    "evaluations": ("calls", count),
+    "evaluations": ("evaluations", count),
+    "repeats": ("of them no calls", count),
     "examples": ("examples", count),
     "tokens": ("tokens", count),
     "bytes_up_z": ("upload as z", size),
@@ -92,6 +93,22 @@ def tabulate_costs(groups: pd.DataFrame, look: Looks) -> Table:
         if cost == "optimizer_seconds" and name in columns:
             columns["optimizer's share"] = [Cell(percent(one), one, share=one) for one in optimizer_share(groups)]
     return _table("Cost of one run: mean over seeds", groups, look, columns)
+
+
+def tabulate_prompts(runs: pd.DataFrame, look: Looks) -> Table | None:
+    """List the prompts of one task that are text, the best on dev first; None where there are none."""
+    written = runs["prompt"].fillna("") if "prompt" in runs else pd.Series("", runs.index)
+    some = runs[written != ""]
+    if some.empty:
+        return None
+    metrics = [f"dev_{metric}" for metric in some["metric"].unique() if f"dev_{metric}" in some]
+    rows = []
+    for _, run in some.sort_values([*metrics, "best_loss"], ascending=[*[False] * len(metrics), True]).iterrows():
+        scores = [Cell(MISSING if pd.isna(run[name]) else f"{run[name]:.3f}", run[name]) for name in metrics]
+        name = Cell(look[tuple(run[SERIES])].label)
+        rows.append([name, Cell(str(run["seed"]), run["seed"]), *scores, Cell(str(run["prompt"]).strip())])
+    columns = ["optimizer · projection", "seed", *(name.replace("_", " ") for name in metrics), "prompt"]
+    return Table("Prompts", columns, rows, [[row[0].text] for row in rows], folded=True, of_words=True)
 
 
 def tabulate_troubles(runs: pd.DataFrame, look: Looks) -> Table | None:

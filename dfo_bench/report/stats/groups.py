@@ -15,7 +15,7 @@ from dfo_bench.runs.columns import CALLS, GROUP, MEMORY, MONEY, ROWS, SPLITS
 
 STATUSES = ["finished", "failed", "unfinished"]
 
-COSTS = ["task_seconds", "optimizer_seconds", "evaluations", *CALLS, MONEY, *MEMORY]
+COSTS = ["task_seconds", "optimizer_seconds", "evaluations", "repeats", *CALLS, MONEY, *MEMORY]
 """What a run costs; see `dfo_bench.core.Cost` and `dfo_bench.runs.summary`."""
 
 
