@@ -32,9 +32,9 @@ def ensemble(
 ) -> None:
     """Score the selected prompts of several runs as one.
 
-    Their log-probabilities are averaged. The runs are searches of one task: other seeds, methods or projections. The ensemble and each of its prompts are
-    scored on the same rows: of dev those that no prompt was trained on, of test those that all have. A text costs as
-    many calls as there are prompts. With --json what each predicts is printed, too.
+    Their log-probabilities are averaged. The runs are searches of one task: other seeds, methods or projections. The
+    ensemble and each of its prompts are scored on the same rows: of dev those that no prompt was trained on, of test
+    those that all have. A text costs as many calls as there are prompts. --json prints what each predicts, too.
     """
     from dfo_bench.store.ensemble import SIZE
     from dfo_bench.store.store import Store
