@@ -89,6 +89,8 @@ class Answerer(ABC):
     """What computes."""
     traffic: Traffic | None = None
     """What is really sent, where it is a service."""
+    noise = 0.0
+    """How far a label's logit, less their mean, may be from the model's own, or from what was answered before."""
     no_gradients = ""
     """Why it gives no gradients."""
 
