@@ -1,14 +1,14 @@
 """The model in this process: a problem answered by the engine itself."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy
 from functools import cached_property
 from itertools import chain, cycle, islice
 from typing import Self
 
-from dfo_bench.core import Array, Cost, Rows, Sizes
+from dfo_bench.core import Array, Cost, Rows, Sees, Sizes
 from dfo_bench.errors import InputError
-from dfo_bench.lm import features, models
+from dfo_bench.lm import features
 from dfo_bench.lm.backends import Backend, Speeds
 from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.heads import EmbeddingHead, Head, WordsHead
@@ -28,7 +28,7 @@ _MEASURED = 32
 class Local(Answerer):
     """A problem and its model: mode, template, head and engine."""
 
-    offers = ("losses", "outputs", "features", "weights")
+    offers: Collection[Sees] = ("losses", "outputs", "features", "weights")
 
     def __init__(
         self, model: LanguageModel, problem: Problem, backend: Backend = "torch", *, repeated: bool = True
@@ -87,7 +87,7 @@ class Local(Answerer):
             )
         check_room(template, model, problem.prompt_tokens)
         if shown:
-            demonstrate(template, model, problem.head, shown, len(shown) // problem.classes)
+            demonstrate(template, model.name, model.max_tokens, shown, len(shown) // problem.classes)
         self.limit, self.fields, self.room = template.limit, template.fields, template.room
         self.inputs = Inputs(problem.splits, template, mode.before)
 
@@ -193,14 +193,3 @@ class Local(Answerer):
     def local(self, what: str) -> Self:
         """Return itself."""
         return self
-
-
-def answerer(problem: Problem, model: str, backend: Backend, service: str) -> Answerer:
-    """Return what answers a problem: the model in this process, or that of the service at a URL, "" for none."""
-    if not service:
-        return Local(models.load(model, problem.head, problem.precision), problem, backend)
-    try:
-        from dfo_bench.lm.remote import Remote
-    except ModuleNotFoundError as error:
-        raise InputError(f"service={service} needs {error.name}; pip install 'dfo-bench[service]'") from error
-    return Remote(service, model, problem)

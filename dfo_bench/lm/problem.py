@@ -105,6 +105,8 @@ class Answerer(ABC):
     """What computes."""
     traffic: Traffic | None = None
     """What is really sent, where it is a service."""
+    noise = 0.0
+    """How far a label's logit, less their mean, may be from the model's own, or from what was answered before."""
     no_gradients = ""
     """Why it gives no gradients."""
 
@@ -167,8 +169,8 @@ class Answerer(ABC):
         """Return the number of texts that are cut to what the model takes."""
 
     def fastest(self, evaluations: int) -> str:
-        """Return the backend for so many evaluations on this machine."""
-        return self.backend
+        """Return the backend for so many evaluations on this machine; where none computes there is no choice."""
+        return "torch"
 
     def call_seconds(self, backend: str) -> float:
         """Return the seconds of one evaluation of train by a backend; nan where they are not known."""

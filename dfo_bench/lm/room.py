@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dfo_bench.errors import InputError
 from dfo_bench.lm.data import Row
 from dfo_bench.lm.models import LanguageModel
+from dfo_bench.lm.pattern import Pattern
 from dfo_bench.lm.templates import Template
 
 
@@ -19,19 +20,19 @@ def check_room(template: Template, model: LanguageModel, prompt_tokens: int) -> 
         )
 
 
-def demonstrate(
-    template: Template, model: LanguageModel, head: str, shown: Sequence[tuple[Row, str]], count: int
-) -> None:
-    """Put rows with their label words before every text, `count` per class; raise InputError where that cannot be."""
-    if head == "embedding":
+def demonstrate(template: Pattern, name: str, most: int, shown: Sequence[tuple[Row, str]], count: int) -> None:
+    """Put rows with their label words before every text, `count` per class; raise InputError where that cannot be.
+
+    The model is called `name` and takes `most` tokens.
+    """
+    if template.head == "embedding":
         raise InputError(
-            f"demonstrations and the reference in_context need label words, which head={head} has not; "
+            "demonstrations and the reference in_context need label words, which head=embedding has not; "
             "pass head=masked, head=causal or head=seq2seq with a model of that kind, or leave them out"
         )
     template.demonstrate(shown)
     if template.room < 1:
         remedy = "fewer" if count > 1 else "none, shorter examples or another model"
         raise InputError(
-            f"demonstrations={count} leave no room for text: {model.name!r} takes {model.max_tokens} "
-            f"tokens in all; pass {remedy}"
+            f"demonstrations={count} leave no room for text: {name!r} takes {most} tokens in all; pass {remedy}"
         )

@@ -23,12 +23,13 @@ from dfo_bench.core import (
     Value,
 )
 from dfo_bench.lm import data, losses, models
+from dfo_bench.lm.asked import EngineName, answerer
 from dfo_bench.lm.backends import Backend
 from dfo_bench.lm.calibration import Calibration, apply, learn
 from dfo_bench.lm.checks import Facts, check_all
 from dfo_bench.lm.heads import HeadName
 from dfo_bench.lm.initial import NEUTRAL
-from dfo_bench.lm.local import Local, answerer
+from dfo_bench.lm.local import Local
 from dfo_bench.lm.mapped import Mapped
 from dfo_bench.lm.modes import SLOTS, ModeName, check
 from dfo_bench.lm.nearest import nearest_words
@@ -63,7 +64,7 @@ class TextTask(Task):
     """The template of head=embedding, without a mask."""
     lead: str = " . "
     """The text between the prompt and the example, for mode=add and mode=deep."""
-    unkeyed: ClassVar[Mapping[str, Value]] = {"backend": "torch", "service": ""}
+    unkeyed: ClassVar[Mapping[str, Value]] = {"backend": "torch", "service": "", "engine": None}
     added: ClassVar[Mapping[str, Value]] = {
         "calibrate": "none",
         "initial": None,
@@ -72,6 +73,7 @@ class TextTask(Task):
         "service": "",
         "vocabulary": None,
         "words": None,
+        "engine": None,
     }
     bare: ClassVar[Mapping[str, Value]] = {
         "prompt_tokens": 0,
@@ -114,6 +116,7 @@ class TextTask(Task):
         vocabulary: PathName | None = None,
         words: Given | None = None,
         service: str = "",
+        engine: EngineName | None = None,
     ) -> None:
         """Load the model, draw the examples and cut the texts into tokens.
 
@@ -150,6 +153,9 @@ class TextTask(Task):
             one call that is not counted; null takes the task's own.
         service: the URL of a `dfo-bench serve` that has the model, which then need not be here; the key to it stands
             in DFO_BENCH_API_KEY. Changes no result beyond rounding; there are no gradients then.
+        engine: whose language the service speaks: null is dfo-bench serve. With vllm or sglang, for head=causal, the
+            model must be here, too: its word embeddings go up, and it is compared with the engine's. With openai,
+            which takes text alone, model is the name that the service has for it.
         """
         # Composed, as rows are read.
         self.labels = tuple(data.compose(label) for label in self.labels)
@@ -185,7 +191,7 @@ class TextTask(Task):
             self.notes = [*self.notes, *filter(None, [self._found])]
         self.shown_words = first_of(problem.words, problem.groups)
         problem = replace(problem, shown=self._shown(demonstrations))
-        self._asked = answerer(problem, model, backend, service)
+        self._asked = answerer(problem, model, backend, service, engine)
         digest, self.model_name, self.pieces = self._asked.digest, self._asked.name, self._asked.pieces
         self.contents = {"model": digest, **self.digests({s: data.digest(r) for s, r in rows.items()})}
         if vocabulary is not None:
@@ -195,7 +201,8 @@ class TextTask(Task):
         self._loss, self.calibrate = loss, calibrate
         self._train_loss = TrainLoss(loss, calibrate, self._classes("train"), len(self.labels), self._train_scores)
         self.outer = None if loss == "perf" else self._train_loss
-        self.tolerance = 1e-5 if precision == "float32" else 0.05
+        # A loss changes by at most twice as much as the logits.
+        self.tolerance = max(1e-5 if precision == "float32" else 0.05, 2 * self._asked.noise)
         for split in self.splits:
             # Texts that the model cannot take are refused now, not when the budget is spent.
             self._asked.admit(split)

@@ -1,15 +1,12 @@
 """Templates: an example, with prompt slots, demonstrations and the mask, as token ids; and label words as tokens."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dfo_bench.errors import InputError
 from dfo_bench.lm.data import Row
 from dfo_bench.lm.models import LanguageModel
-
-MASK = "[MASK]"
-"""The mask in a template, whatever a model calls its own."""
+from dfo_bench.lm.pattern import MASK, Pattern
 
 PREFIX = 1000
 """The prompt's slots in `add` mode hold the ids 1000, 1001..., as the original's do."""
@@ -19,8 +16,6 @@ SENTINEL = "<extra_id_0>"
 
 _OTHER = "a"
 """A word of one token in every model, before which others are cut into tokens as within a sentence."""
-
-_FIELDS = {1: ("{text}",), 2: ("{text_a}", "{text_b}")}
 
 
 @dataclass(frozen=True)
@@ -39,12 +34,8 @@ class Encoded:
     end: int = 0
 
 
-class Template:
-    """Fills examples into a pattern and tokenizes the whole, with `slots` prompt ids after the first special tokens.
-
-    A pattern holds {text}, or {text_a} and {text_b}. For head=masked and head=seq2seq it holds [MASK] once; for
-    head=causal the answer is what comes next.
-    """
+class Template(Pattern):
+    """Fills examples into a pattern and tokenizes the whole, with `slots` prompt ids after the first special tokens."""
 
     def __init__(
         self,
@@ -61,51 +52,20 @@ class Template:
 
         `follows`: it is cut into tokens as what comes after other words.
         """
-        masked = head in ("masked", "seq2seq")
-        if pattern.count(MASK) != masked:
-            wanted = f"[MASK] exactly once for head={head}" if masked else f"no [MASK] for head={head}"
-            raise InputError(f"template {pattern!r} must hold {wanted}")
+        super().__init__(pattern, head=head, lead=lead)
         if slots and PREFIX + slots > len(model.words):
             raise InputError(
                 f"prompt_tokens={slots} takes the ids {PREFIX} to {PREFIX + slots - 1} and the model knows "
                 f"{len(model.words)}; pass a smaller prompt_tokens or mode=cat"
             )
-        self.pattern, self.head, self._lead, self.limit = pattern, head, lead, limit
+        self.limit = limit
         self._model, self._tokenizer, self._first = model, model.tokenizer, model.first
         self._other = f"{_OTHER} " if follows else ""
-        self.mask = _mask(model, head) if masked else ""
-        """What stands for [MASK]: the model's own."""
+        if MASK in pattern:
+            self.mask = _mask(model, head)
         self._prefix = tuple(range(PREFIX, PREFIX + slots))
-        self._parts = re.split(r"(\{[^{}]*\}|\[MASK\])", pattern)
-        known = [MASK, *(field for fields in _FIELDS.values() for field in fields)]
-        if unknown := [part for part in self._parts[1::2] if part not in known]:
-            raise InputError(
-                f"template {pattern!r} holds {unknown[0]}; the fields are {{text}}, or {{text_a}} and {{text_b}}"
-            )
-        self.shown = ""
-        bare = "".join(self.mask if part == MASK else part for part in self._parts if not part.startswith("{text"))
-        self.bare = len(self._tokenizer(lead + bare)["input_ids"])
+        self.bare = len(self._tokenizer(lead + self.around)["input_ids"])
         """The number of tokens around a text."""
-
-    def demonstrate(self, rows: Sequence[tuple[Row, str]]) -> None:
-        """Put solved examples, each with its label word, before every text, as in in-context learning."""
-        gap = "\n" if self.head == "causal" else " "
-        self.shown = "".join(self._fill(row, "", word)[0] + gap for row, word in rows)
-
-    @property
-    def before(self) -> str:
-        """What stands before the filled pattern: what parts it from the prompt, and the demonstrations."""
-        return self._lead + self.shown
-
-    @property
-    def fields(self) -> int:
-        """How many texts make a row: 1, or 2 for pairs."""
-        return 1 if _FIELDS[1][0] in self._parts else 2
-
-    @property
-    def cue(self) -> str:
-        """What stands after the last field."""
-        return self.pattern.rpartition("}")[2]
 
     @property
     def room(self) -> int:
@@ -159,28 +119,6 @@ class Template:
             return ()
         written = (ids[mask],) if self.mask == SENTINEL else ids[:mask]
         return (self._model.model.config.decoder_start_token_id, *written)
-
-    def _fill(self, row: Row, text: str, word: str | None) -> tuple[str, list[tuple[int, int]], int | None]:
-        """Return `text` and the filled pattern, the span of every field in it, and where the mask begins.
-
-        A `word` stands for the mask, or follows where there is none.
-        """
-        fields = dict(zip(_FIELDS[len(row.texts)], row.texts, strict=True))
-        if missing := [name for name in fields if name not in self._parts]:
-            raise InputError(f"template {self.pattern!r} has no {missing[0]}, which {row.where} has")
-        spans, mask_at = [], None
-        for part in self._parts:
-            begin = len(text)
-            if part == MASK:
-                text, mask_at = text + (self.mask if word is None else word), begin
-            elif part.startswith("{text"):
-                if part not in fields:
-                    raise InputError(f"template {self.pattern!r} has {part}, which {row.where} has not")
-                text += fields[part]
-                spans.append((begin, len(text)))
-            else:
-                text += part
-        return (text if word is None or mask_at is not None else f"{text} {word.strip()}"), spans, mask_at
 
 
 def _mask(model: LanguageModel, head: str) -> str:

