@@ -21,13 +21,16 @@ import dfo_bench
 from dfo_bench.core import Dense, InputError, Unavailable
 from dfo_bench.lm import TextTask
 from dfo_bench.lm.remote import client as clients
+from dfo_bench.plugins.plugin import resolve
+from dfo_bench.plugins.registry import TASKS
 from dfo_bench.runs.assembly import assemble
+from dfo_bench.runs.spec import streams
 from dfo_bench.store.store import Store
 from dfo_bench.sweeps.events import Listener
 from dfo_bench.sweeps.execute import execute
 from tests import engines, text_runs
 from tests.engines import Listening
-from tests.texts_of import texts_of
+from tests.texts_of import texts_of, written
 from tests.tiny_lm import Zoo, build
 
 WORDS = (" bad", " good")
@@ -221,6 +224,11 @@ def test_references_run_on_what_answers_as_openai_does(store: Store, listening: 
             "takes text, and mode=inputs_embeds makes prompts of numbers; pass mode=words",
         ),
         ("openai", {"engine": "openai", "prompt_tokens": 0, "head": "masked"}, "has no head=masked"),
+        (
+            "openai",
+            {"engine": "openai", "prompt_tokens": 0, "words": {"negative": ["bad", "poor"], "positive": "good"}},
+            "engine=openai answers for one word per label, and words has several; write one each",
+        ),
         ("openai", {"engine": "openai", "prompt_tokens": 0, "model": "other"}, "has no model 'other'; it has: tiny"),
         (
             "openai",
@@ -247,3 +255,24 @@ def test_what_an_engine_cannot_do_is_refused_before_anything_is_paid(
 def test_an_engine_without_an_address_is_refused(store: Store, zoo: Zoo) -> None:
     with pytest.raises(InputError, match="engine=vllm needs the address at which it listens; pass service="):
         task_of(store, zoo.folder("llama"), engine="vllm")
+
+
+def test_prompts_of_words_go_up_as_text(tmp_path: Path, long: str, listening: dict[str, str]) -> None:
+    """Their losses are those of a template that begins with these words."""
+    params = {"prompt_tokens": 3, "mode": "words", "head": "causal", "initial": "it was a"}
+    there = resolve(TASKS, written(tmp_path, "tiny", service=listening["openai"], engine="openai", **params)).construct(
+        rngs=streams(0)
+    )
+    assert isinstance(there, TextTask)
+    assert there.write(there.space.start) == "it was a"
+    assert there.contents["model"].startswith("openai tiny, words of ")
+    step = 8 * there.space.scale * np.random.default_rng(0).standard_normal((1, there.space.dim))
+    moved = Dense(there.space.start.dense() + step)
+    assert there.write(moved) != "it was a"
+    points = [there.space.start, moved, Dense(np.full((1, there.space.dim), 1e300))]
+    losses = np.concatenate([there.evaluate(point) for point in points])
+    assert np.isnan(losses).tolist() == [False, False, True]
+    template = there.causal_template
+    for point, loss in zip(points[:2], losses, strict=False):
+        here = texts_of(tmp_path, long, head="causal", template=f"{there.write(point)} {template}")
+        assert float(here.score(here.logits(here.rows("train"))[None], "train")["loss"][0]) == pytest.approx(loss)

@@ -17,6 +17,8 @@ def answerer(problem: Problem, model: str, backend: Backend, service: str, engin
         if engine:
             raise InputError(f"engine={engine} needs the address at which it listens; pass service=http://HOST:PORT")
         return Local(models.load(model, problem.head, problem.precision), problem, backend)
+    if engine and problem.groups:
+        raise InputError(f"engine={engine} answers for one word per label, and words has several; write one each")
     try:
         from dfo_bench.lm import remote
     except ModuleNotFoundError as error:

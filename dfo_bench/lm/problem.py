@@ -1,7 +1,7 @@
 """Problems: what a text task asks of a model, as plain values, and what answers it, here or behind a service."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from dfo_bench.lm.data import Row
 from dfo_bench.lm.heads import HeadName
 from dfo_bench.lm.models import Precision
 from dfo_bench.lm.modes import ModeName
+from dfo_bench.lm.vocabulary import Vocabulary
 
 Prompts = npt.NDArray[np.float32]
 
@@ -64,13 +65,13 @@ class Candidates:
     """The shape of a prompt in the mode."""
     steps: Prompts | None = None
     """What the coordinates are multiplied by, broadcast to the shape; None for 1."""
-    snap: Callable[[Prompts], Prompts] | None = None
-    """What becomes of the prompts before they enter the model, with mode=words."""
+    vocabulary: Vocabulary | None = None
+    """The words that prompts are made of, with mode=words."""
 
     def prompts(self) -> Prompts:
         """Return the prompts, shape (n, *shape), as they enter the model."""
         prompts = self.vectors()
-        return prompts if self.snap is None else self.snap(prompts)
+        return prompts if self.vocabulary is None else self.vocabulary.snap(prompts)
 
     def vectors(self) -> Prompts:
         """Return the coordinates, times the steps where there are some, shape (n, *shape)."""
@@ -175,6 +176,11 @@ class Answerer(ABC):
     def call_seconds(self, backend: str) -> float:
         """Return the seconds of one evaluation of train by a backend; nan where they are not known."""
         return np.nan
+
+    @property
+    def vocabulary(self) -> Any:
+        """The words of a prompt of mode=words; raise InputError where nobody knows any."""
+        return self.local("mode=words").vocabulary
 
     def local(self, what: str) -> Any:
         """Return itself where the model is in this process; raise InputError, which names `what` needs it, else."""

@@ -44,7 +44,7 @@ class PromptSpace:
             self.digest = found.digest
             if mode == "words":
                 # Among the words, so that the search begins where it was told to.
-                self.vocabulary = asked.local("mode=words").vocabulary.including(split_words(found.text))
+                self.vocabulary = asked.vocabulary.including(split_words(found.text))
             if found.prompt is not None:
                 start = self._anchor(found.name, found.prompt)
         letters = None if self.vocabulary is None else self.vocabulary.letters
@@ -59,8 +59,7 @@ class PromptSpace:
 
     def candidates(self, points: Points) -> Candidates:
         """Return points with all that makes prompts of them."""
-        snap = None if self.vocabulary is None else self.vocabulary.snap
-        return Candidates(points, self._asked.shape, self.steps, snap)
+        return Candidates(points, self._asked.shape, self.steps, self.vocabulary)
 
     def identify(self, points: Points) -> list[str] | None:
         """Return the words of each prompt, as numbers, with mode=words."""

@@ -168,7 +168,7 @@ class TextTask(Task):
         self._rows = {**rows, "train": self.drawn.train, "dev": self.drawn.dev, **test}
         self.splits = tuple(split for split in ("dev", "test") if self._rows.get(split))
 
-        check(mode, head, vocabulary, service)
+        check(mode, head, vocabulary, "" if engine == "openai" else service)
         self.mode, self.prompt_tokens, self.head = mode, prompt_tokens, head
         causal = self.causal_words if head == "causal" else ()
         own = self.embedding_texts if head == "embedding" else causal or self.words

@@ -9,12 +9,15 @@ import numpy as np
 
 from dfo_bench.core import Array, Cost, Rows, Sizes
 from dfo_bench.errors import InputError
+from dfo_bench.lm import models
 from dfo_bench.lm.inputs import count_cost
+from dfo_bench.lm.local import Local
 from dfo_bench.lm.models import MAX_TOKENS
 from dfo_bench.lm.pattern import Pattern
 from dfo_bench.lm.problem import Answerer, Candidates, Problem, Shown
 from dfo_bench.lm.remote.engines.compatible import Completions, Embeddings, Service
 from dfo_bench.lm.room import demonstrate
+from dfo_bench.lm.vocabulary import Vocabulary
 
 PROBED = 32
 """The train texts that tell, once, how many tokens a text has."""
@@ -41,7 +44,8 @@ class OpenAI(Answerer):
     """A problem of texts alone, asked of a service that answers as OpenAI does.
 
     The model is known by its name alone, which stands in the key. Texts are sent whole, and counted in tokens as the
-    service counts a few of train.
+    service counts a few of train. Prompts are words, with mode=words: those of the default model, whose embeddings say
+    which of them are near each other, since the service shows none.
     """
 
     shape, scale, pieces = (0, 1), 1.0, {}
@@ -53,7 +57,7 @@ class OpenAI(Answerer):
         Raise InputError where the service, the key, the model or the problem is not as it should be, and Unavailable
         where there is no answer.
         """
-        if problem.prompt_tokens:
+        if problem.prompt_tokens and problem.mode != "words":
             raise InputError(
                 f"engine=openai takes text, and mode={problem.mode} makes prompts of numbers; pass mode=words, or "
                 "prompt_tokens=0 for the template alone"
@@ -84,6 +88,10 @@ class OpenAI(Answerer):
         self.noise = float(np.abs(self._reader.logits(once) - self._reader.logits(again)[::-1]).max())
         self._rate = used / sum(len(text.encode()) for text in some)
         self._put(problem.shown)
+        if problem.prompt_tokens:
+            self._guide = _guide(problem, self.fields)
+            self.shape, self.scale = self._guide.shape, self._guide.scale
+            self.digest += f", words of {self._guide.digest[:16]}"
 
     def _put(self, shown: Shown) -> None:
         """Make the pattern, with demonstrations."""
@@ -116,14 +124,29 @@ class OpenAI(Answerer):
         """Return one: there is no prompt."""
         return [self.scale]
 
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The words of a prompt."""
+        return self._guide.vocabulary
+
     def written(self, text: str | None) -> Array:
-        """Refuse: there are no rows."""
-        raise InputError("engine=openai has no rows for a prompt; pass prompt_tokens=0")
+        """Return the embeddings of words."""
+        return self._guide.written(text)
 
     def logits(self, candidates: Candidates, rows: Rows) -> Array:
-        """Ask once; all candidates are the same."""
-        found, _ = self._reader.read(self._texts(rows))
-        return np.repeat(self._reader.logits(found)[None], len(candidates.points), axis=0)
+        """Ask for all texts after each prompt; without one all candidates are the same, and are asked for once."""
+        texts = self._texts(rows)
+        if not self.problem.prompt_tokens:
+            found, _ = self._reader.read(texts)
+            return np.repeat(self._reader.logits(found)[None], len(candidates.points), axis=0)
+        assert candidates.vocabulary
+        prompts = candidates.vectors()
+        logits = np.full((len(prompts), len(texts), len(self.problem.words)), np.nan)
+        for own, prompt in zip(logits, prompts, strict=True):
+            if np.isfinite(prompt).all():
+                words = candidates.vocabulary.write(prompt)
+                own[:] = self._reader.logits(self._reader.read([f"{words} {text}" for text in texts])[0])
+        return logits
 
     def features(self, rows: Rows) -> Array:
         """Ask for the embeddings."""
@@ -157,3 +180,10 @@ class OpenAI(Answerer):
     def cut(self, rows: Rows) -> int:
         """Return none: texts are sent whole."""
         return 0
+
+
+def _guide(problem: Problem, fields: int) -> Local:
+    """Return the default model as what knows the words of prompts; it answers nothing."""
+    template = "{text}" if fields == 1 else "{text_a} {text_b}"
+    own = replace(problem, head="embedding", precision="float32", template=template, shown=())
+    return Local(models.load("", "embedding"), own, repeated=False)
