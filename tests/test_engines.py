@@ -76,8 +76,8 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_losses_costs_and_key_are_those_of_the_model_itself(
     store: Store, zoo: Zoo, listening: dict[str, str], engine: str, mode: str
 ) -> None:
-    there = {"service": listening[engine], "engine": engine}
-    specs = [text_runs.planned(store, zoo.folder("llama"), head="causal", mode=mode, **other) for other in ({}, there)]
+    served = {"service": listening[engine], "engine": engine}
+    specs = [text_runs.planned(store, zoo.folder("llama"), head="causal", mode=mode, **more) for more in ({}, served)]
     here, there = (assemble(spec) for spec in specs)
     assert (here.key, here.cost, here.task.contents) == (there.key, there.cost, there.task.contents)
     points = here.embed(0).lift(np.random.default_rng(0).standard_normal((3, 5)))
@@ -134,8 +134,8 @@ def test_a_run_goes_on_when_the_engine_was_killed(store: Store, zoo: Zoo, tmp_pa
     again = Listening(engines.vllm(folder), running.port)
     summary = execute(spec, other.path)
     assert (summary.key, summary.status, summary.repaid) == (whole.key, "finished", 0)
-    losses = (one.curves()["loss"].to_numpy(float) for one in (other, store))
-    np.testing.assert_allclose(*losses, rtol=0, atol=1e-5)
+    ours, theirs = (one.curves()["loss"].to_numpy(float) for one in (store, other))
+    np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-5)
     again.stop()
 
 
