@@ -405,18 +405,25 @@ def test_a_candidate_of_turbo_differs_from_the_incumbent_in_about_twenty_coordin
     assert moved.sum(axis=1).mean() == pytest.approx(20, abs=4)
 
 
-def test_the_gradient_of_the_likelihood_of_a_process_is_that_of_its_differences() -> None:
+def test_the_gradients_of_a_process_are_those_of_its_differences() -> None:
     gp = importlib.import_module("dfo_bench.optimizers._gp")
     rng = np.random.default_rng(0)
     x = rng.random((12, 3))
     process = gp.GaussianProcess(x, np.sin(5 * x).sum(axis=1))
-    logs = rng.normal(-1, 0.3, 5)
+    logs = rng.normal(-1, 0.3, 4)
+    differences = approx_fprime(logs, lambda at: float(process._posterior(at)[0]), 1e-6)
+    assert process._posterior(logs)[1] == pytest.approx(differences, rel=1e-3, abs=1e-4)
+    for at in (x[0] + 0.02, x[0] + 0.3):
+        differences = approx_fprime(at, lambda u: float(process.log_improvement(u[None])[0][0]), 1e-7)
+        assert process.log_improvement(at[None])[1][0] == pytest.approx(differences, rel=1e-3, abs=1e-3)
 
-    def value(at: Array) -> float:
-        return float(process._likelihood(at)[0])
 
-    differences = approx_fprime(logs, value, 1e-6)
-    assert process._likelihood(logs)[1] == pytest.approx(differences, rel=1e-3, abs=1e-4)
+def test_two_random_points_of_a_cube_of_500_dimensions_are_not_independent_to_a_process() -> None:
+    gp = importlib.import_module("dfo_bench.optimizers._gp")
+    rng = np.random.default_rng(0)
+    x = rng.random((20, 500))
+    process = gp.GaussianProcess(x, gp.standardized(bowl(x)))
+    assert np.median(process._covariance(x, x)) > 0.05
 
 
 def test_draws_of_a_process_pass_by_what_it_has_seen_and_differ_far_from_it() -> None:
