@@ -182,6 +182,8 @@ NO_CLAIM = {
     *("nevergrad", "optuna"),
     # Its claim is for many variables of which few matter, and is tested below.
     "rembo",
+    # Theirs is for many variables: tests/test_large_scale.py.
+    *("lbo", "lm_ma_es", "mmes", "cr_fm_nes"),
 }
 RACERS = [
     *(Component(name) for name in OPTIMIZERS.names() if name not in NO_CLAIM),
