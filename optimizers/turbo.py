@@ -9,7 +9,7 @@ from scipy.stats import qmc
 from dfo_bench.core import Array, Given, InputError, Optimizer, Space
 
 from ._embedded import BOX
-from ._gp import GaussianProcess
+from ._gp import GaussianProcess, standardized
 from ._losses import tamed
 
 # These, and 5,000 candidates, are what SMAC's documentation quotes of the paper's supplement D. It has a tau_fail of at
@@ -75,7 +75,7 @@ class Turbo(Optimizer):
         """Return, for each of a batch of draws from the posterior, the candidate where it is smallest."""
         dim, centre = self.space.dim, self._u[np.argmin(self._losses)]
         near = np.argsort(((self._u - centre) ** 2).sum(axis=1), kind="stable")[: self._points]
-        process = GaussianProcess(self._u[near], _standardized(self._losses[near]))
+        process = GaussianProcess(self._u[near], standardized(self._losses[near]))
         # Section 2: the sides are L_i = lambda_i L / (prod_j lambda_j)^(1/d)
         sides = self._length * process.lengths / np.exp(np.log(process.lengths).mean())
         lower, upper = np.clip(centre - sides / 2, 0, 1), np.clip(centre + sides / 2, 0, 1)
@@ -108,12 +108,3 @@ class Turbo(Optimizer):
         if self._length < _MIN:
             self.events.append(f"the trust region vanished after {len(self._losses)} evaluations; restarted")
             self._begin()
-
-
-def _standardized(losses: Array) -> Array:
-    """Return the losses with mean 0 and variance 1, a failure as the worst of the others."""
-    finite = losses[np.isfinite(losses)]
-    if not len(finite):
-        return np.zeros(len(losses))
-    filled = np.where(np.isfinite(losses), losses, finite.max())
-    return (filled - filled.mean()) / (filled.std() or 1.0)

@@ -187,9 +187,12 @@ NO_CLAIM = {
     *("nevergrad", "optuna"),
     # Its claim is for many variables of which few matter, and is tested below.
     "rembo",
+    # It is composite or cma.
+    "auto",
     # They search words; of numbers they try 32 levels.
-    "genetic",
-    "bdpl",
+    *("genetic", "bdpl"),
+    # Theirs is for many variables: tests/test_large_scale.py.
+    *("lbo", "lm_ma_es", "mmes", "cr_fm_nes"),
 }
 RACERS = [
     *(Component(name) for name in OPTIMIZERS.names() if name not in NO_CLAIM),
@@ -197,7 +200,7 @@ RACERS = [
     *(Component("cma", {"variant": variant}) for variant in ("sep", "vkd")),
 ]
 # Those that need few evaluations to be better, and much time for many.
-BUDGETS = {"bo": 16, "turbo": 40}
+BUDGETS = {"bo": 16, "turbo": 40, "composite": 60, "composite_loss": 100}
 
 
 @pytest.mark.parametrize("dim", [2, 10])
@@ -209,8 +212,9 @@ def test_a_built_in_that_learns_is_better_than_random_search(racer: Component, d
 @pytest.mark.parametrize("dim", [2, 10])
 @pytest.mark.parametrize("racer", [racer for racer in RACERS if racer.name in PLAIN], ids=str)
 def test_who_learns_beats_random_search_without_bounds_too(racer: Component, dim: int) -> None:
-    # Where turbo has a hundred points, its process takes seconds for the next ones.
-    space, budget = Space(dim, None, None, Anchor.origin(dim), 1.0), 100 if racer.name == "turbo" else 400
+    # Where these have a hundred points, their processes take seconds for the next ones.
+    budget = 100 if racer.name in ("turbo", "composite_loss") else 400
+    space = Space(dim, None, None, Anchor.origin(dim), 1.0)
 
     def median(name: str, **params: Any) -> float:
         runs = (drive(plain(name, space, budget=budget, seed=seed, **params), budget=budget) for seed in range(3))
@@ -413,18 +417,25 @@ def test_a_candidate_of_turbo_differs_from_the_incumbent_in_about_twenty_coordin
     assert moved.sum(axis=1).mean() == pytest.approx(20, abs=4)
 
 
-def test_the_gradient_of_the_likelihood_of_a_process_is_that_of_its_differences() -> None:
+def test_the_gradients_of_a_process_are_those_of_its_differences() -> None:
     gp = importlib.import_module("dfo_bench.optimizers._gp")
     rng = np.random.default_rng(0)
     x = rng.random((12, 3))
     process = gp.GaussianProcess(x, np.sin(5 * x).sum(axis=1))
-    logs = rng.normal(-1, 0.3, 5)
+    logs = rng.normal(-1, 0.3, 4)
+    differences = approx_fprime(logs, lambda at: float(process._posterior(at)[0]), 1e-6)
+    assert process._posterior(logs)[1] == pytest.approx(differences, rel=1e-3, abs=1e-4)
+    for at in (x[0] + 0.02, x[0] + 0.3):
+        differences = approx_fprime(at, lambda u: float(process.log_improvement(u[None])[0][0]), 1e-7)
+        assert process.log_improvement(at[None])[1][0] == pytest.approx(differences, rel=1e-3, abs=1e-3)
 
-    def value(at: Array) -> float:
-        return float(process._likelihood(at)[0])
 
-    differences = approx_fprime(logs, value, 1e-6)
-    assert process._likelihood(logs)[1] == pytest.approx(differences, rel=1e-3, abs=1e-4)
+def test_two_random_points_of_a_cube_of_500_dimensions_are_not_independent_to_a_process() -> None:
+    gp = importlib.import_module("dfo_bench.optimizers._gp")
+    rng = np.random.default_rng(0)
+    x = rng.random((20, 500))
+    process = gp.GaussianProcess(x, gp.standardized(bowl(x)))
+    assert np.median(process._covariance(x, x)) > 0.05
 
 
 def test_draws_of_a_process_pass_by_what_it_has_seen_and_differ_far_from_it() -> None:
