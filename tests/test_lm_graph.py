@@ -10,6 +10,7 @@ import torch
 from dfo_bench.core import InputError
 from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.families import FAMILIES
+from dfo_bench.lm.graph import compile_graph
 from dfo_bench.lm.heads import EmbeddingHead, WordsHead
 from dfo_bench.lm.modes import Mode, ModeName
 from dfo_bench.lm.sentence import Sentence
@@ -46,6 +47,16 @@ def test_the_graph_holds_the_pooling_and_the_layers_of_a_sentence_encoder(zoo: Z
     eager, graph = Engine(loaded, reader, way), Engine(loaded, reader, way, "openvino")
     # The layer amplifies rounding once more.
     np.testing.assert_allclose(graph.logits(x, some), eager.logits(x, some), rtol=0, atol=1e-4)
+
+
+def test_the_graph_binds_no_process_to_a_core(zoo: Zoo) -> None:
+    """All workers of a sweep would share that core."""
+    openvino = pytest.importorskip("openvino", reason="needs the extra openvino")
+    loaded = zoo.load("bert", "masked")
+    compiled = compile_graph(loaded, WordsHead(loaded, LABELS), Mode(loaded, "inputs_embeds", TOKENS))
+    assert isinstance(compiled, openvino.CompiledModel)
+    assert compiled.get_property("ENABLE_CPU_PINNING") is False
+    assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
 
 
 def test_what_the_graph_is_not_offered_for_is_refused(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,17 @@ def graph(model: LanguageModel, head: Head, mode: Mode) -> Callable[[torch.Tenso
 
     It computes in fp32 on one thread. Raise InputError where OpenVINO is missing, or not offered for the model.
     """
+    request = compile_graph(model, head, mode).create_infer_request()
+
+    def run(rows: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+        # A copy: the request writes its next result into the same place.
+        return torch.from_numpy(request.infer([rows.numpy(), at.numpy()])[0].copy())
+
+    return run
+
+
+def compile_graph(model: LanguageModel, head: Head, mode: Mode) -> Any:
+    """Return OpenVINO's compiled model; raise InputError as `graph` does."""
     if not computes(model, mode):
         raise InputError(
             "backend=openvino is offered in fp32 on a CPU, for head=embedding and head=masked of encoders, with "
@@ -61,11 +72,6 @@ def graph(model: LanguageModel, head: Head, mode: Mode) -> Callable[[torch.Tenso
         frontend = FrontEndManager().load_by_framework("pytorch")
         traced = frontend.convert(frontend.load(decoder))
     traced.reshape({0: [-1, -1, size], 1: [-1]})
-    settings = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}
-    request: Any = Core().compile_model(traced, "CPU", settings).create_infer_request()
-
-    def run(rows: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
-        # A copy: the request writes its next result into the same place.
-        return torch.from_numpy(request.infer([rows.numpy(), at.numpy()])[0].copy())
-
-    return run
+    # Without pinning: every process would bind itself to the first core, and all workers of a sweep share it.
+    settings = {"INFERENCE_NUM_THREADS": 1, "ENABLE_CPU_PINNING": False, "INFERENCE_PRECISION_HINT": "f32"}
+    return Core().compile_model(traced, "CPU", settings)
