@@ -123,7 +123,9 @@ def sweep(
     ] = None,
     most_seeds: Annotated[
         int | None,
-        typer.Option("--most-seeds", help=f"With --until-decided: seeds per optimizer at most. [default: {MOST_SEEDS}]"),
+        typer.Option(
+            "--most-seeds", help=f"With --until-decided: seeds per optimizer at most. [default: {MOST_SEEDS}]"
+        ),
     ] = None,
     dry_run: DryRun = False,
 ) -> int:

@@ -61,7 +61,8 @@ def decide_pairs(losses: "pd.DataFrame", margin: float, most: int) -> "pd.DataFr
     """
     import pandas as pd
 
-    table = losses.assign(loss=losses["loss"].fillna(np.inf)).pivot(index="seed", columns="method", values="loss")
+    # What has run without a loss is told from what has not run.
+    table = losses.fillna({"loss": np.inf}).groupby(["seed", "method"])["loss"].mean().unstack("method")
     error = ERROR / max(1, comb(table.shape[1], 2))
     rows = []
     for first, second in combinations(table, 2):

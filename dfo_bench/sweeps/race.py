@@ -1,38 +1,38 @@
 """A race over seeds: a sweep that gives more seeds to the pairs of methods that are undecided, and none to others."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import comb
 
 import pandas as pd
 
 from dfo_bench.errors import InputError
+from dfo_bench.plugins.component import Component
 from dfo_bench.plugins.registry import OPTIMIZERS, method_kind
 from dfo_bench.runs.header import PlannedRun
 from dfo_bench.runs.sequential import ERROR, fewest
-from dfo_bench.runs.spec import RunSpec
 from dfo_bench.store.races import decide_pairs
 from dfo_bench.store.store import Store
 from dfo_bench.sweeps.request import SweepRequest
 
 
-def races(optimizer: str) -> bool:
-    """Say whether an optimizer takes part: it searches, and is no reference or baseline."""
-    return method_kind(optimizer) is OPTIMIZERS and OPTIMIZERS.load(optimizer).evaluations != 1
+def racing(optimizers: Iterable[str]) -> set[str]:
+    """Return those of the optimizers that take part: they search, and are no references or baselines."""
+    searches = (one for one in set(optimizers) if method_kind(one) is OPTIMIZERS)
+    return {one for one in searches if OPTIMIZERS.load(one).evaluations != 1}
 
 
 def extend(seeds: Sequence[int], most: int) -> list[int]:
     """Return so many seeds: the given ones, then those that follow the largest."""
-    if most < len(seeds):
-        raise InputError(f"most_seeds {most} is below the {len(seeds)} seeds that the sweep begins with; raise it")
-    own = sorted(seeds)
+    own = sorted(set(seeds))
+    if most < len(own):
+        raise InputError(f"most_seeds {most} is below the {len(own)} seeds that the sweep begins with; raise it")
     return own + [own[-1] + 1 + i for i in range(most - len(own))]
 
 
-def refuse_one(specs: Sequence[RunSpec]) -> None:
-    """Raise InputError unless two methods race."""
-    methods = {(spec.optimizer, spec.projection) for spec in specs if races(spec.optimizer.name)}
-    if len(methods) < 2:
-        named = " and ".join(str(optimizer) for optimizer, _ in methods) or "none"
+def refuse_one(optimizers: Sequence[Component], projections: Sequence[Component]) -> None:
+    """Raise InputError unless two methods race; `optimizers` are those that do."""
+    if len(set(optimizers)) * len(set(projections)) < 2:
+        named = str(optimizers[0]) if optimizers else "none"
         raise InputError(f"until_decided needs two methods that search, got {named}; name another optimizer with -o")
 
 
@@ -54,7 +54,7 @@ def rounds(
     own = set(request.seeds)
     racers, seeds = _racers(runs), sorted({run.spec.seed for run in runs})
     yield [run for run in runs if run.spec.seed in own]
-    said: set[tuple[str, str, str]] = set()
+    said: set[str] = set()
     for i in range(len(own), len(seeds) + 1):
         found = store.runs()
         losses = found["best_loss"].where(found["status"] == "finished").set_axis(found["key"])
@@ -64,10 +64,11 @@ def rounds(
             frame = pd.DataFrame(seen, columns=["seed", "method", "loss"])
             pairs = decide_pairs(frame[frame["seed"].isin(seeds[:i])], request.margin, request.most_seeds)
             open_ = pairs[pairs["outcome"] == "undecided"] if i < len(seeds) else pairs[:0]
-            for pair in pairs.drop(open_.index).itertuples():
-                if (pair_id := (task, pair.first, pair.second)) not in said:
-                    said.add(pair_id)
-                    tell(f"{task}: {pair.first} and {pair.second}: {pair.words}")
+            for pair in pairs.drop(open_.index).to_dict("records"):
+                line = f"{task}: {pair['first']} and {pair['second']}: {pair['words']}"
+                if line not in said:
+                    said.add(line)
+                    tell(line)
             going = {*open_["first"], *open_["second"]}
             ahead += [run for run in members if run.spec.seed in seeds[i : i + 1] and _method(run) in going]
         if not ahead:
@@ -79,8 +80,9 @@ def rounds(
 def _racers(runs: Sequence[PlannedRun]) -> dict[str, list[PlannedRun]]:
     """Return the runs that race, by their task."""
     racers: dict[str, list[PlannedRun]] = {}
+    names = racing(run.spec.optimizer.name for run in runs)
     for run in runs:
-        if races(run.spec.optimizer.name):
+        if run.spec.optimizer.name in names:
             racers.setdefault(run.shown["task"], []).append(run)
     return racers
 

@@ -52,4 +52,4 @@ class SweepRequest:
                 raise InputError(f"{name} must be from {least} to below {most}, got {value!r}")
             if not self.until_decided and value != getattr(SweepRequest, name):
                 raise InputError(f"{name} changes nothing without until_decided; add it, or leave {name} out")
-        object.__setattr__(self, "seeds", tuple(self.seeds))
+        object.__setattr__(self, "seeds", list(self.seeds))

@@ -152,17 +152,20 @@ def expand_axes(request: SweepRequest) -> list[RunSpec]:
     fitted = list(product(tasks, [one for one, kind in kinds.items() if kind is REFERENCES]))
     fitted += beside(tasks) if request.references else []
     searched = list(product(tasks, projections, [one for one, kind in kinds.items() if kind is OPTIMIZERS]))
+    raced: set[str] = set()
+    ahead = seeds
+    if request.until_decided:
+        raced, ahead = race.racing(one.name for one in kinds), race.extend(seeds, request.most_seeds)
+        race.refuse_one([one for one in kinds if one.name in raced], projections)
     specs: list[RunSpec] = []
     # The seed changes slowest, so that a sweep that is stopped early holds whole comparisons.
-    for seed in race.extend(seeds, request.most_seeds) if request.until_decided else seeds:
+    for seed in ahead:
         specs += [settle(RunSpec(task, reference, WHOLE, seed=seed)) for task, reference in fitted if seed in seeds]
         specs += [
             RunSpec(task, optimizer, projection, dim, budgets[task.name], seed, request.dev_every, request.selection)
             for task, projection, optimizer in searched
-            if seed in seeds or race.races(optimizer.name)
+            if seed in seeds or optimizer.name in raced
         ]
-    if request.until_decided:
-        race.refuse_one(specs)
     return list(dict.fromkeys(specs))
 
 

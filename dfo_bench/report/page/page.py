@@ -17,6 +17,7 @@ from dfo_bench.report.labels import SERIES, Look, Looks, looks, shorten
 from dfo_bench.report.page.all_tasks import Comparison, compare_methods
 from dfo_bench.report.page.cautions import cautions
 from dfo_bench.report.page.panels import Panel, library, panels
+from dfo_bench.report.page.race_tables import tabulate_race
 from dfo_bench.report.page.tables import Table, tabulate_costs, tabulate_prompts, tabulate_results, tabulate_troubles
 from dfo_bench.report.page.verdict_tables import tabulate_verdicts
 from dfo_bench.report.rules import AXES
@@ -122,7 +123,7 @@ def _content(
     for task, members in shown.groupby("task", sort=True):
         drawn = panels(members, curves, measures, look)
         own = {m: frame[frame["task"] == task] for m, frame in by_metric.items()}
-        verdicts = tabulate_verdicts(own, named, hits)
+        verdicts = tabulate_verdicts(own, named, hits) + tabulate_race(members, look)
         sections.append(_section(str(task), members, groups.loc[[task]].droplevel("task"), drawn, verdicts, look))
     methods = [one.label for one in legend]
     over_tasks = {metric: frame[frame["method"].isin(methods)] for metric, frame in by_metric.items()}
