@@ -11,6 +11,9 @@ it is exact for few values without bounds; unlike alpha spending it fixes no las
 are taken to be normal.
 """
 
+from itertools import count
+from typing import Any
+
 import numpy as np
 
 from dfo_bench.core import Array
@@ -58,11 +61,10 @@ def decide(differences: Array, margins: Array, error: float) -> tuple[Array, Arr
 
 def fewest(error: float) -> int:
     """Return the least number of differences that can decide anything, however large they are."""
-    n = np.arange(1, 1000)
-    return int(n[_enough(n, error)][0])
+    return next(n for n in count(1) if _enough(np.array(n), error))
 
 
-def _enough(n: Array, error: float) -> Array:
+def _enough(n: Any, error: float) -> Any:
     return (n - 1) / 2 * np.log1p(n * SPREAD) > -np.log(error)
 
 

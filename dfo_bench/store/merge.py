@@ -18,8 +18,8 @@ def merge(stores: Iterable[str | Path], into: str | Path) -> tuple[list[str], li
 
     Of a key that several hold, the run that has come furthest is kept, if the evaluations of the others are its first
     ones. Prices and races of tasks come along; of one that several have, that of the store merged into, or of the
-    first, stays. Raise InputError, before anything is copied, where evaluations differ, and BusyError where a run is under
-    way.
+    first, stays. Raise InputError, before anything is copied, where evaluations differ, and BusyError where a run is
+    under way.
 
     >>> dfo_bench.merge(["results/a", "results/b"], "results/all")
     """

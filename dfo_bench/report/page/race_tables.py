@@ -24,7 +24,7 @@ def tabulate_race(runs: pd.DataFrame, look: Looks) -> list[Table]:
     if pairs.empty:
         return []
     seeds = losses.groupby("method")["seed"].nunique().sort_values(kind="stable")
-    rows = [[Cell(name), Cell(str(n), n), Cell(why_stopped(str(name), pairs, most))] for name, n in seeds.items()]
+    rows = [[Cell(str(name)), Cell(str(n), n), Cell(why_stopped(str(name), pairs, most))] for name, n in seeds.items()]
     note = (
         f"Each of {len(pairs)} pairs is compared after every seed, by intervals that hold at all looks and for all "
         "pairs at once with 95 % (Wang and Ramdas, 2025; Bonferroni). "
