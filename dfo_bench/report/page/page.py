@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from dfo_bench.errors import InputError
 from dfo_bench.report.baselines import drop_baselines, place_baselines
+from dfo_bench.report.checklist import Topic, checklist
 from dfo_bench.report.counting import Counting
 from dfo_bench.report.labels import SERIES, Look, Looks, looks, shorten
 from dfo_bench.report.page.all_tasks import Comparison, compare_methods
@@ -68,6 +69,7 @@ class Content:
     worth: list[Worth] = field(default_factory=list)
     seed_tables: list[Table] = field(default_factory=list)
     troubles: Table | None = None
+    checklist: list[Topic] = field(default_factory=list)
 
 
 def build_page(
@@ -91,9 +93,13 @@ def build_page(
     cautions. Comparisons count failed and unfinished runs by the rule `counting`; curves and the tables of results and
     costs show what was measured. A page that is watched loads itself again every `refresh` seconds.
     """
+    content = Content()
+    if not runs.empty:
+        content = _content(name_tasks(runs), curves, measures, predictions, counting)
+        content = replace(content, checklist=checklist(runs, provenance, planned))
     return _TEMPLATES.get_template("page.html").render(
         title=title,
-        content=Content() if runs.empty else _content(name_tasks(runs), curves, measures, predictions, counting),
+        content=content,
         notes=notes,
         waiting=_waiting(planned),
         counting=counting.words,
