@@ -145,7 +145,8 @@ def _analysis(searches: pd.DataFrame) -> Topic:
         "Analysis",
         (several, "Methods are compared pair by pair on the same seeds, with intervals of the mean difference.",
          "There are no two methods to test."),
-        (methods > 2 and blocks > 1, f"Ranks over {blocks} blocks of task and seed: Friedman's test, Nemenyi's distance.",
+        (methods > 2 and blocks > 1, f"Ranks over {blocks} blocks of task and seed: Friedman's test, "
+         "Nemenyi's distance.",
          "Too few methods or blocks for a test of ranks."),
         (raced, "Of the race the error holds for all pairs of a task and all looks: confidence sequences, Bonferroni.",
          "Verdicts of pairs are not corrected for their number." if several else ""),
@@ -155,8 +156,7 @@ def _analysis(searches: pd.DataFrame) -> Topic:
 
 def _design(runs: pd.DataFrame, searches: pd.DataFrame, planned: int) -> Topic:
     seeds = searches.groupby(["task", "optimizer", "projection"])["seed"].nunique()
-    cells = searches.groupby("task").apply(lambda members: set(_methods(members)), include_groups=False)
-    crossed = len({frozenset(cell) for cell in cells}) <= 1
+    crossed = len({tuple(_methods(members)) for _, members in searches.groupby("task")}) <= 1
     raced = searches[RACE[0]].notna().any()
     unfinished = int((runs["status"] == "unfinished").sum()) + planned
     budgets = searches.groupby("task")["budget"].nunique()
