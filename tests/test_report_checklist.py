@@ -59,7 +59,7 @@ def test_methods_that_are_not_crossed_with_tasks_or_differ_in_seeds_and_budgets_
 
 def test_a_race_is_a_design_and_an_analysis_that_was_made() -> None:
     rows = [run(optimizer=o, seed=s, budget=4, race_margin=0.02, race_seeds=30) for o in ("cma", "x") for s in range(6)]
-    found = topics(pd.DataFrame(rows), **{"git revision": "1a+"})
+    found = {topic.name: topic for topic in checklist(pd.DataFrame(rows), {"git revision": "1a+"})}
     assert "A difference that does not matter was set before the race: 0.02 of the loss." in found["Goals"].done
     assert "The number of seeds was not fixed: undecided pairs had more, up to 30." in found["Design"].done
     assert any("confidence sequences" in said for said in found["Analysis"].done)
