@@ -217,3 +217,27 @@ def show(
     from dfo_bench.store.store import Store
 
     print(lines_of(Store(store).view(run)))
+
+
+@commands.command(epilog=examples("dfo-bench checklist --store results/demo --output checklist.md"))
+def checklist(
+    store: StoreFrom = Path("results"),
+    output: Annotated[Path | None, typer.Option("--output", help="File to write, .md. [default: the terminal]")] = None,
+) -> None:
+    """Write the checklist of good benchmarking, filled from a store.
+
+    It says of goals, problems, algorithms, measures, analysis, design, presentation and reproducibility what was done
+    and what was not, as Markdown for an appendix. After Bartz-Beielstein et al. (2020), arXiv:2007.03488.
+    """
+    from dfo_bench.report.checklist import checklist as fill
+    from dfo_bench.report.checklist import markdown
+    from dfo_bench.report.page import reproduce
+    from dfo_bench.store.store import Store
+
+    if output and output.suffix.lower() != ".md":
+        raise InputError(f"cannot write {str(output)!r}; the name must end in .md")
+    opened = Store(store)
+    text = markdown(fill(opened.runs(), reproduce.provenance(opened.made_with()), opened.planned()))
+    if output:
+        write(output, text)
+    print(output or text)

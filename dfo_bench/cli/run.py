@@ -8,7 +8,7 @@ from dfo_bench.cli._command import examples
 from dfo_bench.cli._options import OPTIMIZER, PROJECTION, TASK, Budget, Dim, DryRun, Price, Seeds, StoreTo, Workers
 from dfo_bench.cli._output import print_notes, print_table, table_of
 from dfo_bench.errors import InputError
-from dfo_bench.runs.defaults import DEV_EVERY, SELECTION, Selection
+from dfo_bench.runs.defaults import DEV_EVERY, MARGIN, MOST_SEEDS, SELECTION, Selection
 from dfo_bench.sweeps.presets import names as presets
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def run(
         "dfo-bench sweep quickstart",
         "dfo-bench sweep bbt -t sst2:model=roberta-large,head=masked -s 0",
         "dfo-bench sweep -t sphere -t ackley -o cma -o random -d 20 -b 2000 -s 0-9 --workers 2",
+        "dfo-bench sweep -t sphere -o cma -o sobol -o random -d 20 -b 500 -s 0-2 --until-decided",
     )
 )
 def sweep(
@@ -105,6 +106,27 @@ def sweep(
     ] = False,
     workers: Workers = None,
     price: Price = None,
+    until_decided: Annotated[
+        bool,
+        typer.Option(
+            "--until-decided",
+            help="After the seeds of -s give more, one by one, to the pairs of optimizers that are undecided.",
+        ),
+    ] = False,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            "--margin",
+            help="With --until-decided: share of the larger loss within which two optimizers tie; 0 for never. "
+            f"[default: {MARGIN:g}]",
+        ),
+    ] = None,
+    most_seeds: Annotated[
+        int | None,
+        typer.Option(
+            "--most-seeds", help=f"With --until-decided: seeds per optimizer at most. [default: {MOST_SEEDS}]"
+        ),
+    ] = None,
     dry_run: DryRun = False,
 ) -> int:
     """Run every task x projection x optimizer x seed.
@@ -127,6 +149,9 @@ def sweep(
         store=store,
         workers=workers,
         price=price,
+        until_decided=True if until_decided else None,
+        margin=margin,
+        most_seeds=most_seeds,
     )
     return _sweep(read_sweep(file).replace(options) if file else options, dry_run)
 

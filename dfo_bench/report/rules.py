@@ -4,9 +4,7 @@ from dataclasses import dataclass
 
 from dfo_bench.errors import InputError, UnknownNameError
 from dfo_bench.report.counting import Counting
-
-MARGIN = 0.01
-"""Two scores tie where they differ by at most this share of the larger of their sizes."""
+from dfo_bench.runs.defaults import MARGIN
 
 
 @dataclass(frozen=True)

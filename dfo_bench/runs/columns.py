@@ -51,6 +51,9 @@ CHECKED = ["checks"]
 MONEY = "money"
 """What the tokens of a run cost, those of dev and test included; only where its store knows a price."""
 
+RACE = ["race_margin", "race_seeds"]
+"""Within what share of the larger loss methods tie, and the most seeds; only where methods raced, and nan elsewhere."""
+
 TROUBLES = ["attempts", "repaid", "discarded", "lost"]
 
 SPLITS = ["dev", "test"]

@@ -8,3 +8,6 @@ Selection = Literal["incumbent", "current"]
 """Which candidate dev scores: the best so far, or the last one evaluated, as the original Black-Box Tuning does."""
 
 SELECTION: Selection = "incumbent"
+
+MARGIN, MOST_SEEDS = 0.01, 30
+"""Of a race: the share of the larger loss below which a difference is a tie, and the seeds after which it ends."""

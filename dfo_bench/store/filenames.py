@@ -5,6 +5,7 @@ MARKER = "dfo-bench.json"
 
 PLAN = "planned.json"
 PRICES = "prices.json"
+RACES = "races.json"
 CHECKSUMS = "SHA256SUMS"
 CACHES = "cache"
 PACKS = "packed"

@@ -9,6 +9,7 @@ from dfo_bench.errors import InputError, writing
 from dfo_bench.store import checksums, packs
 from dfo_bench.store.delete import held
 from dfo_bench.store.prices import read_prices, write_prices
+from dfo_bench.store.races import read_races, write_races
 from dfo_bench.store.store import Store
 
 
@@ -16,9 +17,9 @@ def merge(stores: Iterable[str | Path], into: str | Path) -> tuple[list[str], li
     """Copy the runs of stores into another, made now if it is new; return the keys copied, and those it had already.
 
     Of a key that several hold, the run that has come furthest is kept, if the evaluations of the others are its first
-    ones. Prices of tasks come along; of one that several have, the price of the store merged into, or of the first,
-    stays. Raise InputError, before anything is copied, where evaluations differ, and BusyError where a run is under
-    way.
+    ones. Prices and races of tasks come along; of one that several have, that of the store merged into, or of the
+    first, stays. Raise InputError, before anything is copied, where evaluations differ, and BusyError where a run is
+    under way.
 
     >>> dfo_bench.merge(["results/a", "results/b"], "results/all")
     """
@@ -31,6 +32,7 @@ def merge(stores: Iterable[str | Path], into: str | Path) -> tuple[list[str], li
         raise InputError(f"{target.path} is what is merged into; leave it out of the stores to merge")
     seen: dict[str, None] = {}
     prices = [read_prices(store.path) for store in (target, *sources)]
+    races = [read_races(store.path) for store in (target, *sources)]
     with held(store.path / key for store in (*sources, target) for key in store):
         for source in sources:
             for key in source:
@@ -41,6 +43,8 @@ def merge(stores: Iterable[str | Path], into: str | Path) -> tuple[list[str], li
             _copy(key, chosen[key], target)
     if any(prices):
         write_prices(target.path, {task: price for known in reversed(prices) for task, price in known.items()})
+    if any(races):
+        write_races(target.path, {task: rules for known in reversed(races) for task, rules in known.items()})
     checksums.renew(target, copied)
     return copied, [key for key in seen if chosen[key] is target]
 

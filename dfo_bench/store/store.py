@@ -26,6 +26,7 @@ from dfo_bench.store.filenames import CACHES, CURVE, JOURNAL, MARKER, SUMMARY
 from dfo_bench.store.folder import read_curve, read_summary
 from dfo_bench.store.plan import read_plan
 from dfo_bench.store.prices import add_money
+from dfo_bench.store.races import add_races
 
 if TYPE_CHECKING:
     from dfo_bench.store.classifier import TextClassifier
@@ -115,7 +116,7 @@ class Store:
         if not found:
             return pd.DataFrame(columns=["key", *columns.RUN, "status", "error", "best_loss", "evaluations"])
         frame: pd.DataFrame = pd.DataFrame(found).sort_values(columns.RUN, ignore_index=True)
-        return add_money(frame, self.path)
+        return add_races(add_money(frame, self.path), self.path)
 
     def planned(self) -> pd.DataFrame:
         """Return one row per run that the sweep started last has yet to begin: its key, and what names it."""

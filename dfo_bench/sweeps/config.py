@@ -36,6 +36,9 @@ class SweepSettings(BaseModel):
     store: str | Path | None = None
     workers: int | None = None
     price: float | None = None
+    until_decided: bool | None = None
+    margin: float | None = None
+    most_seeds: int | None = None
 
     def replace(self, other: "SweepSettings") -> "SweepSettings":
         """Return these settings with those that `other` has in their place."""

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -52,6 +52,8 @@ class Estimate:
     """How many runs are not in `seconds`, as nobody can say how long their task takes."""
     price: float | None
     """Per million tokens."""
+    least: "Estimate | None" = None
+    """Of a race, what it takes where all is decided as early as can be; the rest is what it takes at most."""
 
     @property
     def money(self) -> float | None:
@@ -61,6 +63,8 @@ class Estimate:
     @property
     def lines(self) -> list[str]:
         """The estimate in words, each line of 80 characters at most."""
+        if self.least:
+            return ["at least:", *self.least.lines, "at most:", *replace(self, least=None).lines]
         left = self.runs - self.finished
         scores = f", up to {self.scores:,} dev/test scores" if self.scores else ""
         found = [f"{left:,} of {count(self.runs, 'run')} ahead: {self.calls:,} calls{scores}"]

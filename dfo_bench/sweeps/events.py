@@ -56,3 +56,6 @@ class Listener:
 
     def hear(self, event: Event) -> None:
         """Be told of an event."""
+
+    def tell(self, line: str) -> None:
+        """Be told, in words, what a race has decided."""

@@ -69,6 +69,10 @@ class ProgressBars(Listener):
         self._bars.update(self._total, advance=1)
         self._console.print(f"[{len(self.ended)}/{len(self._runs)}] {name}: {outcome(event)}", markup=False)
 
+    def tell(self, line: str) -> None:
+        """Print what a race has decided."""
+        self._console.print(line, markup=False)
+
 
 def shorten(name: str, width: int) -> str:
     """Return a name in at most so many characters, its middle left out: what tells runs apart is at both ends."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 from dfo_bench.errors import InputError
-from dfo_bench.runs.defaults import BUDGET, DEV_EVERY, SELECTION, Selection
+from dfo_bench.runs.defaults import BUDGET, DEV_EVERY, MARGIN, MOST_SEEDS, SELECTION, Selection
 
 if TYPE_CHECKING:
     from dfo_bench.plugins.component import Component
@@ -32,6 +32,9 @@ class SweepRequest:
     store: str | Path = "results"
     workers: int = 1
     price: float | None = None
+    until_decided: bool = False
+    margin: float = MARGIN
+    most_seeds: int = MOST_SEEDS
 
     def __post_init__(self) -> None:
         """Refuse what asks for no sweep; what makes no run is refused by `RunSpec`."""
@@ -43,3 +46,10 @@ class SweepRequest:
             raise InputError(f"workers must be a whole number, at least 1, got {self.workers!r}")
         if self.price is not None and not 0 <= self.price < math.inf:
             raise InputError(f"price must be a number per million tokens, 0 or more, got {self.price!r}")
+        for name, least, most in (("margin", 0, 1), ("most_seeds", 1, math.inf)):
+            value = getattr(self, name)
+            if not least <= value < most:
+                raise InputError(f"{name} must be from {least} to below {most}, got {value!r}")
+            if not self.until_decided and value != getattr(SweepRequest, name):
+                raise InputError(f"{name} changes nothing without until_decided; add it, or leave {name} out")
+        object.__setattr__(self, "seeds", list(self.seeds))

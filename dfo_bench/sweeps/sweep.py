@@ -26,8 +26,9 @@ from dfo_bench.store.filenames import JOURNAL
 from dfo_bench.store.folder import read_summary
 from dfo_bench.store.plan import forget_plan, write_plan
 from dfo_bench.store.prices import write_price
+from dfo_bench.store.races import write_races
 from dfo_bench.store.store import Store
-from dfo_bench.sweeps import backends
+from dfo_bench.sweeps import backends, race
 from dfo_bench.sweeps.checks import add_checks
 from dfo_bench.sweeps.estimate import Estimate, estimate_runs
 from dfo_bench.sweeps.events import Listener
@@ -54,6 +55,9 @@ def sweep(
     store: str | Path = SweepRequest.store,
     workers: int = SweepRequest.workers,
     price: float | None = SweepRequest.price,
+    until_decided: bool = SweepRequest.until_decided,
+    margin: float = SweepRequest.margin,
+    most_seeds: int = SweepRequest.most_seeds,
     listener: Listener | None = None,
 ) -> Store:
     """Run every task x projection x optimizer x seed into a store, and return it.
@@ -64,7 +68,10 @@ def sweep(
     evaluated last, as the program of Black-Box Tuning does. `optimizers` may name references, too, and those that take
     seconds run beside every task of texts that allows them unless `references` is false. `workers` processes run side
     by side, which does not change any result. `price` is that of a million tokens, of which the store keeps account:
-    `runs` has a column `money` then. `listener` is told how far the runs are; None shows it on standard error.
+    `runs` has a column `money` then. With `until_decided` the sweep begins with `seeds`, and gives more, up to
+    `most_seeds` in all, to those pairs of searches of a task that are undecided, by the sequential test of
+    `dfo_bench.runs.sequential` of their final losses; a difference within `margin`, a share of the larger loss, is a
+    tie. `listener` is told how far the runs are; None shows it on standard error.
     InputError is raised before anything is written, and StoreError before the first run where the store cannot be
     locked.
     """
@@ -81,6 +88,9 @@ def sweep(
         store=store,
         workers=workers,
         price=price,
+        until_decided=until_decided,
+        margin=margin,
+        most_seeds=most_seeds,
     )
     return run_sweep(request, listener or ProgressBars())
 
@@ -91,14 +101,17 @@ def run_sweep(request: SweepRequest, listener: Listener) -> Store:
     runs, ahead = _prepare(request)
     store = Store.create(path)
     refuse_without_locks(path)
-    write_plan(path, runs)
     if request.price is not None:
         write_price(path, {run.shown["task"] for run in runs}, request.price)
+    if request.until_decided:
+        write_races(path, {run.shown["task"]: (request.margin, request.most_seeds) for run in runs})
     listener.expect(ahead)
     with listener.begin(runs):
-        run_all(runs, path, request.workers, listener.hear)
+        for some in race.rounds(request, runs, store, listener.tell) if request.until_decided else [runs]:
+            write_plan(path, some)
+            run_all(some, path, request.workers, listener.hear)
     if store.planned().empty:
-        forget_plan(path, runs)
+        forget_plan(path, some)
     return store
 
 
@@ -116,7 +129,13 @@ def _prepare(request: SweepRequest, *, check: bool = True) -> tuple[list[Planned
     Store.refuse_foreign_folder(path)
     with single_threaded():
         runs, assemblies = plan_runs(specs, path, {component(one) for one in request.optimizers}, check=check)
-        return runs, estimate_runs(runs, assemblies, path, request.workers, request.price)
+        ahead = estimate_runs(runs, assemblies, path, request.workers, request.price)
+        if request.until_decided:
+            seeds = race.least(runs, len(set(request.seeds)))
+            early = [(run, parts) for run, parts in zip(runs, assemblies, strict=True) if run.spec.seed in seeds]
+            fewer = [run for run, _ in early], [parts for _, parts in early]
+            ahead = replace(ahead, least=estimate_runs(*fewer, path, request.workers, request.price))
+        return runs, ahead
 
 
 def expand_axes(request: SweepRequest) -> list[RunSpec]:
@@ -133,13 +152,19 @@ def expand_axes(request: SweepRequest) -> list[RunSpec]:
     fitted = list(product(tasks, [one for one, kind in kinds.items() if kind is REFERENCES]))
     fitted += beside(tasks) if request.references else []
     searched = list(product(tasks, projections, [one for one, kind in kinds.items() if kind is OPTIMIZERS]))
+    raced: set[str] = set()
+    ahead = seeds
+    if request.until_decided:
+        raced, ahead = race.racing(one.name for one in kinds), race.extend(seeds, request.most_seeds)
+        race.refuse_one([one for one in kinds if one.name in raced], projections)
     specs: list[RunSpec] = []
     # The seed changes slowest, so that a sweep that is stopped early holds whole comparisons.
-    for seed in seeds:
-        specs += [settle(RunSpec(task, reference, WHOLE, seed=seed)) for task, reference in fitted]
+    for seed in ahead:
+        specs += [settle(RunSpec(task, reference, WHOLE, seed=seed)) for task, reference in fitted if seed in seeds]
         specs += [
             RunSpec(task, optimizer, projection, dim, budgets[task.name], seed, request.dev_every, request.selection)
             for task, projection, optimizer in searched
+            if seed in seeds or optimizer.name in raced
         ]
     return list(dict.fromkeys(specs))
 

@@ -15,13 +15,14 @@ from dfo_bench.report.counting import Counting
 from dfo_bench.report.format import MISSING, percent
 from dfo_bench.report.page.panels import Panel, pack
 from dfo_bench.report.page.tables import Cell, Table
-from dfo_bench.report.rules import MARGIN, STANDARD
+from dfo_bench.report.rules import STANDARD
 from dfo_bench.report.stats.comparisons import win_matrix
 from dfo_bench.report.stats.ranks import Friedman, friedman, ranks_over_budget
 from dfo_bench.report.stats.scale import normalise
 from dfo_bench.report.stats.speedup import mean_speedups, speedups, tabulate
 from dfo_bench.report.stats.targets import hits, run_time_ecdf
 from dfo_bench.report.stats.variance import variance_split
+from dfo_bench.runs.defaults import MARGIN
 
 ALPHA = 0.05
 

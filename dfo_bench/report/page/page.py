@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,13 @@ from markupsafe import Markup
 
 from dfo_bench.errors import InputError
 from dfo_bench.report.baselines import drop_baselines, place_baselines
+from dfo_bench.report.checklist import Topic, checklist
 from dfo_bench.report.counting import Counting
 from dfo_bench.report.labels import SERIES, Look, Looks, looks, shorten
 from dfo_bench.report.page.all_tasks import Comparison, compare_methods
 from dfo_bench.report.page.cautions import cautions
 from dfo_bench.report.page.panels import Panel, library, panels
+from dfo_bench.report.page.race_tables import tabulate_race
 from dfo_bench.report.page.tables import Table, tabulate_costs, tabulate_prompts, tabulate_results, tabulate_troubles
 from dfo_bench.report.page.verdict_tables import tabulate_verdicts
 from dfo_bench.report.rules import AXES
@@ -67,6 +69,7 @@ class Content:
     worth: list[Worth] = field(default_factory=list)
     seed_tables: list[Table] = field(default_factory=list)
     troubles: Table | None = None
+    checklist: list[Topic] = field(default_factory=list)
 
 
 def build_page(
@@ -90,9 +93,13 @@ def build_page(
     cautions. Comparisons count failed and unfinished runs by the rule `counting`; curves and the tables of results and
     costs show what was measured. A page that is watched loads itself again every `refresh` seconds.
     """
+    content = Content()
+    if not runs.empty:
+        content = _content(name_tasks(runs), curves, measures, predictions, counting)
+        content = replace(content, checklist=checklist(runs, provenance, planned))
     return _TEMPLATES.get_template("page.html").render(
         title=title,
-        content=Content() if runs.empty else _content(name_tasks(runs), curves, measures, predictions, counting),
+        content=content,
         notes=notes,
         waiting=_waiting(planned),
         counting=counting.words,
@@ -122,7 +129,7 @@ def _content(
     for task, members in shown.groupby("task", sort=True):
         drawn = panels(members, curves, measures, look)
         own = {m: frame[frame["task"] == task] for m, frame in by_metric.items()}
-        verdicts = tabulate_verdicts(own, named, hits)
+        verdicts = tabulate_verdicts(own, named, hits) + tabulate_race(members, look)
         sections.append(_section(str(task), members, groups.loc[[task]].droplevel("task"), drawn, verdicts, look))
     methods = [one.label for one in legend]
     over_tasks = {metric: frame[frame["method"].isin(methods)] for metric, frame in by_metric.items()}

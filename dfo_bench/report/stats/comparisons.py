@@ -11,11 +11,11 @@ import pandas as pd
 
 from dfo_bench.core import Array
 from dfo_bench.errors import InputError
-from dfo_bench.report.rules import MARGIN
 from dfo_bench.report.scores import by_block, higher_is_better
 from dfo_bench.report.stats.intervals import share_interval
 from dfo_bench.report.stats.rows import RowHits
 from dfo_bench.report.stats.verdict import judge
+from dfo_bench.runs.defaults import MARGIN
 
 WINS = ["first", "second", "wins", "ties", "losses", "n", "estimate", "low", "high"]
 
