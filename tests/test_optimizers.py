@@ -422,11 +422,18 @@ def test_the_gradients_of_a_process_are_those_of_its_differences() -> None:
     rng = np.random.default_rng(0)
     x = rng.random((12, 3))
     process = gp.GaussianProcess(x, np.sin(5 * x).sum(axis=1))
+
+    def posterior(at: Array) -> float:
+        return float(process._posterior(at)[0])
+
+    def improvement(at: Array) -> float:
+        return float(process.log_improvement(at[None])[0][0])
+
     logs = rng.normal(-1, 0.3, 4)
-    differences = approx_fprime(logs, lambda at: float(process._posterior(at)[0]), 1e-6)
+    differences = approx_fprime(logs, posterior, 1e-6)
     assert process._posterior(logs)[1] == pytest.approx(differences, rel=1e-3, abs=1e-4)
     for at in (x[0] + 0.02, x[0] + 0.3):
-        differences = approx_fprime(at, lambda u: float(process.log_improvement(u[None])[0][0]), 1e-7)
+        differences = approx_fprime(at, improvement, 1e-7)
         assert process.log_improvement(at[None])[1][0] == pytest.approx(differences, rel=1e-3, abs=1e-3)
 
 

@@ -65,14 +65,14 @@ def label_logits(adapted: Any, task: TextTask, loaded: LanguageModel, text: Enco
     ids = torch.tensor([text.ids])
     if task.head == "embedding":
         own = adapted(input_ids=ids).last_hidden_state[:, task.prompt_tokens :].mean(1)
-        texts = [loaded.model(**loaded.tokenizer(label, return_tensors="pt")) for label in task.embedding_texts]
+        texts = [loaded.model(**loaded.tokenizer(label, return_tensors="pt")) for label in task.shown_words]
         return 20 * torch.cat([torch.cosine_similarity(own, label.last_hidden_state.mean(1)) for label in texts])
     if task.head == "seq2seq":
         scores = adapted(input_ids=ids, decoder_input_ids=torch.tensor([text.decoder])).logits[0, -1]
     else:
         at = -1 if text.mask is None else task.prompt_tokens + text.mask
         scores = adapted(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0, at]
-    labels: torch.Tensor = scores[list(label_tokens(loaded, task.words, leading_space=task.head == "causal"))]
+    labels: torch.Tensor = scores[list(label_tokens(loaded, task.shown_words, leading_space=task.head == "causal"))]
     return labels
 
 

@@ -48,7 +48,8 @@ class OpenAI(Answerer):
     which of them are near each other, since the service shows none.
     """
 
-    shape, scale, pieces = (0, 1), 1.0, {}
+    shape: tuple[int, ...] = (0, 1)
+    scale, pieces = 1.0, {}
     no_gradients = "a service that answers as OpenAI does gives no gradients; leave out engine=... and service=..."
 
     def __init__(self, url: str, model: str, problem: Problem) -> None:
