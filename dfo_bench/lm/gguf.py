@@ -214,6 +214,8 @@ def _write(model: Any, tokenizer: Any, folder: Path) -> None:
     size = sum(tensor.nbytes for _, tensor in weights.values()) / 1e9
     try:
         del model.config.quantization_config
+        # Other engines choose their class by it; without it vLLM takes this for a model of embeddings.
+        model.config.architectures = [type(model).__name__]
         model.config.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         written = folder / "model.safetensors"
