@@ -1,9 +1,10 @@
 """What the evolution strategies for many dimensions share: a mean, a step, and a few vectors for a covariance."""
 
 from abc import abstractmethod
-from typing import Unpack
+from typing import Annotated, Unpack
 
 import numpy as np
+from pydantic import Field, PositiveFloat
 
 from dfo_bench.core import Array, Given, Optimizer, Space
 
@@ -14,7 +15,19 @@ _RANGE = 1e-12, 1e12
 class LargeScale(Optimizer):
     """An evolution strategy whose state is O(m d), restarted from the incumbent where its step vanishes or explodes."""
 
-    def __init__(self, space: Space, *, sigma: float, popsize: int | None, **given: Unpack[Given]) -> None:
+    def __init__(
+        self,
+        space: Space,
+        *,
+        sigma: PositiveFloat = 1.0,
+        popsize: Annotated[int, Field(ge=2)] | None = None,
+        **given: Unpack[Given],
+    ) -> None:
+        """Begin at the start.
+
+        sigma: the first step in units of the space's scale; at most 0.3 of the width of a box.
+        popsize: how many points are asked at a time; null is 4 + floor(3 ln d).
+        """
         super().__init__(space, **given)
         self._first = sigma * space.scale
         if space.lower is not None and space.upper is not None:

@@ -1,11 +1,8 @@
 """Limited-memory matrix adaptation evolution strategy (Loshchilov, Glasmachers & Beyer, IEEE TEVC 23, 2019)."""
 
-from typing import Annotated, Unpack
-
 import numpy as np
-from pydantic import Field, PositiveFloat
 
-from dfo_bench.core import Array, Given, Space
+from dfo_bench.core import Array
 
 from ._large_scale import LargeScale
 
@@ -15,20 +12,7 @@ class LmMaEs(LargeScale):
 
     Algorithm 1 of arXiv 1705.06693, all constants included; rates above 1, which it has below ten dimensions or so,
     are 1. A point outside of bounds is clipped, and the update is by the point as drawn.
-
-    sigma: the first step in units of the space's scale; at most 0.3 of the width of a box.
-    popsize: how many points are asked at a time; null is 4 + floor(3 ln d).
     """
-
-    def __init__(
-        self,
-        space: Space,
-        *,
-        sigma: PositiveFloat = 1.0,
-        popsize: Annotated[int, Field(ge=2)] | None = None,
-        **given: Unpack[Given],
-    ) -> None:
-        super().__init__(space, sigma=sigma, popsize=popsize, **given)
 
     def _begin(self) -> None:
         dim, size = self.space.dim, self._popsize

@@ -1,12 +1,9 @@
 """Mixture-model evolution strategy (He, Zheng & Zhou, IEEE TEVC 25, 2021; arXiv 2203.12675)."""
 
-from typing import Annotated, Unpack
-
 import numpy as np
-from pydantic import Field, PositiveFloat
 from scipy.stats import norm
 
-from dfo_bench.core import Array, Given, Space
+from dfo_bench.core import Array
 
 from ._large_scale import LargeScale
 
@@ -24,20 +21,7 @@ class Mmes(LargeScale):
     population, by a paired test. The constants are the paper's, but for the rate at which old paths are chosen less:
     3.8 / d, as in its authors' program. In the first population the paper compares with the loss of the mean, which we
     would have to ask for: here the step stays as it is.
-
-    sigma: the first step in units of the space's scale; at most 0.3 of the width of a box.
-    popsize: how many points are asked at a time; null is 4 + floor(3 ln d).
     """
-
-    def __init__(
-        self,
-        space: Space,
-        *,
-        sigma: PositiveFloat = 1.0,
-        popsize: Annotated[int, Field(ge=2)] | None = None,
-        **given: Unpack[Given],
-    ) -> None:
-        super().__init__(space, sigma=sigma, popsize=popsize, **given)
 
     def _begin(self) -> None:
         dim = self.space.dim

@@ -53,6 +53,19 @@ def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for a service: what does not answer at once is unavailable."""
+    from tenacity import wait_none
+
+    from dfo_bench.lm import TextTask
+    from dfo_bench.lm.remote import client as clients
+
+    monkeypatch.setattr(clients, "_PAUSES", wait_none())
+    monkeypatch.setattr(clients, "QUICK_S", 0.0)
+    monkeypatch.setattr(TextTask, "patience_s", 0.0)
+
+
+@pytest.fixture
 def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Declare the task `toy` and the optimizer `odd`; return the folder their modules stand in."""
     from tests import toys

@@ -3,34 +3,14 @@
 import base64
 import io
 import math
-import socket
-import threading
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-import uvicorn
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import JSONResponse
 
 from dfo_bench.lm.models import LanguageModel, load
-
-
-class Listening:
-    """An application that listens; `stop` ends it."""
-
-    def __init__(self, app: FastAPI, port: int = 0) -> None:
-        listening = socket.create_server(("127.0.0.1", port))
-        self.port = int(listening.getsockname()[1])
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listening]}, daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Finish what was accepted, and end."""
-        self._server.should_exit = True
-        self._thread.join()
 
 
 @torch.inference_mode()

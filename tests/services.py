@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx2
 import uvicorn
+from fastapi import FastAPI
 
 from dfo_bench.service.app import make_app
 from dfo_bench.service.book import Book
@@ -17,8 +18,25 @@ from dfo_bench.service.keys import Anyone, Keys
 from dfo_bench.service.line import Line
 
 
-class Running:
-    """A service that listens; `stop` ends it as SIGTERM does."""
+class Listening:
+    """An application that listens; `stop` ends it as SIGTERM does."""
+
+    def __init__(self, app: FastAPI, port: int = 0) -> None:
+        listening = socket.create_server(("127.0.0.1", port))
+        self.port = int(listening.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listening]}, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish what was accepted, and end."""
+        self._server.should_exit = True
+        self._thread.join()
+
+
+class Running(Listening):
+    """A service of this package that listens."""
 
     def __init__(
         self,
@@ -34,22 +52,12 @@ class Running:
         if line:
             app.state.house.line = line
         self.house = app.state.house
-        listening = socket.create_server(("127.0.0.1", port))
-        self.port = int(listening.getsockname()[1])
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listening]}, daemon=True)
-        self._thread.start()
+        super().__init__(app, port)
 
     def client(self, key: str = "") -> httpx2.Client:
         """Return a client that has a key, or none."""
         headers = {"authorization": f"Bearer {key}"} if key else {}
         return httpx2.Client(base_url=self.url, headers=headers, timeout=60)
-
-    def stop(self) -> None:
-        """Finish what was accepted, and end."""
-        self._server.should_exit = True
-        self._thread.join()
 
 
 def problem(model: str, **other: Any) -> dict[str, Any]:

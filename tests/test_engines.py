@@ -15,12 +15,10 @@ pytest.importorskip("fastapi", reason="needs the extra service")
 pytest.importorskip("tenacity", reason="needs the extra service")
 
 from fastapi import FastAPI
-from tenacity import wait_none
 
 import dfo_bench
 from dfo_bench.core import Dense, InputError, Unavailable
 from dfo_bench.lm import TextTask
-from dfo_bench.lm.remote import client as clients
 from dfo_bench.plugins.plugin import resolve
 from dfo_bench.plugins.registry import TASKS
 from dfo_bench.runs.assembly import assemble
@@ -29,7 +27,7 @@ from dfo_bench.store.store import Store
 from dfo_bench.sweeps.events import Listener
 from dfo_bench.sweeps.execute import execute
 from tests import engines, text_runs
-from tests.engines import Listening
+from tests.services import Listening
 from tests.texts_of import texts_of, written
 from tests.tiny_lm import Zoo, build
 
@@ -61,14 +59,6 @@ def listening(zoo: Zoo, long: str) -> Iterator[dict[str, str]]:
     yield {name: one.url for name, one in running.items()}
     for one in running.values():
         one.stop()
-
-
-@pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits: what does not answer at once is unavailable."""
-    monkeypatch.setattr(clients, "_PAUSES", wait_none())
-    monkeypatch.setattr(clients, "QUICK_S", 0.0)
-    monkeypatch.setattr(TextTask, "patience_s", 0.0)
 
 
 @pytest.mark.parametrize("engine", ["vllm", "sglang"])

@@ -53,14 +53,6 @@ def service(zoo: Zoo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runn
     running.stop()
 
 
-@pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits: what does not answer at once is unavailable."""
-    monkeypatch.setattr(clients, "_PAUSES", wait_none())
-    monkeypatch.setattr(clients, "QUICK_S", 0.0)
-    monkeypatch.setattr(TextTask, "patience_s", 0.0)
-
-
 def task_of(spec: RunSpec) -> TextTask:
     task = assemble(spec).task
     assert isinstance(task, TextTask)

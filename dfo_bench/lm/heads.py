@@ -62,8 +62,7 @@ class EmbeddingHead(Head):
         `left_out` are the rows, a prompt's own, that have no part in the mean of a model that pools by the mean, as
         with sentence-transformers' `include_prompt=False` (INSTRUCTOR, arXiv 2212.09741).
         """
-        if len(set(texts)) < len(texts) or not all(text.strip() for text in texts):
-            raise InputError(f"label texts must be different, and none empty: {', '.join(map(repr, texts))}")
+        check_texts(texts)
         self._model, self._before, self.left_out = model, before, left_out
         self.groups, self.classes = groups, len(groups) or len(texts)
         ids = [model.tokenizer(text)["input_ids"] for text in texts]
@@ -109,6 +108,12 @@ class EmbeddingHead(Head):
         for layer in sentence.layers:
             pooled = layer(pooled)
         return torch.nn.functional.normalize(pooled, dim=1)
+
+
+def check_texts(texts: Sequence[str]) -> None:
+    """Raise InputError where two label texts are the same, or one is empty."""
+    if len(set(texts)) < len(texts) or not all(text.strip() for text in texts):
+        raise InputError(f"label texts must be different, and none empty: {', '.join(map(repr, texts))}")
 
 
 class WordsHead(Head):

@@ -8,9 +8,9 @@ import numpy as np
 
 from dfo_bench.core import Array
 from dfo_bench.errors import InputError
-from dfo_bench.lm.heads import TEMPERATURE
+from dfo_bench.lm.heads import TEMPERATURE, check_texts
 from dfo_bench.lm.remote.client import Refused
-from dfo_bench.lm.remote.engines.engine import Engine
+from dfo_bench.lm.remote.engines.engine import Engine, ordered
 
 MOST, FEWEST = 20, 5
 """How many of the likeliest tokens are asked for: so many, or where that is refused as many as OpenAI gives."""
@@ -102,9 +102,8 @@ class Embeddings:
     """The cosine of texts' embeddings with those of the label texts, as head=embedding has it."""
 
     def __init__(self, service: Service, words: Sequence[str]) -> None:
-        """Embed the label texts; raise InputError where two are the same."""
-        if len(set(words)) < len(words) or not all(word.strip() for word in words):
-            raise InputError(f"label texts must be different, and none empty: {', '.join(map(repr, words))}")
+        """Embed the label texts; raise InputError where two are the same, or one is empty."""
+        check_texts(words)
         self._service = service
         self._labels, _ = self.read(words)
         self.width = self._labels.shape[1]
@@ -131,19 +130,12 @@ class Embeddings:
         return TEMPERATURE * found @ self._labels.T
 
 
-def _ordered(answered: Sequence[Any], count: int) -> list[Any]:
-    found = sorted(answered, key=lambda one: one["index"])
-    if len(found) != count:
-        raise LookupError(f"{len(found)} answers to {count} texts")
-    return found
-
-
 def _tops(answer: Any, count: int) -> tuple[list[dict[str, float]], int]:
     """Return the likeliest tokens after each text, and the tokens of all texts."""
-    choices = _ordered(answer["choices"], count)
+    choices = ordered(answer["choices"], count)
     return [dict(one["logprobs"]["top_logprobs"][0]) for one in choices], int(answer["usage"]["prompt_tokens"])
 
 
 def _vectors(answer: Any, count: int) -> tuple[Array, int]:
-    data = _ordered(answer["data"], count)
+    data = ordered(answer["data"], count)
     return np.array([one["embedding"] for one in data], float), int(answer["usage"]["prompt_tokens"])

@@ -86,11 +86,26 @@ class Engine(ABC):
             ) from error
 
 
+def ordered(answered: Sequence[Any], count: int) -> list[Any]:
+    """Return answers in the order of what was asked; raise LookupError where some are missing."""
+    found = sorted(answered, key=lambda one: one["index"])
+    if len(found) != count:
+        raise LookupError(f"{len(found)} answers to {count} texts")
+    return found
+
+
 class Scorer(Engine):
     """An engine that answers with the log-probabilities of the tokens that are asked for."""
 
     embeds: ClassVar[str]
     """What it must be started with to take embeddings."""
+
+    def told(self, path: str) -> dict[str, Any]:
+        """Return what stands at a path, its version among it; raise InputError where it says none."""
+        found = self.get(path)
+        if not isinstance(found, dict) or "version" not in found:
+            raise self.stranger("it says no version")
+        return found
 
     @abstractmethod
     def of_ids(self, ids: Sequence[Sequence[int]], tokens: Sequence[int]) -> Array:

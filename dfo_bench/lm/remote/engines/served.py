@@ -11,7 +11,7 @@ from dfo_bench.errors import InputError, Unavailable
 from dfo_bench.lm.heads import WordsHead
 from dfo_bench.lm.local import Local
 from dfo_bench.lm.models import LanguageModel, Precision
-from dfo_bench.lm.problem import Candidates, Problem, Prompts
+from dfo_bench.lm.problem import Answerer, Candidates, Problem, Prompts
 from dfo_bench.lm.remote.client import Refused
 from dfo_bench.lm.remote.engines.engine import Scorer
 from dfo_bench.lm.templates import Encoded
@@ -150,13 +150,8 @@ class Served(Local):
         found: Prompts = whole[0].float().cpu().numpy()
         return found
 
-    def fastest(self, evaluations: int) -> str:
-        """Return what a model in this process would use."""
-        return "torch"
-
-    def call_seconds(self, backend: str) -> float:
-        """Say nothing: what an engine takes is not known beforehand."""
-        return np.nan
+    # No model computes here.
+    fastest, call_seconds = Answerer.fastest, Answerer.call_seconds
 
 
 def centred(logits: Array) -> Array:

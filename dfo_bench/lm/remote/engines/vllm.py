@@ -9,7 +9,7 @@ import torch
 
 from dfo_bench.core import Array
 from dfo_bench.lm.problem import Prompts
-from dfo_bench.lm.remote.engines.engine import Scorer, table
+from dfo_bench.lm.remote.engines.engine import Scorer, ordered, table
 
 
 class VLLM(Scorer):
@@ -21,10 +21,7 @@ class VLLM(Scorer):
 
     def find_version(self) -> str:
         """Ask for it."""
-        found = self.get("/version")
-        if not isinstance(found, dict) or "version" not in found:
-            raise self.stranger("it says no version")
-        return str(found["version"])
+        return str(self.told("/version")["version"])
 
     def of_ids(self, ids: Sequence[Sequence[int]], tokens: Sequence[int]) -> Array:
         """Send the ids of tokens."""
@@ -45,8 +42,7 @@ class VLLM(Scorer):
         }
 
         def read(answer: Any) -> Array:
-            choices = sorted(answer["choices"], key=lambda choice: choice["index"])
-            found = [choice["logprobs"]["top_logprobs"][0] for choice in choices]
+            found = [choice["logprobs"]["top_logprobs"][0] for choice in ordered(answer["choices"], count)]
             named = [{int(name.removeprefix("token_id:")): value for name, value in one.items()} for one in found]
             return table(named, count, tokens)
 
