@@ -3,6 +3,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,13 @@ import pytest
 
 import dfo_bench
 from dfo_bench.errors import InputError
+from dfo_bench.runs.assembly import assemble
+from dfo_bench.runs.header import PlannedRun
 from dfo_bench.store.store import Store
+from dfo_bench.sweeps.cluster.mirror import Mirror
+from dfo_bench.sweeps.cluster.node import Piece, Results, Slot
 from dfo_bench.sweeps.events import Ended, Event, Listener
-from tests import toys
+from tests import toys as toy_plugins
 from tests.tiny_lm import Zoo, reviews, write
 
 EXACT = ["key", "evaluation", "loss", "best", "digest"]
@@ -55,7 +60,7 @@ def cluster(client_port: int, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def toy(tmp_path: Path) -> str:
     """Return the path of a plugin's file, a task of losses, outputs, dev and test."""
     path = tmp_path / "toy.py"
-    path.write_text(toys.SOURCE)
+    path.write_text(toy_plugins.SOURCE)
     return str(path)
 
 
@@ -130,7 +135,10 @@ def test_a_driver_that_is_killed_loses_nothing_that_it_wrote(
     _same(there, dfo_bench.sweep(**given, store=tmp_path / "here", listener=Listener()))
 
 
-def test_a_run_that_kills_its_process_again_and_again_fails(cluster: Any, toy: str, tmp_path: Path) -> None:
+def test_a_run_that_kills_its_process_again_and_again_fails(
+    cluster: Any, toy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dfo_bench.sweeps.cluster.driver.MOST_DEATHS", 2)
     listener = Killing(100, None)
     dfo_bench.sweep(
         tasks=[f"{toy}:fail=die"],
@@ -143,7 +151,67 @@ def test_a_run_that_kills_its_process_again_and_again_fails(cluster: Any, toy: s
     )
     (ended,) = listener.ended
     assert ended.failed
-    assert "died 3 times at the same place" in ended.error
+    assert "died 2 times at the same place" in ended.error
+
+
+def _planned(optimizer: str) -> PlannedRun:
+    assembly = assemble(toy_plugins.planned("toy", optimizer, dim=3, budget=20))
+    return PlannedRun(assembly.key, assembly.spec, assembly.shown())
+
+
+def _make(run: PlannedRun, store: Path, lost_after: int = 10**9) -> int:
+    """Make a run as on a node; after some pieces the driver does not get any more. Return how many it was told."""
+    slot, pieces = Slot(), 0
+    with Mirror(store / run.key) as mirror:
+        node = threading.Thread(target=slot.run, args=(run, mirror.files(), {}))
+        node.start()
+        while node.is_alive() or pieces == 0:
+            for message in slot.hear():
+                pieces += isinstance(message, Piece)
+                if pieces > lost_after:
+                    continue
+                if isinstance(message, Piece):
+                    mirror.write(message)
+                elif isinstance(message, Results):
+                    mirror.end(message.files)
+                if isinstance(message, Results):
+                    node.join()
+    return pieces
+
+
+def test_wherever_a_node_is_lost_its_run_goes_on_as_if_it_was_not(toys: Path, tmp_path: Path) -> None:
+    """The optimizer is told outputs, too, which stand in a file of their own."""
+    run = _planned("prox_linear")
+    dfo_bench.sweep(
+        tasks=["toy"], optimizers=["prox_linear"], dim=3, budget=20, store=tmp_path / "whole", listener=Listener()
+    )
+    whole = Store(tmp_path / "whole").summary(run.key)
+    pieces = _make(run, Store.create(tmp_path / "calm").path)
+    assert pieces > 5
+    for lost_after in range(pieces):
+        store = Store.create(tmp_path / str(lost_after))
+        _make(run, store.path, lost_after)
+        assert store.summary(run.key) is None
+        _make(run, store.path)
+        summary = store.summary(run.key)
+        assert summary
+        assert whole
+        assert (summary.incumbent, summary.measurements[0].metrics) == (whole.incumbent, whole.measurements[0].metrics)
+        assert store.curves()[EXACT].equals(Store(tmp_path / "whole").curves()[EXACT])
+        assert {path.name for path in (store.path / run.key).iterdir()} == {"curve.parquet", "summary.json"}
+
+
+def test_a_journal_that_its_node_cannot_go_on_with_is_set_aside(toys: Path, tmp_path: Path) -> None:
+    run, store = _planned("random"), Store.create(tmp_path / "store")
+    _make(run, store.path, lost_after=3)
+    journal = store.path / run.key / "journal.jsonl"
+    other = journal.read_text().replace('"digests": "', '"digests": "0')
+    journal.write_text(other)
+    _make(run, store.path)
+    summary = store.summary(run.key)
+    assert summary
+    assert summary.discarded
+    assert (store.path / run.key / "journal.1.jsonl").read_text().startswith(other)
 
 
 @pytest.mark.parametrize("written", ["slurm", "ray://", "ray://here", "http://here:10001", "ray://here:10001/x", ""])
