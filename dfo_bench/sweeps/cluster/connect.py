@@ -25,6 +25,10 @@ _PROBE_S = 120.0
 """How long its nodes may take to say what they have installed: a node's first process takes some seconds to start."""
 
 
+_SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_AUTO_CONNECT": "0", "GRPC_VERBOSITY": "ERROR"}
+"""Of Ray, unless somebody has set them: no word to its makers, and no new cluster in the place of one that is lost."""
+
+
 @contextmanager
 def connected(cluster: str) -> Iterator[bool]:
     """Be connected to a cluster, an own one or that at an address; a connection that is there is used, and stays.
@@ -32,8 +36,8 @@ def connected(cluster: str) -> Iterator[bool]:
     Gives whether the cluster is this machine alone, for this sweep. Raise InputError where Ray is not installed, where
     nobody answers, and where the cluster's nodes have not the Python and the dfo-bench that are here.
     """
-    # No word to Ray's makers from here.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
     try:
         import ray
     except ModuleNotFoundError as error:
@@ -65,7 +69,8 @@ def _connect(ray: Any, address: str) -> None:
                 "the port is that of the Ray Client, 10001 unless set otherwise"
             ) from error
     quiet: dict[str, Any] = {} if remote else {"include_dashboard": False, "logging_level": logging.ERROR}
-    logging.getLogger("ray").setLevel(logging.ERROR)
+    # What it says at every start, whatever level it is given.
+    logging.getLogger("ray.client_builder").setLevel(logging.ERROR)
     main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM)
     try:

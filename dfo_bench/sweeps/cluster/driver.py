@@ -45,12 +45,12 @@ class Needs:
 
 @dataclass
 class _Work:
-    """A run at work in a slot."""
+    """A run at work."""
 
-    slot: Any
-    needs: Needs
     run: PlannedRun
+    needs: Needs
     mirror: Mirror
+    slot: Any = None
 
 
 class Cluster:
@@ -75,6 +75,8 @@ class Cluster:
         sweep = _Sweep(self, runs, store, hear)
         try:
             sweep.work()
+        except ConnectionError as error:
+            sweep.interrupt(f"interrupted, the cluster is lost: {' '.join(str(error).split())}")
         finally:
             sweep.stop()
 
@@ -120,13 +122,15 @@ class _Sweep:
     ) -> None:
         self._cluster, self._store, self._hear = cluster, store, hear
         self._waiting = deque(runs)
-        self._at_work: dict[Any, _Work] = {}
-        """By the reference of what its slot is going to say."""
+        self._at_work: dict[str, _Work] = {}
+        """By the keys of the runs."""
+        self._asked: dict[Any, _Work] = {}
+        """By Ray's references of what the slots are going to say."""
         self._deaths: Counter[tuple[str, int]] = Counter()
         """By the key of a run and the batches that it had."""
 
     def work(self) -> None:
-        """Work off all runs."""
+        """Work off all runs; raise ConnectionError where the cluster is lost."""
         looked = 0.0
         most = 0
         while self._waiting or self._at_work:
@@ -136,25 +140,32 @@ class _Sweep:
                 self._begin(None, self._cluster.needs(self._waiting[0]))
             if not self._at_work:
                 continue
-            references = list(self._at_work)
+            references = list(self._asked)
             ray.wait(references, timeout=_INTERVAL_S)
             for reference in ray.wait(references, num_returns=len(references), timeout=0)[0]:
-                self._listen(reference)
+                self._take(self._asked.pop(reference), reference)
+
+    def interrupt(self, words: str) -> None:
+        """Say of all runs that are left that they are interrupted."""
+        for run in (*(work.run for work in self._at_work.values()), *self._waiting):
+            self._hear(Ended(run.key, None, words, interrupted=True))
 
     def stop(self) -> None:
         """End what is at work: a journal is made to be cut off anywhere."""
         for work in self._at_work.values():
-            ray.kill(work.slot)
             work.mirror.close()
+            if work.slot and ray.is_initialized():
+                ray.kill(work.slot)
 
     def _begin(self, slot: Any, needs: Needs) -> None:
         """Give the next run with these needs to a slot, a new one where there is none; end it where there is no run."""
         while run := next((run for run in self._waiting if self._cluster.needs(run) == needs), None):
             self._waiting.remove(run)
             if mirror := self._open(run):
-                slot = slot or self._cluster.slot(needs)
-                slot.run.remote(run, mirror.files(), self._cluster.freight.of(run.spec))
-                self._at_work[slot.hear.remote()] = _Work(slot, needs, run, mirror)
+                work = self._at_work[run.key] = _Work(run, needs, mirror)
+                work.slot = slot or self._cluster.slot(needs)
+                work.slot.run.remote(run, mirror.files(), self._cluster.freight.of(run.spec))
+                self._asked[work.slot.hear.remote()] = work
                 return
         if slot:
             ray.kill(slot)
@@ -162,45 +173,40 @@ class _Sweep:
     def _open(self, run: PlannedRun) -> Mirror | None:
         """Return the mirror of a run; tell how it ended where it is not to be run."""
         folder = self._store / run.key
-        mirror = None
         try:
+            # Twice: another process may finish it before this one has the journal.
             if not (summary := finished(folder)):
                 mirror = Mirror(folder)
-                # Once more: another process may have finished it before this one had the journal.
-                summary = finished(folder)
-                if not summary:
+                if not (summary := finished(folder)):
                     return mirror
+                mirror.close()
             ended = Ended(run.key, summary)
         except BusyError:
             ended = Ended(run.key, None, "under way in another process", elsewhere=True)
         except StoreError as error:
             ended = Ended(run.key, None, str(error))
-        if mirror:
-            mirror.close()
         self._hear(ended)
         return None
 
-    def _listen(self, reference: Any) -> None:
+    def _take(self, work: _Work, reference: Any) -> None:
         """Take what a slot says, and ask for more, or give it the next run."""
-        work = self._at_work.pop(reference)
         try:
             said: list[Message] = ray.get(reference)
         except ray.exceptions.RayError as error:
+            ray.kill(work.slot)
             self._bury(work, error)
             return
         try:
             ended = self._write(work, said)
         except StoreError as error:
             ray.kill(work.slot)
-            work.mirror.close()
-            self._hear(Ended(work.run.key, None, str(error)))
+            self._end(work, Ended(work.run.key, None, str(error)))
             return
         if ended:
-            work.mirror.close()
-            self._hear(ended)
+            self._end(work, ended)
             self._begin(work.slot, work.needs)
         else:
-            self._at_work[work.slot.hear.remote()] = work
+            self._asked[work.slot.hear.remote()] = work
 
     def _write(self, work: _Work, said: Sequence[Message]) -> Ended | None:
         for message in said:
@@ -214,14 +220,19 @@ class _Sweep:
                     self._hear(message)
         return None
 
+    def _end(self, work: _Work, ended: Ended) -> None:
+        del self._at_work[work.run.key]
+        work.mirror.close()
+        self._hear(ended)
+
     def _bury(self, work: _Work, error: Exception) -> None:
         """Have the run of a slot that died go on elsewhere; fail it where it seems to be the cause."""
-        ray.kill(work.slot)
         death = work.run.key, work.mirror.batches()
-        work.mirror.close()
         self._deaths[death] += 1
         if self._deaths[death] < MOST_DEATHS:
+            del self._at_work[work.run.key]
+            work.mirror.close()
             self._waiting.appendleft(work.run)
             return
         words = f"its process on the cluster died {MOST_DEATHS} times at the same place: {' '.join(str(error).split())}"
-        self._hear(Ended(work.run.key, mark_failed(self._store / work.run.key, words), words))
+        self._end(work, Ended(work.run.key, mark_failed(self._store / work.run.key, words), words))
