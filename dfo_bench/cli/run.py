@@ -110,8 +110,8 @@ def sweep(
         str | None,
         typer.Option(
             "--cluster",
-            help="Run on a cluster of Ray, whose nodes share no disk, as many runs side by side as it has room for: ray "
-            "for one on this machine (or that of RAY_ADDRESS), or ray://HOST:PORT.",
+            help="Run on a cluster of Ray, whose nodes share no disk, as many runs at a time as it has room for: ray for "
+            "one on this machine (or that of RAY_ADDRESS), or ray://HOST:PORT.",
             metavar="ray[://HOST:PORT]",
         ),
     ] = None,
