@@ -110,7 +110,7 @@ def sweep(
         str | None,
         typer.Option(
             "--cluster",
-            help="Run on a cluster of Ray, whose nodes share no disk, as many runs at a time as it has room for: ray for "
+            help="Run on a cluster of Ray, whose nodes share no disk, as many runs at a time as it has room for: ray, "
             "one on this machine (or that of RAY_ADDRESS), or ray://HOST:PORT.",
             metavar="ray[://HOST:PORT]",
         ),
