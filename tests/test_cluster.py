@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -149,8 +150,9 @@ def test_a_driver_that_is_killed_loses_nothing_that_it_wrote(
     command = [sys.executable, "-c", "from dfo_bench.cli import main; main()", "sweep", *axes]
     driver = subprocess.Popen([*command, "--cluster", f"ray://127.0.0.1:{client_port}"])
     journals = tmp_path / "there"
-    while driver.poll() is None and sum(path.stat().st_size for path in journals.glob("*/journal.jsonl")) < 1500:
-        pass
+    while sum(path.stat().st_size for path in journals.glob("*/journal.jsonl")) < 1500:
+        with suppress(subprocess.TimeoutExpired):
+            raise AssertionError(f"ended with {driver.wait(0.1)}")
     driver.send_signal(signal.SIGKILL)
     assert driver.wait() == -signal.SIGKILL
     before = Store(tmp_path / "there").curves()[EXACT]
