@@ -14,7 +14,7 @@ task's domain. `space.clip(x)` does nothing where there are none. `space.letters
 of words: sequences of them are all that matters. An optimizer that draws its own embeddings is an
 EmbeddingOptimizer: it sees the task's space, proposes Points, and lifts its own z with `embed(number).lift(z)`. One
 that needs gradients is a GradientOptimizer, one that needs the outputs that a loss is made of a VectorOptimizer; they
-run on tasks that have some.
+run on tasks that have some. One that says on which examples its points are evaluated is an ExampleOptimizer.
 
 **For a task** read `Task` and `Points`. It sets `space` and returns one loss per candidate. Candidates come as Points
 because R^D may be too large to write down: `points.at(index)` reads the coordinates `index` of all n candidates, shape
@@ -34,14 +34,14 @@ gains a parameter.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, ClassVar, Literal, TypedDict
+from typing import ClassVar, Literal
 
 import numpy as np
-from annotated_types import Gt
 
 from dfo_bench.composed import Blend, Blocks, Kept
 from dfo_bench.embedding import Embedding, IdentityEmbedding, Lifted, RandomEmbedding
 from dfo_bench.errors import InputError, Unavailable, UnknownNameError
+from dfo_bench.given import Given, Positive, Rngs, Step, VectorGiven
 from dfo_bench.outer import Outer, Squares
 from dfo_bench.plugins.component import Component, PathName, PathOrName, Value
 from dfo_bench.plugins.plugged import Plugged
@@ -52,67 +52,17 @@ from dfo_bench.texts import Arrays, Classifier, Cost, LabelledTexts, Learned, Ro
 from dfo_bench.traffic import Traffic
 
 # In the order in which a reader meets them: an optimizer's, a task's, a projection's, and those of few.
+# fmt: off
 __all__ = [  # noqa: RUF022
-    "Optimizer",
-    "Space",
-    "Array",
-    "Given",
-    "PathName",
-    "PathOrName",
-    "InputError",
-    "UnknownNameError",
-    "Unavailable",
-    "Task",
-    "Points",
-    "Rngs",
-    "Cost",
-    "Anchor",
-    "Index",
-    "Projection",
-    "Step",
-    "Embedding",
-    "RandomEmbedding",
-    "IdentityEmbedding",
-    "VectorOptimizer",
-    "VectorGiven",
-    "Outer",
-    "Squares",
-    "GradientOptimizer",
-    "EmbeddingOptimizer",
-    "EmbeddingGiven",
-    "Embed",
-    "Make",
-    "Component",
-    "Value",
-    "Lifted",
-    "Dense",
-    "Letters",
-    "Blend",
-    "Blocks",
-    "Kept",
-    "Reference",
-    "LabelledTexts",
-    "Classifier",
-    "Learned",
-    "Arrays",
-    "Rows",
-    "Scores",
-    "Traffic",
-    "Predicted",
-    "Sees",
-    "Sizes",
-    "Tunable",
-    "FitProgress",
+    "Optimizer", "Space", "Array", "Given", "PathName", "PathOrName", "InputError", "UnknownNameError",
+    "Unavailable", "Task", "Points", "Rngs", "Cost", "Anchor", "Index", "Projection", "Step", "Embedding",
+    "RandomEmbedding", "IdentityEmbedding", "VectorOptimizer", "VectorGiven", "Outer", "Squares",
+    "GradientOptimizer", "ExampleOptimizer", "ExampleGiven", "EmbeddingOptimizer", "EmbeddingGiven", "Embed",
+    "Make", "Component", "Value", "Lifted", "Dense", "Letters", "Blend", "Blocks", "Kept", "Reference",
+    "LabelledTexts", "Classifier", "Learned", "Arrays", "Rows", "Scores", "Traffic", "Predicted", "Sees",
+    "Sizes", "Tunable", "FitProgress",
 ]
-
-
-class Given(TypedDict):
-    """What a run gives an optimizer: a constructor hands it on as `**given: Unpack[Given]`."""
-
-    budget: int
-    """The number of evaluations to plan for, at least 1."""
-    rng: np.random.Generator
-    """The only source of randomness."""
+# fmt: on
 
 
 class Optimizer(Plugged, ABC):
@@ -187,17 +137,6 @@ class GradientOptimizer(Optimizer):
         Gradients are pulled back through the run's embedding and are multiples of float32's steps. Where an evaluation
         failed, or its gradient is not finite, the loss is +inf and the gradient 0. All arrays stay as they are.
         """
-
-
-class VectorGiven(Given):
-    """What a run gives a VectorOptimizer: a constructor hands it on as `**given: Unpack[VectorGiven]`."""
-
-    outer: Outer
-    """The known function of the outputs that is the loss."""
-
-
-Rngs = Callable[[str], np.random.Generator]
-"""One independent stream per purpose: rngs("split"), rngs("start"), the same for every run of a seed."""
 
 
 class Task(Plugged, ABC):
@@ -279,6 +218,21 @@ class Task(Plugged, ABC):
         """Why it has no outputs, "" where it has some; one that has none under some of its parameters names these."""
         return "" if self.outer else "its loss is one number, no known function of many"
 
+    @property
+    def no_examples(self) -> str:
+        """Why its loss cannot be had of some of its examples alone, "" where it can; likewise."""
+        return self.no_outputs or (self.outer.no_examples if self.outer else "")
+
+    def evaluate_on(self, points: Points, examples: Sequence[int]) -> Array:
+        """Return mean losses over some of the `outer.shape[0]` examples, by number, shape (n,); nan as in `evaluate`.
+
+        Examples that are alike, such as those of one class, stand side by side. This asks for the outputs of all; a
+        task to which some are cheaper asks only for these.
+        """
+        if self.outer is None or self.no_examples:
+            raise InputError(f"{type(self).__name__} cannot be evaluated on some examples; {self.no_examples}")
+        return self.outer.loss_on(self.outputs(points)[:, list(examples)], examples)
+
     def outputs(self, points: Points) -> Array:
         """Return what the losses are made of, shape (n, *outer.shape), in float32's range; nan as in `evaluate`."""
         raise InputError(f"{type(self).__name__} has no outputs; {self.no_outputs}")
@@ -308,17 +262,6 @@ class Task(Plugged, ABC):
         raise NotImplementedError(f"{type(self).__name__} has no texts")
 
 
-# Pydantic's PositiveFloat, whose module takes a tenth of a second to import.
-_Positive = Annotated[float, Gt(0)]
-
-
-class Step(TypedDict, total=False):
-    """The parameters of every projection: a constructor hands them on as `**step: Unpack[Step]`."""
-
-    alpha: _Positive | Literal["auto"]
-    scale: _Positive | None
-
-
 class Projection(Plugged, ABC):
     """A kind of map R^d -> R^D; its constructor takes only keyword parameters.
 
@@ -335,7 +278,7 @@ class Projection(Plugged, ABC):
     example: Space | None = None
     """A space that it draws in, where it does not draw in any: there `dfo-bench check` checks it."""
 
-    def __init__(self, *, alpha: _Positive | Literal["auto"] = "auto", scale: _Positive | None = None) -> None:
+    def __init__(self, *, alpha: Positive | Literal["auto"] = "auto", scale: Positive | None = None) -> None:
         """Take the step.
 
         alpha: multiplies the step that a unit z makes; auto finds it by the first evaluations of a run on a task of
@@ -373,6 +316,36 @@ class EmbeddingGiven(Given):
     """What the run is told of its points."""
     embed: Embed
     make: Make
+
+
+class ExampleGiven(Given):
+    """What a run gives an ExampleOptimizer: a constructor hands it on as `**given: Unpack[ExampleGiven]`."""
+
+    examples: int
+    """How many there are."""
+    make: Make
+
+
+class ExampleOptimizer(Optimizer):
+    """Proposes points of R^d, each batch with the train examples on which it is to be evaluated, and learns from these.
+
+    Its budget is counted in whole calls all the same: one point on all n examples, or n points on one each. A point
+    counts as found, and may be a run's best, once the examples that it was evaluated on, none of them twice, are all
+    there are. It runs on tasks whose loss is a mean over examples (see `Task.evaluate_on`), and not inside another;
+    `make` gives it inner optimizers that see losses. Type checkers want `# type: ignore[override]` behind its `ask`.
+    """
+
+    def __init__(self, space: Space, *, budget: int, rng: np.random.Generator, examples: int, make: Make) -> None:
+        super().__init__(space, budget=budget, rng=rng)
+        self.examples, self.make = examples, make
+
+    @abstractmethod
+    def ask(self) -> tuple[Array, Index]:  # type: ignore[override]
+        """Return the next points, shape (n, d), and the numbers of different examples from 0 on, shape (k,)."""
+
+    @abstractmethod
+    def tell(self, x: Array, losses: Array) -> None:
+        """Learn the mean losses over the examples last asked for, shape (n,), of exactly the points last asked."""
 
 
 class EmbeddingOptimizer(Plugged, ABC):
