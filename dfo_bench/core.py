@@ -14,7 +14,7 @@ task's domain. `space.clip(x)` does nothing where there are none. `space.letters
 of words: sequences of them are all that matters. An optimizer that draws its own embeddings is an
 EmbeddingOptimizer: it sees the task's space, proposes Points, and lifts its own z with `embed(number).lift(z)`. One
 that needs gradients is a GradientOptimizer, one that needs the outputs that a loss is made of a VectorOptimizer; they
-run on tasks that have some. One that says on which examples its points are evaluated is an ExampleOptimizer.
+run on tasks that have some. One that chooses on which examples its points are evaluated is an ExampleOptimizer.
 
 **For a task** read `Task` and `Points`. It sets `space` and returns one loss per candidate. Candidates come as Points
 because R^D may be too large to write down: `points.at(index)` reads the coordinates `index` of all n candidates, shape
@@ -34,14 +34,14 @@ gains a parameter.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypedDict
 
 import numpy as np
+from annotated_types import Gt
 
 from dfo_bench.composed import Blend, Blocks, Kept
 from dfo_bench.embedding import Embedding, IdentityEmbedding, Lifted, RandomEmbedding
 from dfo_bench.errors import InputError, Unavailable, UnknownNameError
-from dfo_bench.given import Given, Positive, Rngs, Step, VectorGiven
 from dfo_bench.outer import Outer, Squares
 from dfo_bench.plugins.component import Component, PathName, PathOrName, Value
 from dfo_bench.plugins.plugged import Plugged
@@ -63,6 +63,15 @@ __all__ = [  # noqa: RUF022
     "Sizes", "Tunable", "FitProgress",
 ]
 # fmt: on
+
+
+class Given(TypedDict):
+    """What a run gives an optimizer: a constructor hands it on as `**given: Unpack[Given]`."""
+
+    budget: int
+    """The number of evaluations to plan for, at least 1."""
+    rng: np.random.Generator
+    """The only source of randomness."""
 
 
 class Optimizer(Plugged, ABC):
@@ -137,6 +146,17 @@ class GradientOptimizer(Optimizer):
         Gradients are pulled back through the run's embedding and are multiples of float32's steps. Where an evaluation
         failed, or its gradient is not finite, the loss is +inf and the gradient 0. All arrays stay as they are.
         """
+
+
+class VectorGiven(Given):
+    """What a run gives a VectorOptimizer: a constructor hands it on as `**given: Unpack[VectorGiven]`."""
+
+    outer: Outer
+    """The known function of the outputs that is the loss."""
+
+
+Rngs = Callable[[str], np.random.Generator]
+"""One independent stream per purpose: rngs("split"), rngs("start"), the same for every run of a seed."""
 
 
 class Task(Plugged, ABC):
@@ -224,10 +244,9 @@ class Task(Plugged, ABC):
         return self.no_outputs or (self.outer.no_examples if self.outer else "")
 
     def evaluate_on(self, points: Points, examples: Sequence[int]) -> Array:
-        """Return mean losses over some of the `outer.shape[0]` examples, by number, shape (n,); nan as in `evaluate`.
+        """Return mean losses over some of the `outer.shape[0]` examples, shape (n,); nan as in `evaluate`.
 
-        Examples that are alike, such as those of one class, stand side by side. This asks for the outputs of all; a
-        task to which some are cheaper asks only for these.
+        Examples that are alike stand side by side. This asks for all; a task to which some are cheaper asks for these.
         """
         if self.outer is None or self.no_examples:
             raise InputError(f"{type(self).__name__} cannot be evaluated on some examples; {self.no_examples}")
@@ -262,6 +281,17 @@ class Task(Plugged, ABC):
         raise NotImplementedError(f"{type(self).__name__} has no texts")
 
 
+# Pydantic's PositiveFloat, whose module takes a tenth of a second to import.
+_Positive = Annotated[float, Gt(0)]
+
+
+class Step(TypedDict, total=False):
+    """The parameters of every projection: a constructor hands them on as `**step: Unpack[Step]`."""
+
+    alpha: _Positive | Literal["auto"]
+    scale: _Positive | None
+
+
 class Projection(Plugged, ABC):
     """A kind of map R^d -> R^D; its constructor takes only keyword parameters.
 
@@ -278,7 +308,7 @@ class Projection(Plugged, ABC):
     example: Space | None = None
     """A space that it draws in, where it does not draw in any: there `dfo-bench check` checks it."""
 
-    def __init__(self, *, alpha: Positive | Literal["auto"] = "auto", scale: Positive | None = None) -> None:
+    def __init__(self, *, alpha: _Positive | Literal["auto"] = "auto", scale: _Positive | None = None) -> None:
         """Take the step.
 
         alpha: multiplies the step that a unit z makes; auto finds it by the first evaluations of a run on a task of
@@ -322,17 +352,15 @@ class ExampleGiven(Given):
     """What a run gives an ExampleOptimizer: a constructor hands it on as `**given: Unpack[ExampleGiven]`."""
 
     examples: int
-    """How many there are."""
     make: Make
 
 
 class ExampleOptimizer(Optimizer):
     """Proposes points of R^d, each batch with the train examples on which it is to be evaluated, and learns from these.
 
-    Its budget is counted in whole calls all the same: one point on all n examples, or n points on one each. A point
-    counts as found, and may be a run's best, once the examples that it was evaluated on, none of them twice, are all
-    there are. It runs on tasks whose loss is a mean over examples (see `Task.evaluate_on`), and not inside another;
-    `make` gives it inner optimizers that see losses. Type checkers want `# type: ignore[override]` behind its `ask`.
+    Its budget is counted in whole calls: one point on all k examples, or k points on one. A point may be a run's best
+    once the examples that it was evaluated on, none of them twice, are all there are. It runs on tasks whose loss is a
+    mean over examples (see `Task.evaluate_on`), and not inside another. `ask` wants `# type: ignore[override]`.
     """
 
     def __init__(self, space: Space, *, budget: int, rng: np.random.Generator, examples: int, make: Make) -> None:

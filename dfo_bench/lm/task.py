@@ -9,19 +9,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from annotated_types import Ge
 
-from dfo_bench.core import (
-    Array,
-    Cost,
-    InputError,
-    PathName,
-    PathOrName,
-    Points,
-    Predicted,
-    Rngs,
-    Scores,
-    Task,
-    Value,
-)
+from dfo_bench.core import Array, Cost, InputError, PathName, PathOrName, Points, Predicted, Rngs, Scores, Task, Value
 from dfo_bench.lm import data, losses, models
 from dfo_bench.lm.asked import EngineName, answerer
 from dfo_bench.lm.backends import Backend

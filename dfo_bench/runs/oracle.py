@@ -101,7 +101,7 @@ class OnExamples(Oracle):
         return self.task.evaluate_on(points, points.examples) if points.examples else self.task.evaluate(points), None
 
 
-def oracle(sees: Sees, task: Task, dim: int, unit: int) -> Oracle:
+def oracle(sees: Sees, task: Task, dim: int, unit: int = 1) -> Oracle:
     """Return the oracle of an optimizer that sees this, searches R^dim, and has `unit` examples to choose from."""
     if sees == "outputs" and task.outer:
         return Outputs(task, task.outer)
