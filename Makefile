@@ -4,6 +4,7 @@ PYTHON ?= python3.11
 # Another build of torch: make quickstart TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
+PIP ?= $(BIN)/pip
 
 .PHONY: quickstart test tests install check format docs clean
 
@@ -33,20 +34,20 @@ install: .venv/installed
 .venv/installed: setup.cfg constraints.txt
 	@echo "installing into .venv, about 2 GB; it takes some minutes"
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet $(TORCH)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	$(PIP) install --quiet $(TORCH)
+	$(PIP) install --quiet --constraint constraints.txt --editable .
 	# Without what it requires: one of that, directsearch, is GPL, and the rest is here or only for single methods.
-	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps nevergrad
+	$(PIP) install --quiet --constraint constraints.txt --no-deps nevergrad
 	touch $@
 
 .venv/installed-dev: .venv/installed
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
 	# Without what it requires: the tests only read with it, and one of that, moocore, is LGPL.
-	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps iohinspector
+	$(PIP) install --quiet --constraint constraints.txt --no-deps iohinspector
 	touch $@
 
 .venv/installed-docs: .venv/installed
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $@
 
 clean:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import dfo_bench
-from dfo_bench.cli import ensemble, plugins, predict, report, run, serve, store, tables, validate
+from dfo_bench.cli import dimension, ensemble, plugins, predict, report, run, serve, store, tables, validate
 from dfo_bench.cli._command import Command, examples
 from dfo_bench.cli._output import print_notes
 from dfo_bench.errors import DfoBenchError, InputError
@@ -22,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (run, predict, ensemble, report, tables, store, serve, plugins, validate):
+for module in (run, predict, ensemble, report, tables, dimension, store, serve, plugins, validate):
     for command in module.commands.registered_commands:
         command.cls = Command
     app.add_typer(module.commands)

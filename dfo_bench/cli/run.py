@@ -1,5 +1,6 @@
 """Commands that run optimizers: run and sweep."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -68,6 +69,7 @@ def run(
         "dfo-bench sweep bbt -t sst2:model=roberta-large,head=masked -s 0",
         "dfo-bench sweep -t sphere -t ackley -o cma -o random -d 20 -b 2000 -s 0-9 --workers 2",
         "dfo-bench sweep -t sphere -o cma -o sobol -o random -d 20 -b 500 -s 0-2 --until-decided",
+        "dfo-bench sweep leaderboard -o ./my_search.py --opponents results/leaderboard --store results/mine",
     )
 )
 def sweep(
@@ -127,6 +129,15 @@ def sweep(
             "--most-seeds", help=f"With --until-decided: seeds per optimizer at most. [default: {MOST_SEEDS}]"
         ),
     ] = None,
+    opponents: Annotated[
+        Path | None,
+        typer.Option(
+            "--opponents",
+            help="Store whose finished runs with the same task, dimension, budget and seed are compared with: a few "
+            "are verified, all copied.",
+            metavar="STORE",
+        ),
+    ] = None,
     dry_run: DryRun = False,
 ) -> int:
     """Run every task x projection x optimizer x seed.
@@ -152,6 +163,7 @@ def sweep(
         until_decided=True if until_decided else None,
         margin=margin,
         most_seeds=most_seeds,
+        opponents=opponents,
     )
     return _sweep(read_sweep(file).replace(options) if file else options, dry_run)
 

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from dfo_bench.errors import InputError, writing
@@ -13,13 +13,15 @@ from dfo_bench.store.races import read_races, write_races
 from dfo_bench.store.store import Store
 
 
-def merge(stores: Iterable[str | Path], into: str | Path) -> tuple[list[str], list[str]]:
+def merge(
+    stores: Iterable[str | Path], into: str | Path, *, keys: Collection[str] | None = None
+) -> tuple[list[str], list[str]]:
     """Copy the runs of stores into another, made now if it is new; return the keys copied, and those it had already.
 
     Of a key that several hold, the run that has come furthest is kept, if the evaluations of the others are its first
     ones. Prices and races of tasks come along; of one that several have, that of the store merged into, or of the
-    first, stays. Raise InputError, before anything is copied, where evaluations differ, and BusyError where a run is
-    under way.
+    first, stays. `keys` are the runs to copy, all where None. Raise InputError, before anything is copied, where
+    evaluations differ, and BusyError where a run is under way.
 
     >>> dfo_bench.merge(["results/a", "results/b"], "results/all")
     """
@@ -33,9 +35,10 @@ def merge(stores: Iterable[str | Path], into: str | Path) -> tuple[list[str], li
     seen: dict[str, None] = {}
     prices = [read_prices(store.path) for store in (target, *sources)]
     races = [read_races(store.path) for store in (target, *sources)]
-    with held(store.path / key for store in (*sources, target) for key in store):
+    wanted = {source: [key for key in source if keys is None or key in keys] for source in sources}
+    with held(store.path / key for store, asked in ({**wanted, target: list(target)}).items() for key in asked):
         for source in sources:
-            for key in source:
+            for key in wanted[source]:
                 seen[key] = None
                 chosen[key] = _further(key, chosen[key], source) if key in chosen else source
         copied = [key for key in seen if chosen[key] is not target]

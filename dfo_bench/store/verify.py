@@ -5,7 +5,7 @@ fresh optimizer of the run's seed, told the stored losses, asks for all of them 
 evaluation; not one that sees more than losses, of which nothing else is kept.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -44,19 +44,21 @@ class Verdict:
         return not self.problems and self.difference <= self.tolerance
 
 
-def verify(store: Store, *, points: int = 3, runs: int | None = None, seed: int = 0) -> Iterator[Verdict]:
+def verify(
+    store: Store, *, points: int = 3, runs: int | None = None, seed: int = 0, keys: Collection[str] | None = None
+) -> Iterator[Verdict]:
     """Yield a verdict for each of `runs` runs that have ended (all where None), drawn at random like their points.
 
     Of each run the incumbent and the selected candidate are evaluated again, and `points` evaluations more, for which
-    the optimizer is replayed; failed evaluations are not drawn.
+    the optimizer is replayed; failed evaluations are not drawn. `keys` are those to draw from, all where None.
     """
     if points < 0 or (runs is not None and runs < 1):
         raise InputError(f"points must be at least 0 and runs at least 1, got {points} and {runs}")
     frame = store.runs()
-    keys = sorted(frame.loc[frame["status"] != "unfinished", "key"])
-    if runs is not None and runs < len(keys):
-        keys = sorted(np.random.default_rng(seed).choice(keys, runs, replace=False))
-    summaries = [summary for key in keys if (summary := store.summary(key))]
+    drawn = sorted(key for key in frame.loc[frame["status"] != "unfinished", "key"] if keys is None or key in keys)
+    if runs is not None and runs < len(drawn):
+        drawn = sorted(np.random.default_rng(seed).choice(drawn, runs, replace=False))
+    summaries = [summary for key in drawn if (summary := store.summary(key))]
     specs = sorted(
         ((summary.spec, summary) for summary in summaries),
         key=lambda one: (str(one[0].task), one[0].seed),

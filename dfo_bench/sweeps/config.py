@@ -39,6 +39,7 @@ class SweepSettings(BaseModel):
     until_decided: bool | None = None
     margin: float | None = None
     most_seeds: int | None = None
+    opponents: str | Path | None = None
 
     def replace(self, other: "SweepSettings") -> "SweepSettings":
         """Return these settings with those that `other` has in their place."""

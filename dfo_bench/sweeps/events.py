@@ -58,4 +58,4 @@ class Listener:
         """Be told of an event."""
 
     def tell(self, line: str) -> None:
-        """Be told, in words, what a race has decided."""
+        """Be told, in words, what was decided on the way: which opponents were taken over, how a race stands."""

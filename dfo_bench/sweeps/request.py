@@ -35,6 +35,7 @@ class SweepRequest:
     until_decided: bool = False
     margin: float = MARGIN
     most_seeds: int = MOST_SEEDS
+    opponents: str | Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse what asks for no sweep; what makes no run is refused by `RunSpec`."""

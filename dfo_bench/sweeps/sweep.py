@@ -32,6 +32,7 @@ from dfo_bench.sweeps import backends, race
 from dfo_bench.sweeps.checks import add_checks
 from dfo_bench.sweeps.estimate import Estimate, estimate_runs
 from dfo_bench.sweeps.events import Listener
+from dfo_bench.sweeps.opponents import find_opponents, take_opponents
 from dfo_bench.sweeps.progress import ProgressBars
 from dfo_bench.sweeps.references import beside
 from dfo_bench.sweeps.request import SweepRequest, Written
@@ -58,6 +59,7 @@ def sweep(
     until_decided: bool = SweepRequest.until_decided,
     margin: float = SweepRequest.margin,
     most_seeds: int = SweepRequest.most_seeds,
+    opponents: str | Path | None = SweepRequest.opponents,
     listener: Listener | None = None,
 ) -> Store:
     """Run every task x projection x optimizer x seed into a store, and return it.
@@ -71,7 +73,9 @@ def sweep(
     `runs` has a column `money` then. With `until_decided` the sweep begins with `seeds`, and gives more, up to
     `most_seeds` in all, to those pairs of searches of a task that are undecided, by the sequential test of
     `dfo_bench.runs.sequential` of their final losses; a difference within `margin`, a share of the larger loss, is a
-    tie. `listener` is told how far the runs are; None shows it on standard error.
+    tie. `opponents` is a store whose finished runs on the same tasks, with the same dimension, budget and seeds, are
+    copied into this one before the first run, after a few of them were verified, so that only what is new is run.
+    `listener` is told how far the runs are; None shows it on standard error.
     InputError is raised before anything is written, and StoreError before the first run where the store cannot be
     locked.
     """
@@ -91,6 +95,7 @@ def sweep(
         until_decided=until_decided,
         margin=margin,
         most_seeds=most_seeds,
+        opponents=opponents,
     )
     return run_sweep(request, listener or ProgressBars())
 
@@ -99,8 +104,11 @@ def run_sweep(request: SweepRequest, listener: Listener) -> Store:
     """Do what `sweep` says with a request."""
     path = Path(request.store)
     runs, ahead = _prepare(request)
+    opponents = find_opponents(request.opponents, runs) if request.opponents else []
     store = Store.create(path)
     refuse_without_locks(path)
+    if request.opponents:
+        listener.tell(take_opponents(request.opponents, opponents, store))
     if request.price is not None:
         write_price(path, {run.shown["task"] for run in runs}, request.price)
     if request.until_decided:

@@ -149,9 +149,12 @@ def _bootstrap(tasks: list[Array]) -> tuple[float, float]:
     if len(tasks) == 1 and len(tasks[0]) == 1:
         return np.nan, np.nan
     rng = np.random.default_rng(0)
-    drawn = np.array([
-        np.mean([rng.choice(tasks[i], len(tasks[i])).mean() for i in rng.integers(len(tasks), size=len(tasks))])
-        for _ in range(RESAMPLES)
-    ])  # fmt: skip
+    counts = np.array([len(logs) for logs in tasks])
+    padded = np.array([np.resize(logs, counts.max()) for logs in tasks])
+    # One axis each for resamples, the tasks drawn, and the seeds drawn of each; of these as many count as a task has.
+    which = rng.integers(len(tasks), size=(RESAMPLES, len(tasks)))
+    seeds = rng.integers(counts[which][..., None], size=(*which.shape, counts.max()))
+    counted = np.arange(counts.max()) < counts[which][..., None]
+    drawn = padded[which[..., None], seeds].mean(axis=2, where=counted).mean(axis=1)
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
