@@ -177,6 +177,9 @@ def test_an_optimizer_that_asks_amiss_fails_its_run(store: Store, halves: str, h
     assert summary.status == "failed"
     assert pd.Series([summary.error]).str.contains(message).all(), summary.error
     assert store.curves()["best"].isin([np.inf]).all()
+    # Whoever tries again begins anew: there is nothing left to evaluate.
+    again = execute(_spec(f"{halves}:how={how}", "toy:dim=11"), store.path)
+    assert bool(again.discarded) == (how == "first")
 
 
 @pytest.mark.parametrize(

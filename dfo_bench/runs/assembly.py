@@ -331,19 +331,22 @@ def _refuse_blind(spec: RunSpec, optimizer: Method, task: Task) -> None:
     cls = optimizer.cls
     if cls.sees == "gradients" and (reason := task.no_gradients):
         raise InputError(f"optimizer {spec.optimizer} sees gradients, and task {spec.task} has none; {reason}")
-    reason = task.no_examples if issubclass(cls, ExampleOptimizer) else ""
-    some = ", ".join(name for name in TASKS.sources() if TASKS.load(name).outputs is not Task.outputs)
-    if reason:
+    if issubclass(cls, ExampleOptimizer) and (reason := task.no_examples):
         raise InputError(
             f"optimizer {spec.optimizer} evaluates points on some examples, and task {spec.task} is only had whole: "
-            f"{reason}. Tasks that can be evaluated on some are {some}"
+            f"{reason}. Tasks that can be evaluated on some are {_composite()}"
         )
     if issubclass(cls, VectorOptimizer) and (reason := task.no_outputs):
         scalar = f"; or use -o {cls.scalar}, which sees losses only" if cls.scalar else ""
         raise InputError(
             f"optimizer {spec.optimizer} sees outputs, and task {spec.task} has none: {reason}. Tasks with outputs are "
-            f"{some}{scalar}"
+            f"{_composite()}{scalar}"
         )
+
+
+def _composite() -> str:
+    """Name the tasks that have outputs, and so a loss that is made of some."""
+    return ", ".join(name for name in TASKS.sources() if TASKS.load(name).outputs is not Task.outputs)
 
 
 def _reference(plugin: Method, seed: int) -> Reference:
