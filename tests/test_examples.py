@@ -11,6 +11,7 @@ import pytest
 from dfo_bench.core import Array, Dense, InputError
 from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.templates import Encoded
+from dfo_bench.plugins.component import parse
 from dfo_bench.report.stats.costs import add_costs
 from dfo_bench.runs.assembly import assemble
 from dfo_bench.runs.calls import Calls
@@ -20,6 +21,9 @@ from dfo_bench.store.filenames import JOURNAL
 from dfo_bench.store.store import Store
 from dfo_bench.store.verify import verify
 from dfo_bench.sweeps.execute import execute
+from dfo_bench.testing import findings
+from dfo_bench.testing.checks import title
+from dfo_bench.testing.optimizers import completes_points
 from tests import text_runs
 from tests.tiny_lm import Zoo
 from tests.toys import interrupt, planned
@@ -180,6 +184,11 @@ def test_an_optimizer_that_asks_amiss_fails_its_run(store: Store, halves: str, h
     # Whoever tries again begins anew: there is nothing left to evaluate.
     again = execute(_spec(f"{halves}:how={how}", "toy:dim=11"), store.path)
     assert bool(again.discarded) == (how == "first")
+
+
+def test_the_kit_finds_who_completes_no_point(halves: str) -> None:
+    found = {check: problem for check, problem in findings("optimizer", parse(f"{halves}:how=first")) if problem}
+    assert found == {title(completes_points): "of a budget of 1 no point has seen all 12 examples"}
 
 
 @pytest.mark.parametrize(
