@@ -11,7 +11,7 @@ import numpy as np
 
 from dfo_bench.core import Cost, Predicted
 from dfo_bench.errors import BusyError, ReplayError, StoreError, unwritable, writing
-from dfo_bench.runs.growing import append, open_growing
+from dfo_bench.runs.growing import Copy, append, open_growing
 from dfo_bench.runs.header import Header
 from dfo_bench.runs.lock import lock
 from dfo_bench.runs.oracle import Told
@@ -190,25 +190,29 @@ class Log:
 class Journal:
     """A run's journal, opened for its one writer until the context ends."""
 
-    def __init__(self, path: Path, header: Header, told: Path | None = None, width: int = 0) -> None:
+    def __init__(
+        self, path: Path, header: Header, told: Path | None = None, width: int = 0, copy: Copy | None = None
+    ) -> None:
         """Open or create; raise BusyError where another process has it open, StoreError where it cannot be written.
 
         `log` is all that the file holds, what an earlier attempt left included; a new journal begins with `header`.
         Where an optimizer is told `width` numbers of an evaluation beside its loss, the file `told` holds these.
+        `copy` is told of all that is written to either, before anybody else learns of it.
         """
-        self.path = path
+        self.path, self._copy = path, copy
         self._told: Sidecar | None = None
         self._fd = open_locked(path)
         try:
             self.log = Log.read(path)
             # A kill in the middle of a write leaves half a line: nobody was told of it, so it never happened.
             os.ftruncate(self._fd, self.log.size)
+            self._size = self.log.size
             self.header = self.log.header or header
             if not self.log.header:
                 self.log.header = header
                 self._append({"header": {"format": FORMAT, **header.to_json()}})
             if told and width:
-                self._told = Sidecar(told, width, self.log.evaluations)
+                self._told = Sidecar(told, width, self.log.evaluations, copy)
         except BaseException:
             os.close(self._fd)
             raise
@@ -243,7 +247,7 @@ class Journal:
         """Write a batch of evaluations; first what it told beside the losses, where it did."""
         if told is not None:
             assert self._told
-            self._told.append(told)
+            self._told.append(batch.begin, told)
             batch = replace(batch, told=checksum(told))
         record = {**vars(batch), "digests": "".join(batch.digests)}
         if not batch.up:
@@ -278,6 +282,9 @@ class Journal:
         except OSError as error:
             # Not in a context, which would take longer than the writing, for every batch of a run.
             raise unwritable(self.path, error) from error
+        if self._copy:
+            self._copy(self.path.name, self._size, line)
+        self._size += len(line)
 
     def close(self) -> None:
         """Give the run free for another writer."""
