@@ -66,6 +66,7 @@ def list_plugins(
 
 def _show(kind: "Kind[Any]", name: str, as_json: bool) -> None:
     """Print what a plugin is and the parameters it takes."""
+    from dfo_bench.core import ExampleOptimizer
     from dfo_bench.plugins.parameters import prose
 
     cls = kind.load(name)
@@ -76,7 +77,7 @@ def _show(kind: "Kind[Any]", name: str, as_json: bool) -> None:
         return
     print(prose(cls, found))
     if sees := getattr(cls, "sees", ""):
-        print(f"\nIt sees {sees}.\n")
+        print(f"\nIt sees {sees}{', on the examples that it asks for' if issubclass(cls, ExampleOptimizer) else ''}.\n")
     table = table_of("parameter", *columns) if found else table_of("no parameters")
     for key, row in found.items():
         table.add_row(key, *row)

@@ -43,7 +43,8 @@ class Seconds(NamedTuple):
 class Batch:
     """One batch of evaluations: losses (nan where it failed), digests of the points, and what it took.
 
-    The optimizer's seconds are those since the last batch.
+    `begin` is how many came before it, in the parts in which its run counts. The optimizer's seconds are those since
+    the last batch.
     """
 
     begin: int
@@ -60,6 +61,12 @@ class Batch:
     down: int = 0
     repeats: int = 0
     """How many of its evaluations came to what was known, and cost no call."""
+    examples: tuple[int, ...] = ()
+    """The examples that its losses are the means of; () for all."""
+
+    def size(self, unit: int) -> int:
+        """Return how many parts each of its evaluations is, of the `unit` of a whole one."""
+        return len(self.examples) or unit
 
 
 @dataclass(frozen=True)
@@ -141,18 +148,20 @@ class Log:
                     self.stopped += 1
                 self.outage = False
         elif "begin" in record:
-            if record["begin"] == self.evaluations:
+            if record["begin"] == self.spent:
                 text = record.pop("digests")
                 digests = [text[i : i + 16] for i in range(0, len(text), 16)]
-                self.batches.append(Batch(digests=digests, seconds=Seconds(*record.pop("seconds")), **record))
+                seconds, examples = Seconds(*record.pop("seconds")), tuple(record.pop("examples", ()))
+                self.batches.append(Batch(digests=digests, seconds=seconds, examples=examples, **record))
                 self.stopped = 0
         elif (measurement := Measurement.from_json(record)) not in self.measurements:
             self.measurements.append(measurement)
 
     def _lose(self, batches: int) -> None:
         """Forget the last batches, which were never answered."""
-        for _ in range(batches):
-            self.lost += len(self.batches.pop().losses)
+        before = self.evaluations
+        del self.batches[len(self.batches) - batches :]
+        self.lost += before - self.evaluations
 
     @property
     def unanswered(self) -> int:
@@ -160,9 +169,22 @@ class Log:
         return next((i for i, batch in enumerate(reversed(self.batches)) if not batch.error), len(self.batches))
 
     @property
+    def unit(self) -> int:
+        """The parts in which an evaluation is counted."""
+        return self.header.unit if self.header else 1
+
+    @property
+    def spent(self) -> int:
+        """How many parts of evaluations the journal holds."""
+        if not self.batches:
+            return 0
+        last = self.batches[-1]
+        return last.begin + len(last.losses) * last.size(self.unit)
+
+    @property
     def evaluations(self) -> int:
-        """How many evaluations the journal holds."""
-        return self.batches[-1].begin + len(self.batches[-1].losses) if self.batches else 0
+        """How many whole evaluations these are."""
+        return self.spent // self.unit
 
 
 class Journal:
@@ -231,8 +253,9 @@ class Journal:
         if not batch.up:
             # Most tasks ask no service.
             del record["up"], record["down"]
-        if not batch.repeats:
-            del record["repeats"]
+        for name in ("repeats", "examples"):
+            if not record[name]:
+                del record[name]
         self._append(record)
         self.log.batches.append(batch)
 

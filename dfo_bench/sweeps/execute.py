@@ -72,7 +72,7 @@ def _resume(assembly: Assembly, folder: Path, journal: Journal, progress: Progre
         raise ReplayError(difference)
     # Whoever failed in order wrote a summary of as many attempts as the journal has.
     in_order = failed is not None and failed.attempts == journal.log.attempts and not failed.interrupted
-    spent = journal.log.evaluations >= assembly.spec.budget and not journal.log.unanswered
+    spent = failed is not None and failed.evaluations >= assembly.spec.budget and not journal.log.unanswered
     if in_order and failed and failed.incumbent is None and spent:
         # A replay could only fail again: nothing is left to evaluate, as after the fit of a reference.
         raise ReplayError("its whole budget was spent on evaluations that failed")
