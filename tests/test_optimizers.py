@@ -40,7 +40,9 @@ QUICK: dict[str, dict[str, Any]] = {
     "rembo": {"inner": Component("bo", {"points": 10}), "k": 2},
     "turbo": {"points": 40, "batch": 20},
 }
-CLASSES = {name: OPTIMIZERS.load(name) for name in OPTIMIZERS.names()}
+# Doors to libraries that take seconds to import and to compile: tests/test_adapters.py.
+SLOW = {"evosax", "optimagic"}
+CLASSES = {name: OPTIMIZERS.load(name) for name in OPTIMIZERS.names() if name not in SLOW}
 PLAIN = [name for name, cls in CLASSES.items() if issubclass(cls, Optimizer) and cls.sees == "losses"]
 SPACES = {
     "free": Space(3, None, None, Dense(np.array([[1.0, -2.0, 0.5]])), 0.5),
@@ -129,7 +131,7 @@ def test_a_built_in_asks_nothing_outside_the_box(name: str) -> None:
     assert stays_inside(resolve(OPTIMIZERS, Component(name, QUICK.get(name, {})))) == "0%"
 
 
-@pytest.mark.parametrize("name", [name for name in OPTIMIZERS.names() if name != "start"])
+@pytest.mark.parametrize("name", [name for name in CLASSES if name != "start"])
 def test_another_seed_asks_other_points(name: str) -> None:
     assert seeds_differ(resolve(OPTIMIZERS, Component(name, QUICK.get(name, {})))) == "yes"
 
@@ -195,7 +197,7 @@ NO_CLAIM = {
     *("lbo", "lm_ma_es", "mmes", "cr_fm_nes"),
 }
 RACERS = [
-    *(Component(name) for name in OPTIMIZERS.names() if name not in NO_CLAIM),
+    *(Component(name) for name in CLASSES if name not in NO_CLAIM),
     Component("openai_es", {"step": "plain"}),
     *(Component("cma", {"variant": variant}) for variant in ("sep", "vkd")),
 ]
