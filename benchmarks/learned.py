@@ -7,11 +7,12 @@ a generation.
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import cma
 import numpy as np
 
-from dfo_bench.core import Anchor, Array, Optimizer, Space
+from dfo_bench.core import Anchor, Array, Space
 from dfo_bench.plugins.registry import OPTIMIZERS
 
 BUDGET, GENERATIONS = 200, 60
@@ -40,9 +41,8 @@ def score(rules: Array, generation: int) -> float:
     for number, (function, dim) in enumerate(CASES):
         rng = np.random.default_rng([generation, number])
         shift, turn = rng.standard_normal(dim), np.linalg.qr(rng.standard_normal((dim, dim)))[0]
-        cls = OPTIMIZERS.load("learned")
-        assert issubclass(cls, Optimizer)
-        optimizer = cls(Space(dim, None, None, Anchor.origin(dim), 1.0), budget=BUDGET, rng=rng)
+        space = Space(dim, None, None, Anchor.origin(dim), 1.0)
+        optimizer: Any = OPTIMIZERS.load("learned")(space, budget=BUDGET, rng=rng)  # type: ignore[call-arg]
         optimizer.rules = tuple(rules)
         first = best = function(-shift[None] @ turn)[0]
         for _ in range(BUDGET // 10):

@@ -55,7 +55,6 @@ class GradientDistillation(VectorOptimizer):
 
     def _fit(self) -> Model:
         """Let the student learn, and return the loss of what it foretells; its origin is the best point."""
-        centre = self._search.centre
         outputs = self.outer.canonical(self._search.outputs)
         shape, outputs = outputs.shape[1:], outputs.reshape(len(outputs), -1)
         base, unit = outputs[0], float(np.abs(outputs - outputs[0]).max()) or 1.0

@@ -1,4 +1,4 @@
-"""A neural surrogate of the loss: random features (Rahimi & Recht, Weighted sums of random kitchen sinks, NIPS 2008)."""
+"""A neural surrogate of the loss on random features (Rahimi & Recht, Random kitchen sinks, NIPS 2008)."""
 
 from typing import Unpack
 

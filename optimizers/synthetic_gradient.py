@@ -1,4 +1,4 @@
-"""Synthetic gradients (Jaderberg et al., Decoupled neural interfaces, ICML 2017), without a true gradient to learn from."""
+"""Synthetic gradients (Jaderberg et al., Decoupled neural interfaces, ICML 2017), learned from differences."""
 
 from typing import Unpack
 
@@ -61,7 +61,7 @@ class SyntheticGradient(Optimizer):
         return self.space.clip(np.concatenate([self._theta + way, self._theta - way]))
 
     def tell(self, x: Array, losses: Array) -> None:
-        """Correct the model along the directions that were measured, and go down it; a pair that failed says nothing."""
+        """Correct the model along the directions that were measured, and go down it; a failed pair says nothing."""
         plus, minus = np.split(tamed(losses), 2)
         features = self._features(self._theta)
         for direction, high, low in zip(self._directions, plus, minus, strict=True):

@@ -14,7 +14,7 @@ GOAL = np.linspace(-1, 1, 6)
 
 def driven(name: str, budget: int, **given: Any) -> Any:
     """Return an optimizer after a budget on a bowl."""
-    optimizer: Any = OPTIMIZERS.load(name)(FREE, budget=budget, rng=np.random.default_rng(0), **given)  # type: ignore[call-arg]
+    optimizer: Any = OPTIMIZERS.load(name)(FREE, budget=budget, rng=np.random.default_rng(0), **given)
     while budget > 0:
         x = optimizer.ask()
         outputs = x - GOAL

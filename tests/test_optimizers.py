@@ -203,7 +203,7 @@ RACERS = [
 ]
 # Those that need few evaluations to be better, and much time for many.
 BUDGETS = {"bo": 16, "turbo": 40, "composite": 60, "composite_loss": 100}
-BUDGETS |= dict.fromkeys(["surrogate", "gradient_distillation", "cobyqa"], 100)
+BUDGETS |= dict.fromkeys(["surrogate", "gradient_distillation", "cobyqa"], 60)
 
 
 @pytest.mark.parametrize("dim", [2, 10])
