@@ -1,4 +1,4 @@
-"""The doors to whole libraries: nevergrad, optuna, evosax, optimagic, and SciPy's COBYQA, which calls a function."""
+"""The doors to whole libraries: nevergrad, optuna, evosax, optimagic, and COBYQA, which calls a function."""
 
 import subprocess
 import sys
@@ -264,3 +264,13 @@ def test_a_minimiser_that_is_dropped_in_the_middle_of_its_work_is_gone() -> None
     gone = weakref.ref(optimizer)
     del optimizer
     assert gone() is None
+
+
+def test_two_minimisers_in_turns_ask_what_each_would_alone() -> None:
+    alone = drive(build("cobyqa", budget=12))
+    one, other = build("cobyqa", budget=12), build("cobyqa", budget=12)
+    for expected in alone[:8]:
+        for optimizer in (one, other):
+            x = optimizer.ask()
+            assert x.tolist() == expected.tolist()
+            optimizer.tell(x, bowl(x))
