@@ -107,6 +107,13 @@ def sweep(
         ),
     ] = False,
     workers: Workers = None,
+    share_model: Annotated[
+        bool,
+        typer.Option(
+            "--share-model",
+            help="Let all workers ask one copy of each text task's model, in a service that is started for the sweep.",
+        ),
+    ] = False,
     price: Price = None,
     until_decided: Annotated[
         bool,
@@ -159,6 +166,7 @@ def sweep(
         references=False if no_references else None,
         store=store,
         workers=workers,
+        share_model=True if share_model else None,
         price=price,
         until_decided=True if until_decided else None,
         margin=margin,

@@ -1,4 +1,4 @@
-"""The line before the model: one piece of work at a time, or several that are computed as one; in turns between keys."""
+"""The line before the model: one piece of work at a time, or several computed as one, in turns between keys."""
 
 import asyncio
 from abc import ABC, abstractmethod

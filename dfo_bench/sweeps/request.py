@@ -31,6 +31,7 @@ class SweepRequest:
     references: bool = True
     store: str | Path = "results"
     workers: int = 1
+    share_model: bool = False
     price: float | None = None
     until_decided: bool = False
     margin: float = MARGIN

@@ -36,6 +36,7 @@ from dfo_bench.sweeps.opponents import find_opponents, take_opponents
 from dfo_bench.sweeps.progress import ProgressBars
 from dfo_bench.sweeps.references import beside
 from dfo_bench.sweeps.request import SweepRequest, Written
+from dfo_bench.sweeps.sharing import sharing
 from dfo_bench.sweeps.workers import run_all
 from dfo_bench.threads import single_threaded
 
@@ -55,6 +56,7 @@ def sweep(
     references: bool = SweepRequest.references,
     store: str | Path = SweepRequest.store,
     workers: int = SweepRequest.workers,
+    share_model: bool = SweepRequest.share_model,
     price: float | None = SweepRequest.price,
     until_decided: bool = SweepRequest.until_decided,
     margin: float = SweepRequest.margin,
@@ -69,9 +71,10 @@ def sweep(
     has 8,000. Every `dev_every` evaluations dev scores the incumbent, or, with `selection` "current", the candidate
     evaluated last, as the program of Black-Box Tuning does. `optimizers` may name references, too, and those that take
     seconds run beside every task of texts that allows them unless `references` is false. `workers` processes run side
-    by side, which does not change any result. `price` is that of a million tokens, of which the store keeps account:
-    `runs` has a column `money` then. With `until_decided` the sweep begins with `seeds`, and gives more, up to
-    `most_seeds` in all, to those pairs of searches of a task that are undecided, by the sequential test of
+    by side, which does not change any result. With `share_model` a service that is started for the sweep has the only
+    copy of each text task's model, and the workers ask it. `price` is that of a million tokens, of which the store
+    keeps account: `runs` has a column `money` then. With `until_decided` the sweep begins with `seeds`, and gives more,
+    up to `most_seeds` in all, to those pairs of searches of a task that are undecided, by the sequential test of
     `dfo_bench.runs.sequential` of their final losses; a difference within `margin`, a share of the larger loss, is a
     tie. `opponents` is a store whose finished runs on the same tasks, with the same dimension, budget and seeds, are
     copied into this one before the first run, after a few of them were verified, so that only what is new is run.
@@ -91,6 +94,7 @@ def sweep(
         references=references,
         store=store,
         workers=workers,
+        share_model=share_model,
         price=price,
         until_decided=until_decided,
         margin=margin,
@@ -102,6 +106,11 @@ def sweep(
 
 def run_sweep(request: SweepRequest, listener: Listener) -> Store:
     """Do what `sweep` says with a request."""
+    with sharing(request):
+        return _run(request, listener)
+
+
+def _run(request: SweepRequest, listener: Listener) -> Store:
     path = Path(request.store)
     runs, ahead = _prepare(request)
     opponents = find_opponents(request.opponents, runs) if request.opponents else []
@@ -128,7 +137,8 @@ def estimate(request: SweepRequest) -> Estimate:
 
     A few products of every model are timed. InputError is raised for what `sweep` would refuse.
     """
-    return _prepare(request, check=False)[1]
+    with sharing(request):
+        return _prepare(request, check=False)[1]
 
 
 def _prepare(request: SweepRequest, *, check: bool = True) -> tuple[list[PlannedRun], Estimate]:
