@@ -14,7 +14,7 @@ task's domain. `space.clip(x)` does nothing where there are none. `space.letters
 of words: sequences of them are all that matters. An optimizer that draws its own embeddings is an
 EmbeddingOptimizer: it sees the task's space, proposes Points, and lifts its own z with `embed(number).lift(z)`. One
 that needs gradients is a GradientOptimizer, one that needs the outputs that a loss is made of a VectorOptimizer; they
-run on tasks that have some.
+run on tasks that have some. One that chooses on which examples its points are evaluated is an ExampleOptimizer.
 
 **For a task** read `Task` and `Points`. It sets `space` and returns one loss per candidate. Candidates come as Points
 because R^D may be too large to write down: `points.at(index)` reads the coordinates `index` of all n candidates, shape
@@ -52,58 +52,17 @@ from dfo_bench.texts import Arrays, Classifier, Cost, LabelledTexts, Learned, Ro
 from dfo_bench.traffic import Traffic
 
 # In the order in which a reader meets them: an optimizer's, a task's, a projection's, and those of few.
+# fmt: off
 __all__ = [  # noqa: RUF022
-    "Optimizer",
-    "Space",
-    "Array",
-    "Given",
-    "PathName",
-    "PathOrName",
-    "InputError",
-    "UnknownNameError",
-    "Unavailable",
-    "Task",
-    "Points",
-    "Rngs",
-    "Cost",
-    "Anchor",
-    "Index",
-    "Projection",
-    "Step",
-    "Embedding",
-    "RandomEmbedding",
-    "IdentityEmbedding",
-    "VectorOptimizer",
-    "VectorGiven",
-    "Outer",
-    "Squares",
-    "GradientOptimizer",
-    "EmbeddingOptimizer",
-    "EmbeddingGiven",
-    "Embed",
-    "Make",
-    "Component",
-    "Value",
-    "Lifted",
-    "Dense",
-    "Letters",
-    "Blend",
-    "Blocks",
-    "Kept",
-    "Reference",
-    "LabelledTexts",
-    "Classifier",
-    "Learned",
-    "Arrays",
-    "Rows",
-    "Scores",
-    "Traffic",
-    "Predicted",
-    "Sees",
-    "Sizes",
-    "Tunable",
-    "FitProgress",
+    "Optimizer", "Space", "Array", "Given", "PathName", "PathOrName", "InputError", "UnknownNameError",
+    "Unavailable", "Task", "Points", "Rngs", "Cost", "Anchor", "Index", "Projection", "Step", "Embedding",
+    "RandomEmbedding", "IdentityEmbedding", "VectorOptimizer", "VectorGiven", "Outer", "Squares",
+    "GradientOptimizer", "ExampleOptimizer", "ExampleGiven", "EmbeddingOptimizer", "EmbeddingGiven", "Embed",
+    "Make", "Component", "Value", "Lifted", "Dense", "Letters", "Blend", "Blocks", "Kept", "Reference",
+    "LabelledTexts", "Classifier", "Learned", "Arrays", "Rows", "Scores", "Traffic", "Predicted", "Sees",
+    "Sizes", "Tunable", "FitProgress",
 ]
+# fmt: on
 
 
 class Given(TypedDict):
@@ -279,6 +238,20 @@ class Task(Plugged, ABC):
         """Why it has no outputs, "" where it has some; one that has none under some of its parameters names these."""
         return "" if self.outer else "its loss is one number, no known function of many"
 
+    @property
+    def no_examples(self) -> str:
+        """Why its loss cannot be had of some of its examples alone, "" where it can; likewise."""
+        return self.no_outputs or (self.outer.no_examples if self.outer else "")
+
+    def evaluate_on(self, points: Points, examples: Sequence[int]) -> Array:
+        """Return mean losses over some of the `outer.shape[0]` examples, shape (n,); nan as in `evaluate`.
+
+        Examples that are alike stand side by side. This asks for all; a task to which some are cheaper asks for these.
+        """
+        if self.outer is None or self.no_examples:
+            raise InputError(f"{type(self).__name__} cannot be evaluated on some examples; {self.no_examples}")
+        return self.outer.loss_on(self.outputs(points)[:, list(examples)], examples)
+
     def outputs(self, points: Points) -> Array:
         """Return what the losses are made of, shape (n, *outer.shape), in float32's range; nan as in `evaluate`."""
         raise InputError(f"{type(self).__name__} has no outputs; {self.no_outputs}")
@@ -373,6 +346,34 @@ class EmbeddingGiven(Given):
     """What the run is told of its points."""
     embed: Embed
     make: Make
+
+
+class ExampleGiven(Given):
+    """What a run gives an ExampleOptimizer: a constructor hands it on as `**given: Unpack[ExampleGiven]`."""
+
+    examples: int
+    make: Make
+
+
+class ExampleOptimizer(Optimizer):
+    """Proposes points of R^d, each batch with the train examples on which it is to be evaluated, and learns from these.
+
+    Its budget is counted in whole calls: one point on all k examples, or k points on one. A point may be a run's best
+    once the examples that it was evaluated on, none of them twice, are all there are. It runs on tasks whose loss is a
+    mean over examples (see `Task.evaluate_on`), and not inside another. `ask` wants `# type: ignore[override]`.
+    """
+
+    def __init__(self, space: Space, *, budget: int, rng: np.random.Generator, examples: int, make: Make) -> None:
+        super().__init__(space, budget=budget, rng=rng)
+        self.examples, self.make = examples, make
+
+    @abstractmethod
+    def ask(self) -> tuple[Array, Index]:  # type: ignore[override]
+        """Return the next points, shape (n, d), and the numbers of different examples from 0 on, shape (k,)."""
+
+    @abstractmethod
+    def tell(self, x: Array, losses: Array) -> None:
+        """Learn the mean losses over the examples last asked for, shape (n,), of exactly the points last asked."""
 
 
 class EmbeddingOptimizer(Plugged, ABC):

@@ -24,6 +24,8 @@ class Points(ABC):
     """A batch of n candidates in R^dim, known by their recipe."""
 
     dim: int
+    examples: tuple[int, ...] = ()
+    """On which of the task's examples this very batch is to be evaluated, () for all; what is cut of it is whole."""
 
     @abstractmethod
     def __len__(self) -> int:

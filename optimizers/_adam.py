@@ -10,8 +10,9 @@ _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8  # the paper's defaults
 class Adam:
     """Both moments of the gradient, and the step they call for."""
 
-    def __init__(self, dim: int) -> None:
-        self._m, self._v, self._t = np.zeros(dim), np.zeros(dim), 0
+    def __init__(self, shape: int | tuple[int, ...]) -> None:
+        """`shape` is that of the gradient."""
+        self._m, self._v, self._t = np.zeros(shape), np.zeros(shape), 0
 
     def step(self, gradient: Array) -> Array:
         """Return the step, to be subtracted, for a learning rate of 1."""

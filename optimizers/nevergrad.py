@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from multiprocessing import parent_process
-from typing import Any, ClassVar, Unpack
+from typing import ClassVar, Unpack
 
 import numpy as np
 
@@ -17,11 +17,12 @@ try:
 except ImportError as error:
     # Not required by dfo-bench: what it requires in turn is not all under a permissive licence.
     raise ImportError("it needs nevergrad; pip install --no-deps nevergrad") from error
-from numpy.random import mtrand
 
 from dfo_bench.core import Array, Given, Optimizer, Space, UnknownNameError
 
+from ._global import lent
 from ._losses import tamed
+from ._minimiser import elsewhere
 
 # nevergrad 1.0.12 calls float() of arrays of one element, which NumPy refuses from 2.4 on.
 if version("nevergrad") == "1.0.12" and np.lib.NumpyVersion(np.__version__) >= "2.4.0" and parent_process() is None:
@@ -76,13 +77,8 @@ class Nevergrad(Optimizer):
 
     def _restart(self) -> None:
         """Begin again at a random point: from the same one a deterministic minimiser would only repeat itself."""
-        space = self.space
-        if space.lower is not None and space.upper is not None:
-            first = self.rng.uniform(space.lower, space.upper, space.dim)
-        else:
-            first = space.start.dense()[0] + space.scale * self.rng.standard_normal(space.dim)
         self.events.append(f"nevergrad's {self._library.name} stopped after {self._library.num_tell}; restarted")
-        self._begin(space.clip(first))
+        self._begin(elsewhere(self.space, self.rng))
 
     def ask(self) -> Array:
         """Return the next batch, shape (n, d)."""
@@ -120,32 +116,7 @@ class Nevergrad(Optimizer):
     @contextmanager
     def _at_work(self) -> Iterator[list[warnings.WarningMessage]]:
         """Lend the library a global generator, and yield its warnings instead of showing them."""
-        theirs, half = mtrand.get_bit_generator(), _half_a_pair()
-        mtrand.set_bit_generator(self._global)
-        try:
-            with warnings.catch_warnings(record=True) as warned:
-                warnings.simplefilter("ignore")
-                warnings.simplefilter("always", FinishedUnderlyingOptimizerWarning)
-                yield warned
-        finally:
-            mtrand.set_bit_generator(theirs)
-            if half:
-                np.random.set_state(half)  # noqa: NPY002
-
-
-_SMALL = np.random.SFC64(0)
-
-
-def _half_a_pair() -> dict[str, Any] | None:
-    """Return the state of NumPy's global generator if it keeps the second half of a pair of old-style normals.
-
-    Setting another generator would drop that. Whether there is one is part of a state which takes the Mersenne twister
-    0.1 ms to write down, as long as half an evaluation; so it is asked with a small generator in the other's place.
-    """
-    theirs = mtrand._rand._bit_generator
-    mtrand._rand._bit_generator = _SMALL
-    try:
-        half: int = np.random.get_state(legacy=False)["has_gauss"]  # noqa: NPY002
-    finally:
-        mtrand._rand._bit_generator = theirs
-    return np.random.get_state(legacy=False) if half else None  # noqa: NPY002
+        with lent(self._global), warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", FinishedUnderlyingOptimizerWarning)
+            yield warned

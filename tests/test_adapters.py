@@ -1,7 +1,8 @@
-"""The doors to whole libraries: nevergrad's methods and optuna's samplers."""
+"""The doors to whole libraries: nevergrad, optuna, evosax, optimagic, and SciPy's COBYQA, which calls a function."""
 
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dfo_bench.core import Array, Dense, InputError, Optimizer, Space
+from dfo_bench.core import Anchor, Array, Dense, InputError, Optimizer, Space
 from dfo_bench.plugins.component import component
 from dfo_bench.plugins.plugin import resolve
 from dfo_bench.plugins.registry import OPTIMIZERS
-from dfo_bench.testing.optimizers import survives_huge_losses
+from dfo_bench.testing.checks import results
+from dfo_bench.testing.optimizers import CHECKS, repeats_in_another_process, survives_huge_losses
 from dfo_bench.threads import single_threaded
 
 FREE = Space(3, None, None, Dense(np.array([[1.0, -2.0, 0.5]])), 0.5)
@@ -57,11 +59,15 @@ METHODS = [
     "TwoPointsDE",
 ]
 SAMPLERS = ["CmaEsSampler", "NSGAIISampler", "QMCSampler", "RandomSampler", "TPESampler"]
+# A distribution and a population; steps side by side and one after another.
+OTHERS = [("evosax", "HillClimbing"), ("evosax", "MR15_GA")]
+OTHERS += [("optimagic", "neldermead_parallel"), ("optimagic", "scipy_powell")]
 CASES = [("nevergrad", {"method": name}) for name in METHODS] + [("optuna", {"sampler": name}) for name in SAMPLERS]
+CASES += [(door, {"method": name}) for door, name in OTHERS]
 
 
 @pytest.mark.parametrize("space", [FREE, BOX], ids=["free", "box"])
-@pytest.mark.parametrize(("name", "params"), CASES, ids=[*METHODS, *SAMPLERS])
+@pytest.mark.parametrize(("name", "params"), CASES, ids=[*METHODS, *SAMPLERS, *(name for _, name in OTHERS)])
 def test_a_seed_asks_the_same_finite_points_of_the_space_though_evaluations_fail(
     name: str, params: dict[str, Any], space: Space
 ) -> None:
@@ -75,6 +81,12 @@ def test_a_seed_asks_the_same_finite_points_of_the_space_though_evaluations_fail
     assert np.array_equal(space.clip(x), x)
 
 
+@pytest.mark.parametrize("name", ["evosax:method=HillClimbing", "optimagic"])
+def test_doors_that_are_slow_to_open_keep_the_contract(name: str) -> None:
+    checked = [check for check in CHECKS if check is not repeats_in_another_process]
+    assert not [problem for _, problem in results(checked, resolve(OPTIMIZERS, component(name))) if problem]
+
+
 def test_a_minimiser_of_slopes_goes_on_when_losses_are_as_large_as_floats_get() -> None:
     assert not survives_huge_losses(resolve(OPTIMIZERS, component("nevergrad:method=BFGS")))
 
@@ -83,6 +95,10 @@ def test_a_minimiser_of_slopes_goes_on_when_losses_are_as_large_as_floats_get() 
     ("name", "params", "message"),
     [
         ("nevergrad", {"method": "TwoPointDE"}, "no method of nevergrad named 'TwoPointDE'; did you mean TwoPointsDE"),
+        ("evosax", {"method": "CMAES"}, "no method of evosax named 'CMAES'; did you mean CMA_ES"),
+        ("optimagic", {"method": "scipy_lbfgsb"}, "no gradient-free method of optimagic named 'scipy_lbfgsb'"),
+        ("optimagic", {"method": "nlopt_bobyqa"}, "another package's, which is not installed"),
+        ("optimagic", {"options": {"seed": 3}}, "no option of neldermead_parallel named 'seed'"),
         ("optuna", {"sampler": "TPESample"}, "no sampler of optuna named 'TPESample'; did you mean TPESampler"),
         (
             "optuna",
@@ -199,3 +215,52 @@ def test_optuna_is_asked_for_the_natural_batch_of_its_sampler(params: dict[str, 
 def test_the_options_of_a_sampler_reach_it() -> None:
     plain = drive(build("optuna", options={"n_startup_trials": 60}))
     assert not np.array_equal(plain[-1], drive(build("optuna", options={"multivariate": True}))[-1])
+
+
+# evosax
+
+
+def test_evosax_is_asked_for_twenty_points_and_leaves_the_precision_of_jax() -> None:
+    assert {len(batch) for batch in drive(build("evosax", method="HillClimbing"))} == {20}
+    assert sys.modules["jax"].numpy.zeros(1).dtype == np.float32
+
+
+def test_without_the_package_a_door_names_the_extra() -> None:
+    code = (
+        "import sys\nsys.modules.update(dict.fromkeys(['evosax', 'optimagic']))\n"
+        "from dfo_bench.plugins.registry import OPTIMIZERS\n"
+        "for name in ('evosax', 'optimagic'):\n    try:\n        OPTIMIZERS.load(name)\n"
+        "    except ValueError as error:\n        print(error)"
+    )
+    environment = {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    first, second = done.stdout.splitlines()
+    assert "pip install 'dfo-bench[evosax]'" in first
+    assert "pip install 'dfo-bench[optimagic]'" in second
+
+
+# What calls a function, and is asked
+
+
+def test_a_minimiser_that_has_converged_starts_again_elsewhere_and_says_so() -> None:
+    optimizer = build("cobyqa", budget=80)
+    x = np.concatenate(drive(optimizer))
+    assert x[0].tolist() == [1.0, -2.0, 0.5]
+    assert np.abs(x - 0.7).max(axis=1).min() < 1e-5
+    assert "restarted" in optimizer.events[0]
+
+
+def test_a_minimiser_is_asked_for_what_its_pieces_of_work_wait_for_together() -> None:
+    sizes = [
+        len(batch) for batch in drive(build("optimagic", Space(30, None, None, Anchor.origin(30), 1.0), budget=90))
+    ]
+    assert sizes[0] == 20
+    assert max(sizes) <= 20
+
+
+def test_a_minimiser_that_is_dropped_in_the_middle_of_its_work_is_gone() -> None:
+    optimizer = build("cobyqa")
+    optimizer.ask()
+    gone = weakref.ref(optimizer)
+    del optimizer
+    assert gone() is None

@@ -40,7 +40,9 @@ QUICK: dict[str, dict[str, Any]] = {
     "rembo": {"inner": Component("bo", {"points": 10}), "k": 2},
     "turbo": {"points": 40, "batch": 20},
 }
-CLASSES = {name: OPTIMIZERS.load(name) for name in OPTIMIZERS.names()}
+# Doors to libraries that take seconds to import and to compile: tests/test_adapters.py.
+SLOW = {"evosax", "optimagic"}
+CLASSES = {name: OPTIMIZERS.load(name) for name in OPTIMIZERS.names() if name not in SLOW}
 PLAIN = [name for name, cls in CLASSES.items() if issubclass(cls, Optimizer) and cls.sees == "losses"]
 SPACES = {
     "free": Space(3, None, None, Dense(np.array([[1.0, -2.0, 0.5]])), 0.5),
@@ -129,7 +131,7 @@ def test_a_built_in_asks_nothing_outside_the_box(name: str) -> None:
     assert stays_inside(resolve(OPTIMIZERS, Component(name, QUICK.get(name, {})))) == "0%"
 
 
-@pytest.mark.parametrize("name", [name for name in OPTIMIZERS.names() if name != "start"])
+@pytest.mark.parametrize("name", [name for name in CLASSES if name != "start"])
 def test_another_seed_asks_other_points(name: str) -> None:
     assert seeds_differ(resolve(OPTIMIZERS, Component(name, QUICK.get(name, {})))) == "yes"
 
@@ -195,12 +197,13 @@ NO_CLAIM = {
     *("lbo", "lm_ma_es", "mmes", "cr_fm_nes"),
 }
 RACERS = [
-    *(Component(name) for name in OPTIMIZERS.names() if name not in NO_CLAIM),
+    *(Component(name) for name in CLASSES if name not in NO_CLAIM),
     Component("openai_es", {"step": "plain"}),
     *(Component("cma", {"variant": variant}) for variant in ("sep", "vkd")),
 ]
 # Those that need few evaluations to be better, and much time for many.
 BUDGETS = {"bo": 16, "turbo": 40, "composite": 60, "composite_loss": 100}
+BUDGETS |= dict.fromkeys(["surrogate", "gradient_distillation", "cobyqa"], 60)
 
 
 @pytest.mark.parametrize("dim", [2, 10])
@@ -213,7 +216,7 @@ def test_a_built_in_that_learns_is_better_than_random_search(racer: Component, d
 @pytest.mark.parametrize("racer", [racer for racer in RACERS if racer.name in PLAIN], ids=str)
 def test_who_learns_beats_random_search_without_bounds_too(racer: Component, dim: int) -> None:
     # Where these have a hundred points, their processes take seconds for the next ones.
-    budget = 100 if racer.name in ("turbo", "composite_loss") else 400
+    budget = 100 if racer.name in ("turbo", "composite_loss", "surrogate", "cobyqa") else 400
     space = Space(dim, None, None, Anchor.origin(dim), 1.0)
 
     def median(name: str, **params: Any) -> float:

@@ -77,7 +77,8 @@ def test_two_plugins_of_one_name_are_an_error_that_names_both(install: Install) 
         ("def broken(:", "does not import: SyntaxError"),
         (
             "x = 1",
-            r"must define one public subclass of Optimizer or VectorOptimizer or EmbeddingOptimizer; it has 0 \(none\)",
+            "must define one public subclass of Optimizer or VectorOptimizer or ExampleOptimizer or "
+            r"EmbeddingOptimizer; it has 0 \(none\)",
         ),
         (OPTIMIZER.format(name="A") + OPTIMIZER.format(name="B"), r"it has 2 \(A, B\)"),
         ("from dfo_bench.core import Optimizer\nclass A(Optimizer): ...", "A must define ask and tell"),

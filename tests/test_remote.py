@@ -76,6 +76,8 @@ def test_losses_costs_and_key_are_those_of_the_model_itself(
     plain = Dense(lifted[0].dense())
     for a, b in (lifted, [plain, plain]):
         np.testing.assert_allclose(there.task.evaluate(b), here.task.evaluate(a), rtol=0, atol=1e-5)
+        some = there.task.evaluate_on(b, (1, 4)), here.task.evaluate_on(a, (1, 4))
+        np.testing.assert_allclose(*some, rtol=0, atol=1e-5)
     ours, theirs = (one.task.score(points[:1], "test") for one, points in zip((here, there), lifted, strict=True))
     assert ours.cost == theirs.cost
     assert ours.metrics == pytest.approx(theirs.metrics, abs=1e-5)

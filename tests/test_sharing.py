@@ -27,7 +27,7 @@ from tests.tiny_lm import Zoo
 
 @pytest.fixture
 def task(store: Store, zoo: Zoo) -> Any:
-    return text_runs.planned(store, zoo.folder("gpt2"), head="causal").task
+    return text_runs.planned(store, zoo.folder(), backend="torch").task
 
 
 def request(*tasks: Any, **other: Any) -> SweepRequest:
@@ -142,6 +142,11 @@ def test_a_sweep_without_texts_has_nothing_to_share() -> None:
         sharing(request("sphere")),
     ):
         pass
+
+
+def test_a_cluster_has_other_machines() -> None:
+    with pytest.raises(InputError, match="share_model is for the workers of one machine"):
+        request("helpdesk", cluster="ray")
 
 
 def test_what_a_service_cannot_do_names_what_was_written(

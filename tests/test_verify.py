@@ -141,10 +141,10 @@ def test_what_is_drawn_depends_on_the_seed_alone(store: Store) -> None:
     assert len(drawn[0]) == 2
 
 
-@pytest.mark.parametrize("given", [{"points": -1}, {"runs": 0}])
-def test_a_sample_must_be_one(store: Store, given: dict[str, int]) -> None:
+@pytest.mark.parametrize(("points", "runs"), [(-1, 1), (3, 0)])
+def test_a_sample_must_be_one(store: Store, points: int, runs: int) -> None:
     with pytest.raises(InputError, match="points must be at least 0 and runs at least 1, got"):
-        list(verify(store, **given))
+        list(verify(store, points=points, runs=runs))
 
 
 def test_digests_are_those_of_sha256sum(store: Store) -> None:

@@ -67,7 +67,7 @@ def workers_option(default: object) -> Any:
 
 Budget = Annotated[int | None, budget_option(BUDGET)]
 Seeds = Annotated[list[str] | None, seeds_option(" ".join(map(str, SweepRequest.seeds)))]
-Workers = Annotated[int | None, workers_option(SweepRequest.workers)]
+Workers = Annotated[int | None, workers_option(1)]
 Price = Annotated[
     float | None,
     typer.Option("--price", help="Price of a million tokens; the report then says what runs cost.", metavar="P"),

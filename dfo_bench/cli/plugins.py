@@ -3,6 +3,7 @@
 import ast
 import json
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -66,21 +67,28 @@ def list_plugins(
 
 def _show(kind: "Kind[Any]", name: str, as_json: bool) -> None:
     """Print what a plugin is and the parameters it takes."""
+    from dfo_bench.core import ExampleOptimizer
     from dfo_bench.plugins.parameters import prose
 
     cls = kind.load(name)
     columns = ("what it may be", "default", "what it means")
     found = {key: (*parameter.in_words(), parameter.meaning) for key, parameter in kind.parameters(cls).items()}
+    methods = getattr(cls, "variants", {})
     if as_json:
-        print(json.dumps({key: dict(zip(columns, row, strict=True)) for key, row in found.items()}, indent=1))
+        shown: dict[str, dict[str, Any]] = {key: dict(zip(columns, row, strict=True)) for key, row in found.items()}
+        for key, names in methods.items():
+            shown[key]["names"] = list(names)
+        print(json.dumps(shown, indent=1))
         return
     print(prose(cls, found))
     if sees := getattr(cls, "sees", ""):
-        print(f"\nIt sees {sees}.\n")
+        print(f"\nIt sees {sees}{', on the examples that it asks for' if issubclass(cls, ExampleOptimizer) else ''}.\n")
     table = table_of("parameter", *columns) if found else table_of("no parameters")
     for key, row in found.items():
         table.add_row(key, *row)
     print_table(table)
+    for key, names in methods.items():
+        print(f"\n{key} is one of {len(names)}:\n{fill(', '.join(names), 120)}")
 
 
 def _first_line(source: "Source") -> str:

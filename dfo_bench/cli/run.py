@@ -68,6 +68,7 @@ def run(
         "dfo-bench sweep quickstart",
         "dfo-bench sweep bbt -t sst2:model=roberta-large,head=masked -s 0",
         "dfo-bench sweep -t sphere -t ackley -o cma -o random -d 20 -b 2000 -s 0-9 --workers 2",
+        "dfo-bench sweep quickstart --cluster ray://head-node:10001",
         "dfo-bench sweep -t sphere -o cma -o sobol -o random -d 20 -b 500 -s 0-2 --until-decided",
         "dfo-bench sweep leaderboard -o ./my_search.py --opponents results/leaderboard --store results/mine",
     )
@@ -107,6 +108,15 @@ def sweep(
         ),
     ] = False,
     workers: Workers = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            "--cluster",
+            help="Run on a cluster of Ray, whose nodes share no disk, as many runs at a time as it has room for: ray, "
+            "one on this machine (or that of RAY_ADDRESS), or ray://HOST:PORT.",
+            metavar="ray[://HOST:PORT]",
+        ),
+    ] = None,
     share_model: Annotated[
         bool,
         typer.Option(
@@ -166,6 +176,7 @@ def sweep(
         references=False if no_references else None,
         store=store,
         workers=workers,
+        cluster=cluster,
         share_model=True if share_model else None,
         price=price,
         until_decided=True if until_decided else None,

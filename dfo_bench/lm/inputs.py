@@ -9,6 +9,9 @@ from dfo_bench.lm.templates import Encoded, Template
 SAMPLE = 500
 """The texts of a split from which its cost is guessed before it is read."""
 
+PART = "part of train"
+"""How the name of a split begins that is some of the train texts; it is made when it is first asked for."""
+
 
 def split_of(splits: Mapping[str, Rows], rows: Rows) -> str:
     """Return the split whose very rows these are; "" for any others."""
@@ -36,7 +39,11 @@ class Inputs:
     @property
     def events(self) -> list[str]:
         """The number of texts that are cut, per split that was read."""
-        counts = {split: (sum(text.cut > 0 for text in texts), len(texts)) for split, texts in self._encoded.items()}
+        counts = {
+            split: (sum(text.cut > 0 for text in texts), len(texts))
+            for split, texts in self._encoded.items()
+            if not split.startswith(PART)
+        }
         return [say_cut(cut, n, split, self.template.limit) for split, (cut, n) in counts.items() if cut]
 
     def cost(self, split: str, classes: int, dim: int = 0) -> Cost:

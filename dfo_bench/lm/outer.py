@@ -25,6 +25,8 @@ class TrainLoss(Outer):
     ) -> None:
         """`classes` are the classes of the examples, of `count` in all; `score` gives the losses of mapped logits."""
         self.shape = (len(classes), count)
+        fits = f"calibrate={kind} fits its map on the outputs of all train texts; pass calibrate=none"
+        self.no_examples = "" if kind == "none" else fits
         self._name, self._kind, self._classes, self._score = name, kind, classes, score
 
     def loss(self, outputs: Array) -> Array:
@@ -34,6 +36,11 @@ class TrainLoss(Outer):
         (mapped,) = calibrate(self._kind, outputs[finite], self._classes)
         values[finite] = self._score(mapped)
         return values
+
+    def loss_on(self, outputs: Array, examples: Sequence[int]) -> Array:
+        """Return the losses as some examples alone have them; nan where a logit is not finite."""
+        values = losses.LOSSES[self._name](outputs, self._classes[list(examples)])
+        return np.where(np.isfinite(outputs).all(axis=(1, 2)), values, np.nan)
 
     def gradient(self, outputs: Array) -> Array:
         """Return the derivatives of the losses in the logits; nan where a logit is not finite."""

@@ -9,19 +9,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from annotated_types import Ge
 
-from dfo_bench.core import (
-    Array,
-    Cost,
-    InputError,
-    PathName,
-    PathOrName,
-    Points,
-    Predicted,
-    Rngs,
-    Scores,
-    Task,
-    Value,
-)
+from dfo_bench.core import Array, Cost, InputError, PathName, PathOrName, Points, Predicted, Rngs, Scores, Task, Value
 from dfo_bench.lm import data, losses, models
 from dfo_bench.lm.asked import EngineName, answerer, shared
 from dfo_bench.lm.backends import Backend
@@ -29,6 +17,7 @@ from dfo_bench.lm.calibration import Calibration, apply, learn
 from dfo_bench.lm.checks import Facts, check_all
 from dfo_bench.lm.heads import HeadName
 from dfo_bench.lm.initial import NEUTRAL
+from dfo_bench.lm.inputs import PART
 from dfo_bench.lm.local import Local
 from dfo_bench.lm.mapped import Mapped
 from dfo_bench.lm.modes import SLOTS, ModeName, check
@@ -292,6 +281,14 @@ class TextTask(Task):
     def no_outputs(self) -> str:
         """Why it has no outputs for an optimizer: of a loss that is flat they say nothing."""
         return "" if self.outer else "loss=perf counts hits; pass loss=ce or loss=hinge"
+
+    def evaluate_on(self, points: Points, examples: Sequence[int]) -> Array:
+        """Return the losses of some train texts, shape (n,); the model reads no others."""
+        if self.no_examples:
+            return super().evaluate_on(points, examples)
+        part = f"{PART} {examples}"
+        self._rows.setdefault(part, [self._rows["train"][example] for example in examples])
+        return self._train_loss.loss_on(self.logits(points, part), examples)
 
     def outputs(self, points: Points) -> Array:
         """Return the label logits of every train text, shape (n, examples, classes), before any calibration."""

@@ -70,11 +70,14 @@ class Parameter:
 
     def beside(self, folder: Path, value: Any) -> Any:
         """Return a value, a relative path of a sweep file in `folder` so that it leads there from here."""
-        marks = _marks(self.type)
-        if not marks or not isinstance(value, str) or not value or value in self._constants():
+        if not isinstance(value, str) or not self.may_be_path(value):
             return value
         path = folder / Path(value).expanduser()
-        return str(path) if PATH in marks or path.exists() else value
+        return str(path) if PATH in _marks(self.type) or path.exists() else value
+
+    def may_be_path(self, value: str) -> bool:
+        """Return whether a text names a file or a folder, or may do so."""
+        return bool(value and _marks(self.type)) and value not in self._constants()
 
     def _constants(self) -> list[Value]:
         """Return the texts that stand for something else."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar, cast
 
-from dfo_bench.core import EmbeddingOptimizer, Optimizer, Projection, Reference, Task, VectorOptimizer
+from dfo_bench.core import EmbeddingOptimizer, ExampleOptimizer, Optimizer, Projection, Reference, Task, VectorOptimizer
 from dfo_bench.errors import InputError, PluginError, UnknownNameError, say
 from dfo_bench.plugins.component import Component
 from dfo_bench.plugins.files import import_file
@@ -150,6 +150,7 @@ OPTIMIZERS: Kind[Optimizer | EmbeddingOptimizer] = Kind(
     {
         Optimizer: frozenset({"space", "budget", "rng"}),
         VectorOptimizer: frozenset({"space", "budget", "rng", "outer"}),
+        ExampleOptimizer: frozenset({"space", "budget", "rng", "examples", "make"}),
         EmbeddingOptimizer: frozenset({"space", "dim", "budget", "rng", "told", "embed", "make"}),
     },
 )

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any, Unpack
 
 import numpy as np
+from typing_extensions import override
 
 from dfo_bench.core import (
     Array,
@@ -12,6 +13,8 @@ from dfo_bench.core import (
     Embedding,
     EmbeddingGiven,
     EmbeddingOptimizer,
+    ExampleOptimizer,
+    Index,
     Make,
     Optimizer,
     Points,
@@ -56,6 +59,17 @@ class InOneEmbedding(EmbeddingOptimizer):
         self._optimizer.tell(self._x, losses, *told)
 
 
+class OnExamples(InOneEmbedding):
+    """A plain optimizer that says on which examples its points are evaluated."""
+
+    def ask(self) -> Points:
+        """Lift what the optimizer asks for, and pass on on which examples."""
+        self._x, examples = self._optimizer.ask()
+        points = self._embedding.lift(self._x)
+        points.examples = tuple(examples.tolist())
+        return points
+
+
 class Checked(Optimizer):
     """A plain optimizer whose asks are checked: what is wrong with them is said where it happens."""
 
@@ -65,7 +79,10 @@ class Checked(Optimizer):
 
     def ask(self) -> Array:
         """Return the optimizer's points; raise RunError unless they are (n, d) finite numbers, n at least 1."""
-        x = np.asarray(self.inner.ask())
+        return self._checked(self.inner.ask())
+
+    def _checked(self, asked: Any) -> Array:
+        x = np.asarray(asked)
         if x.ndim != 2 or x.shape[1] != self.space.dim or not len(x):
             raise RunError(f"{self.component}: ask returned shape {x.shape}; it must be (n, {self.space.dim})")
         if not np.isfinite(x).all():
@@ -75,6 +92,26 @@ class Checked(Optimizer):
     def tell(self, x: Array, losses: Array, *told: Array) -> None:
         """Pass the losses on, and what else it sees."""
         self.inner.tell(x, losses, *told)
+
+
+class CheckedOnExamples(Checked):
+    """Likewise, of an optimizer that chooses among `count` examples."""
+
+    def __init__(self, inner: Optimizer, component: Component, count: int) -> None:
+        super().__init__(inner, component)
+        self.count = count
+
+    @override
+    def ask(self) -> tuple[Array, Index]:  # type: ignore[override]
+        asked: Any = self.inner.ask()
+        if not isinstance(asked, tuple) or len(asked) != 2:
+            raise RunError(f"{self.component}: ask returned a {type(asked).__name__}; it must be points and examples")
+        x, examples = self._checked(asked[0]), np.asarray(asked[1])
+        if examples.dtype.kind not in "iu" or not np.isin(examples, np.arange(self.count)).all():
+            raise RunError(f"{self.component}: ask returned the examples {examples}; there are 0 to {self.count - 1}")
+        if examples.ndim != 1 or not len(examples) or len(np.unique(examples)) < len(examples):
+            raise RunError(f"{self.component}: ask returned the examples {examples}; they must be different ones")
+        return x, examples
 
 
 @dataclass(frozen=True)
@@ -134,10 +171,16 @@ class Assembly:
         blind = issubclass(cls, EmbeddingOptimizer) and cls.sees == "outputs" and self.task.no_outputs
         return "losses" if blind else cls.sees
 
+    @property
+    def unit(self) -> int:
+        """In how many parts an evaluation is counted: the examples, where the optimizer chooses of them."""
+        outer = self.task.outer if issubclass(self.plugins.optimizer.cls, ExampleOptimizer) else None
+        return outer.shape[0] if outer else 1
+
     @cached_property
     def oracle(self) -> Oracle:
         """What evaluates the points and tells the optimizer as much as it sees."""
-        return oracle(self.sees, self.task, self.dim)
+        return oracle(self.sees, self.task, self.dim, self.unit)
 
     @property
     def cost(self) -> Cost:
@@ -183,7 +226,8 @@ class Assembly:
         if issubclass(plugin.cls, Reference):
             outermost: Any = Once(self.task.space, **given)
         elif issubclass(plugin.cls, Optimizer):
-            outermost = InOneEmbedding(self.task.space, plugin.component, **given)
+            kind = OnExamples if issubclass(plugin.cls, ExampleOptimizer) else InOneEmbedding
+            outermost = kind(self.task.space, plugin.component, **given)
         else:
             outermost = plugin.construct(self.task.space, **given)
         assert isinstance(outermost, EmbeddingOptimizer)
@@ -205,17 +249,29 @@ class Assembly:
                     f"{component.name} sees {inner.cls.sees} and cannot stand inside {plugin.name}, which is told "
                     f"{self.sees}; run it by itself: -o {component.name}"
                 )
-            built = self.build(inner, space, budget, rng)
+            if issubclass(inner.cls, ExampleOptimizer) and inner is not plugin:
+                raise InputError(
+                    f"{component.name} chooses examples and cannot stand inside {plugin.name}; run it by itself: "
+                    f"-o {component.name}"
+                )
+            built = self.build(inner, space, budget, rng, make)
             events.extend(built.events)
             built.events = events
-            return Checked(built, component)
+            chooses = issubclass(inner.cls, ExampleOptimizer)
+            return CheckedOnExamples(built, component, self.unit) if chooses else Checked(built, component)
 
         return make
 
-    def build(self, plugin: AnyOptimizer, space: Space, budget: int, rng: np.random.Generator) -> Optimizer:
-        """Build a plain optimizer with what it sees of the task."""
-        outer = {"outer": self.task.outer} if issubclass(plugin.cls, VectorOptimizer) else {}
-        built = plugin.construct(space, budget=budget, rng=rng, **outer)
+    def build(
+        self, plugin: AnyOptimizer, space: Space, budget: int, rng: np.random.Generator, make: Make | None = None
+    ) -> Optimizer:
+        """Build a plain optimizer with what it sees of the task, and `make` for what stands inside it."""
+        more: dict[str, Any] = {}
+        if issubclass(plugin.cls, VectorOptimizer):
+            more = {"outer": self.task.outer}
+        elif issubclass(plugin.cls, ExampleOptimizer):
+            more = {"examples": self.unit, "make": make or self._make([])}
+        built = plugin.construct(space, budget=budget, rng=rng, **more)
         assert isinstance(built, Optimizer)
         return built
 
@@ -275,13 +331,22 @@ def _refuse_blind(spec: RunSpec, optimizer: Method, task: Task) -> None:
     cls = optimizer.cls
     if cls.sees == "gradients" and (reason := task.no_gradients):
         raise InputError(f"optimizer {spec.optimizer} sees gradients, and task {spec.task} has none; {reason}")
+    if issubclass(cls, ExampleOptimizer) and (reason := task.no_examples):
+        raise InputError(
+            f"optimizer {spec.optimizer} evaluates points on some examples, and task {spec.task} is only had whole: "
+            f"{reason}. Tasks that can be evaluated on some are {_composite()}"
+        )
     if issubclass(cls, VectorOptimizer) and (reason := task.no_outputs):
-        some = ", ".join(name for name in TASKS.sources() if TASKS.load(name).outputs is not Task.outputs)
         scalar = f"; or use -o {cls.scalar}, which sees losses only" if cls.scalar else ""
         raise InputError(
             f"optimizer {spec.optimizer} sees outputs, and task {spec.task} has none: {reason}. Tasks with outputs are "
-            f"{some}{scalar}"
+            f"{_composite()}{scalar}"
         )
+
+
+def _composite() -> str:
+    """Name the tasks that have outputs, and so a loss that is made of some."""
+    return ", ".join(name for name in TASKS.sources() if TASKS.load(name).outputs is not Task.outputs)
 
 
 def _reference(plugin: Method, seed: int) -> Reference:

@@ -1,7 +1,11 @@
 """Files that only grow: what is written stands at the end, and whole."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+
+Copy = Callable[[str, int, bytes], None]
+"""Called with a file's name, a place in it in bytes, and what was written there; what was beyond it is gone."""
 
 
 def open_growing(path: Path) -> int:

@@ -57,6 +57,8 @@ class Header(PlannedRun):
     """Whether its optimizer only ever evaluates one point, so that nothing is searched."""
     sees: Sees
     """What its method is told."""
+    unit: int = field(default=1, kw_only=True)
+    """The parts in which an evaluation is counted: as many as there are examples, where its method chooses of these."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, from which `from_json` makes an equal one."""
@@ -68,6 +70,7 @@ class Header(PlannedRun):
             "cost": asdict(self.cost) if self.cost else {},
             "baseline": self.baseline,
             "sees": self.sees,
+            **({"unit": self.unit} if self.unit > 1 else {}),
         }
 
     @classmethod
@@ -82,4 +85,6 @@ class Header(PlannedRun):
             "cost": Cost(**plain["cost"]) if plain["cost"] else None,
             "baseline": plain.get("baseline", named["spec"].budget == 1),
             "sees": plain.get("sees", "losses"),
+            # Most methods evaluate whole calls.
+            "unit": plain.get("unit", 1),
         }

@@ -11,7 +11,7 @@ import numpy as np
 
 from dfo_bench.core import Cost, Predicted
 from dfo_bench.errors import BusyError, ReplayError, StoreError, unwritable, writing
-from dfo_bench.runs.growing import append, open_growing
+from dfo_bench.runs.growing import Copy, append, open_growing
 from dfo_bench.runs.header import Header
 from dfo_bench.runs.lock import lock
 from dfo_bench.runs.oracle import Told
@@ -43,7 +43,8 @@ class Seconds(NamedTuple):
 class Batch:
     """One batch of evaluations: losses (nan where it failed), digests of the points, and what it took.
 
-    The optimizer's seconds are those since the last batch.
+    `begin` is how many came before it, in the parts in which its run counts. The optimizer's seconds are those since
+    the last batch.
     """
 
     begin: int
@@ -60,6 +61,12 @@ class Batch:
     down: int = 0
     repeats: int = 0
     """How many of its evaluations came to what was known, and cost no call."""
+    examples: tuple[int, ...] = ()
+    """The examples that its losses are the means of; () for all."""
+
+    def size(self, unit: int) -> int:
+        """Return how many parts each of its evaluations is, of the `unit` of a whole one."""
+        return len(self.examples) or unit
 
 
 @dataclass(frozen=True)
@@ -141,18 +148,20 @@ class Log:
                     self.stopped += 1
                 self.outage = False
         elif "begin" in record:
-            if record["begin"] == self.evaluations:
+            if record["begin"] == self.spent:
                 text = record.pop("digests")
                 digests = [text[i : i + 16] for i in range(0, len(text), 16)]
-                self.batches.append(Batch(digests=digests, seconds=Seconds(*record.pop("seconds")), **record))
+                seconds, examples = Seconds(*record.pop("seconds")), tuple(record.pop("examples", ()))
+                self.batches.append(Batch(digests=digests, seconds=seconds, examples=examples, **record))
                 self.stopped = 0
         elif (measurement := Measurement.from_json(record)) not in self.measurements:
             self.measurements.append(measurement)
 
     def _lose(self, batches: int) -> None:
         """Forget the last batches, which were never answered."""
-        for _ in range(batches):
-            self.lost += len(self.batches.pop().losses)
+        before = self.evaluations
+        del self.batches[len(self.batches) - batches :]
+        self.lost += before - self.evaluations
 
     @property
     def unanswered(self) -> int:
@@ -160,33 +169,50 @@ class Log:
         return next((i for i, batch in enumerate(reversed(self.batches)) if not batch.error), len(self.batches))
 
     @property
+    def unit(self) -> int:
+        """The parts in which an evaluation is counted."""
+        return self.header.unit if self.header else 1
+
+    @property
+    def spent(self) -> int:
+        """How many parts of evaluations the journal holds."""
+        if not self.batches:
+            return 0
+        last = self.batches[-1]
+        return last.begin + len(last.losses) * last.size(self.unit)
+
+    @property
     def evaluations(self) -> int:
-        """How many evaluations the journal holds."""
-        return self.batches[-1].begin + len(self.batches[-1].losses) if self.batches else 0
+        """How many whole evaluations these are."""
+        return self.spent // self.unit
 
 
 class Journal:
     """A run's journal, opened for its one writer until the context ends."""
 
-    def __init__(self, path: Path, header: Header, told: Path | None = None, width: int = 0) -> None:
+    def __init__(
+        self, path: Path, header: Header, told: Path | None = None, width: int = 0, copy: Copy | None = None
+    ) -> None:
         """Open or create; raise BusyError where another process has it open, StoreError where it cannot be written.
 
         `log` is all that the file holds, what an earlier attempt left included; a new journal begins with `header`.
         Where an optimizer is told `width` numbers of an evaluation beside its loss, the file `told` holds these.
+        `copy` is told of all that is written to either, before anybody else learns of it.
         """
-        self.path = path
+        self.path, self._copy = path, copy
         self._told: Sidecar | None = None
         self._fd = open_locked(path)
         try:
             self.log = Log.read(path)
             # A kill in the middle of a write leaves half a line: nobody was told of it, so it never happened.
             os.ftruncate(self._fd, self.log.size)
+            self._size = self.log.size
             self.header = self.log.header or header
             if not self.log.header:
                 self.log.header = header
                 self._append({"header": {"format": FORMAT, **header.to_json()}})
             if told and width:
-                self._told = Sidecar(told, width, self.log.evaluations)
+                self._told = Sidecar(told, width, self.log.evaluations, copy)
         except BaseException:
             os.close(self._fd)
             raise
@@ -221,14 +247,15 @@ class Journal:
         """Write a batch of evaluations; first what it told beside the losses, where it did."""
         if told is not None:
             assert self._told
-            self._told.append(told)
+            self._told.append(batch.begin, told)
             batch = replace(batch, told=checksum(told))
         record = {**vars(batch), "digests": "".join(batch.digests)}
         if not batch.up:
             # Most tasks ask no service.
             del record["up"], record["down"]
-        if not batch.repeats:
-            del record["repeats"]
+        for name in ("repeats", "examples"):
+            if not record[name]:
+                del record[name]
         self._append(record)
         self.log.batches.append(batch)
 
@@ -255,6 +282,9 @@ class Journal:
         except OSError as error:
             # Not in a context, which would take longer than the writing, for every batch of a run.
             raise unwritable(self.path, error) from error
+        if self._copy:
+            self._copy(self.path.name, self._size, line)
+        self._size += len(line)
 
     def close(self) -> None:
         """Give the run free for another writer."""

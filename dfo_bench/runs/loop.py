@@ -14,7 +14,7 @@ from dfo_bench.runs.machine import peak_device_memory, peak_memory, provenance
 from dfo_bench.runs.measure import Measurer
 from dfo_bench.runs.meter import Meter, Progress
 from dfo_bench.runs.spec import describe
-from dfo_bench.runs.summary import Kept, Status, Summary, Totals, count_repaid, count_sent
+from dfo_bench.runs.summary import Kept, Status, Summary, Totals, count_repaid, count_repeats, count_sent
 
 
 def header(assembly: Assembly, checks: tuple[str, ...] = ()) -> Header:
@@ -30,6 +30,7 @@ def header(assembly: Assembly, checks: tuple[str, ...] = ()) -> Header:
         assembly.baseline,
         assembly.sees,
         checks=checks,
+        unit=assembly.unit,
     )
 
 
@@ -75,7 +76,12 @@ def attempt(assembly: Assembly, journal: Journal, progress: Progress, discarded:
             if losses is not None:
                 optimizer.tell(losses, *meter.told)
         if meter.incumbent is None:
-            raise RunError(f"no evaluation succeeded: {(meter.errors or ['every loss is nan or infinite'])[0]}")
+            reason = (
+                "every loss is nan or infinite, or of some of the examples only"
+                if assembly.unit > 1
+                else "every loss is nan or infinite"
+            )
+            raise RunError(f"no evaluation succeeded: {(meter.errors or [reason])[0]}")
         measurer.test(meter)
     except (Unavailable, KeyboardInterrupt):
         if meter.patience.waiting:
@@ -88,7 +94,7 @@ def attempt(assembly: Assembly, journal: Journal, progress: Progress, discarded:
         meter.events.append(traceback.format_exc())
     batches, log = meter.batches, journal.log
     sent_up, sent_down = count_sent(batches)
-    return curve(batches), Summary(
+    return curve(batches, assembly.unit, meter.spent), Summary(
         **vars(journal.header),
         status=status,
         error=error,
@@ -102,9 +108,9 @@ def attempt(assembly: Assembly, journal: Journal, progress: Progress, discarded:
         peak_device_memory=peak_device_memory(),
         sent_up=sent_up,
         sent_down=sent_down,
-        repeats=sum(batch.repeats for batch in batches),
+        repeats=count_repeats(batches, assembly.unit),
         attempts=log.attempts,
-        repaid=count_repaid(batches),
+        repaid=count_repaid(batches, assembly.unit),
         discarded=discarded,
         lost=log.lost,
         events=[*meter.patience.events, *meter.events, *meter.errors, *assembly.task.events, *map(str, events)],

@@ -15,7 +15,10 @@ from pathlib import Path
 
 import dfo_bench
 
-_REPORTED = ("numpy", "scipy", "torch", "transformers", "openvino", "cma", "optuna", "nevergrad")
+_REPORTED = (
+    *("numpy", "scipy", "torch", "transformers", "openvino", "cma", "optuna", "nevergrad"),
+    *("evosax", "jaxlib", "optimagic"),
+)
 
 
 def peak_memory() -> int:

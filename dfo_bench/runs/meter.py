@@ -1,13 +1,14 @@
 """The only road to a task: counts, cuts at the budget, journals, and remembers the incumbent."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
 
 from dfo_bench.core import Array, Points, Traffic
 from dfo_bench.errors import ReplayError, RunError, Unavailable, count, say
+from dfo_bench.runs.calls import Calls, Row
 from dfo_bench.runs.journal import Batch, Journal, Seconds
 from dfo_bench.runs.oracle import Oracle
 from dfo_bench.runs.outage import Patience
@@ -36,7 +37,8 @@ class Meter:
     Batches that the journal already holds are answered from it, after a check that they are the same points.
     The state of the run: `spent` evaluations, the `best` loss, the `incumbent` (one candidate, None before the
     first success), `found_at` which evaluation it was, the `current` candidate, the last one evaluated (None where
-    that failed), and what the oracle `told` of the last batch beside its losses.
+    that failed), and what the oracle `told` of the last batch beside its losses. Where evaluations come in parts, all
+    of these are of calls that are over, and of points that were complete by then.
     """
 
     def __init__(
@@ -58,37 +60,57 @@ class Meter:
         self._stopped = journal.log.stopped
         self._in_a_row = 0
         self._tried_at, self._tried_after = 0, 0
+        self._unit, self._parts, self._answered = journal.header.unit, 0, False
+        self._calls = Calls(self._unit) if self._unit > 1 else None
         self.rest()
 
     def evaluate(self, points: Points) -> Array | None:
         """Return the losses, shape (n,), failures as +inf; None for a batch that crossed the budget and was cut."""
         if not isinstance(points, Points) or points.dim != self.oracle.task.space.dim or not len(points):
             raise RunError(f"ask returned {points!r}; it must return Points of the task's space, at least one")
-        left = self.budget - self.spent
-        cut = len(points) > left
+        examples, left = points.examples, self.budget * self._unit - self._parts
+        size = len(examples) or self._unit
+        cut = len(points) * size > left
         if cut:
-            if self.spent == 0:
+            if self._parts == 0:
                 self.events.append(f"budget {self.budget} is smaller than the first batch of {len(points)}")
-            points = points[:left]
+            # One point at least, if on fewer examples.
+            points, examples = points[: max(1, left // size)], examples[:left]
+            points.examples = examples
         digests = points.digests()
         replayed = self._taken < self._recorded
         batch = self._remember(points) if replayed else self._pay(points, digests)
-        if batch.digests != digests:
+        if batch.digests != digests or batch.examples != examples:
             raise ReplayError(f"evaluation {self.spent + 1} is not the point that the journal holds")
         losses = np.array(batch.losses)
         # -inf would win every comparison for good, so it is a failure like nan.
         losses[~(losses > -np.inf)] = np.inf
         first = int(np.argmin(losses))
-        if losses[first] < self.best:
-            self.best, self.incumbent = float(losses[first]), points[first : first + 1]
-            self.found_at = self.spent + first + 1
-        self.current = points[len(points) - 1 : len(points)] if losses[-1] < np.inf else None
-        self.spent += len(losses)
+        self._answered |= losses[first] < np.inf
+        self._parts += len(losses) * batch.size(self._unit)
+        if self._calls:
+            self._count(self._calls.add(batch, points))
+            if cut and self.spent < self.budget:
+                self._count([self._calls.cut()])
+        else:
+            if losses[first] < self.best:
+                self.best, self.incumbent = float(losses[first]), points[first : first + 1]
+                self.found_at = self.spent + first + 1
+            self.current = points[len(points) - 1 : len(points)] if losses[-1] < np.inf else None
+            self.spent += len(losses)
         self._taken += 1
         self._progress(self.spent, self.best, replayed)
         self._give_up(batch)
         self.rest()
         return None if cut else losses
+
+    def _count(self, calls: Iterable[Row]) -> None:
+        """Count calls that were made of parts."""
+        for loss, _, point in calls:
+            self.spent += 1
+            self.current = point or self.current
+            if loss < self.best:
+                self.best, self.incumbent, self.found_at = loss, point, self.spent
 
     def _give_up(self, batch: Batch) -> None:
         """Fail the run whose task only raises, or gives no finite loss; one that is tried again has as many tries anew.
@@ -100,7 +122,7 @@ class Meter:
             self._in_a_row, self._tried_at, self._tried_after = 0, self.spent, self._taken
         if self._in_a_row == MAX_ERRORS:
             raise RunError(f"the task raised {MAX_ERRORS} times in a row, at last {batch.error}")
-        if self.incumbent is not None or self._taken < self._recorded:
+        if self._answered or self._taken < self._recorded:
             return
         tried = self.spent - self._tried_at >= max(MIN_IN_VAIN, self.budget // 10)
         if tried and self._taken - self._tried_after >= MAX_ERRORS:
@@ -120,9 +142,9 @@ class Meter:
         begins: dict[str, list[int]] = {}
         for batch in self.batches:
             if batch.error:
-                begins.setdefault(batch.error, []).append(batch.begin + 1)
+                begins.setdefault(batch.error, []).append(batch.begin)
         return [
-            f"{error} (first at evaluation {at[0]}, in {count(len(at), 'batch', 'batches')})"
+            f"{error} (first at evaluation {at[0] // self._unit + 1}, in {count(len(at), 'batch', 'batches')})"
             for error, at in begins.items()
         ]
 
@@ -158,7 +180,16 @@ class Meter:
         )
         now = self.oracle.task.traffic or sent
         beside = {"repeats": repeats, "up": now.up - sent.up, "down": now.down - sent.down}
-        batch = Batch(self.spent, losses.tolist(), digests, seconds, error, repaid=self._stopped, **beside)
+        batch = Batch(
+            self._parts,
+            losses.tolist(),
+            digests,
+            seconds,
+            error,
+            repaid=self._stopped,
+            examples=points.examples,
+            **beside,
+        )
         self._stopped = 0
         self._journal.add_batch(batch, told)
         if told is not None:

@@ -93,8 +93,18 @@ class Outputs(Oracle):
         return (told.astype(float).reshape(len(told), *self.outer.shape),)
 
 
-def oracle(sees: Sees, task: Task, dim: int) -> Oracle:
-    """Return the oracle of an optimizer that sees this and searches R^dim."""
+class OnExamples(Oracle):
+    """Evaluates points on the examples that they are asked for."""
+
+    @override
+    def evaluate(self, points: Points) -> tuple[Array, Told | None]:
+        return self.task.evaluate_on(points, points.examples) if points.examples else self.task.evaluate(points), None
+
+
+def oracle(sees: Sees, task: Task, dim: int, unit: int = 1) -> Oracle:
+    """Return the oracle of an optimizer that sees this, searches R^dim, and has `unit` examples to choose from."""
     if sees == "outputs" and task.outer:
         return Outputs(task, task.outer)
-    return Gradients(task, dim) if sees == "gradients" else Oracle(task)
+    if sees == "gradients":
+        return Gradients(task, dim)
+    return OnExamples(task) if unit > 1 else Oracle(task)

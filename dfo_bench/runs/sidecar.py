@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dfo_bench.errors import StoreError, writing
-from dfo_bench.runs.growing import append, open_growing
+from dfo_bench.runs.growing import Copy, append, open_growing
 from dfo_bench.runs.oracle import Told
 
 _NUMBER = np.dtype("<f4")
@@ -24,9 +24,12 @@ def checksum(told: Told) -> int:
 class Sidecar:
     """Numbers of float32, `width` of them per evaluation; open while the journal is, whose lock is its lock, too."""
 
-    def __init__(self, path: Path, width: int, evaluations: int) -> None:
-        """Open or create, cut to what the journal knows; raise StoreError where that is not there."""
-        self.path, self._width = path, width
+    def __init__(self, path: Path, width: int, evaluations: int, copy: Copy | None = None) -> None:
+        """Open or create, cut to what the journal knows; raise StoreError where that is not there.
+
+        `copy` is told of all that is written.
+        """
+        self.path, self._width, self._copy = path, width, copy
         with writing(path):
             self._fd = open_growing(path)
         try:
@@ -50,10 +53,13 @@ class Sidecar:
         with writing(self.path):
             os.ftruncate(self._fd, evaluations * self._row)
 
-    def append(self, told: Told) -> None:
-        """Write what a batch told, shape (n, width)."""
+    def append(self, begin: int, told: Told) -> None:
+        """Write what a batch told, shape (n, width), after the `begin` evaluations before it."""
+        data = told.astype(_NUMBER).tobytes()
         with writing(self.path):
-            append(self._fd, told.astype(_NUMBER).tobytes())
+            append(self._fd, data)
+        if self._copy:
+            self._copy(self.path.name, begin * self._row, data)
 
     def read(self, begin: int, count: int) -> Told:
         """Return what `count` evaluations from `begin` on told, shape (count, width)."""

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from dfo_bench.points import Points, expand
+from dfo_bench.runs.curve import curve
 from dfo_bench.runs.header import Header
 from dfo_bench.runs.journal import FORMAT, Batch, Log, Measurement, Seconds
 from dfo_bench.runs.machine import Provenance, provenance
@@ -141,20 +142,25 @@ def count_sent(batches: Sequence[Batch]) -> tuple[int | None, int | None]:
     return (up, down) if up else (None, None)
 
 
-def count_repaid(batches: Sequence[Batch]) -> int:
+def count_repaid(batches: Sequence[Batch], unit: int) -> int:
     """Return how many evaluations may have been paid for in vain, and were paid for again."""
-    return sum(len(batch.losses) * batch.repaid for batch in batches)
+    return sum(len(batch.losses) * batch.size(unit) * batch.repaid for batch in batches) // unit
+
+
+def count_repeats(batches: Sequence[Batch], unit: int) -> int:
+    """Return how many evaluations came to what was known."""
+    return sum(batch.size(unit) * batch.repeats for batch in batches) // unit
 
 
 def in_progress(header: Header, log: Log, status: Status = "unfinished", error: str = "") -> Summary:
     """Return what the journal of a run says of it, which has not ended, or whose process died."""
     sent_up, sent_down = count_sent(log.batches)
-    losses = (loss for batch in log.batches for loss in batch.losses if loss > -math.inf)
+    best = curve(log.batches, header.unit)["best"]
     return Summary(
         **vars(header),
         status=status,
         error=error,
-        best_loss=min(losses, default=math.inf),
+        best_loss=best[-1].as_py() if len(best) else math.inf,
         evaluations=log.evaluations,
         incumbent=None,
         selected=None,
@@ -164,9 +170,9 @@ def in_progress(header: Header, log: Log, status: Status = "unfinished", error: 
         peak_device_memory=None,
         sent_up=sent_up,
         sent_down=sent_down,
-        repeats=sum(batch.repeats for batch in log.batches),
+        repeats=count_repeats(log.batches, header.unit),
         attempts=log.attempts,
-        repaid=count_repaid(log.batches),
+        repaid=count_repaid(log.batches, header.unit),
         discarded=0,
         lost=log.lost,
         events=[],

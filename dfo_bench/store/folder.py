@@ -29,7 +29,7 @@ def mark_failed(folder: Path, error: str) -> Summary | None:
     if not log.header:
         return None
     summary = in_progress(log.header, log, "failed", error)
-    write_results(folder, curve(log.batches), summary)
+    write_results(folder, curve(log.batches, log.unit), summary)
     return summary
 
 

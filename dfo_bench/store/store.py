@@ -148,7 +148,9 @@ class Store:
             found = [self._cache("improvements", frames.CURVES).read(stamps, derive)]
         else:
             found = [table for key in ended["key"].to_pylist() if (table := derive(key)) is not None]
-        return _frame([*found, *(chosen(key, curve(log.batches)) for key, (_, log) in logs.items())], frames.CURVES)
+        return _frame(
+            [*found, *(chosen(key, curve(log.batches, log.unit)) for key, (_, log) in logs.items())], frames.CURVES
+        )
 
     def measures(self) -> pd.DataFrame:
         """Return one row per score on dev or test: key, evaluation, split, metric, value."""
@@ -273,7 +275,7 @@ class Store:
     def _curve(self, key: str) -> pa.Table | None:
         summary, begun = self.summary(key), self._log(key)
         if begun and (not summary or (summary.status == "failed" and begun[1].attempts > summary.attempts)):
-            return curve(begun[1].batches)
+            return curve(begun[1].batches, begun[1].unit)
         return read_curve(self.path / key) if summary else None
 
     def _log(self, key: str) -> tuple[Header, Log] | None:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from dfo_bench.errors import InputError, ReplayError, writing
 from dfo_bench.runs.assembly import Assembly, assemble
+from dfo_bench.runs.growing import Copy
+from dfo_bench.runs.header import Header
 from dfo_bench.runs.journal import Journal, Log
 from dfo_bench.runs.loop import attempt, header, mismatch
 from dfo_bench.runs.meter import Progress
@@ -29,28 +31,34 @@ def execute(
     """
     with single_threaded():
         assembly = assemble(spec)
-        folder = store / assembly.key
-        try:
-            return _go_on(assembly, folder, progress, checks)
-        except ReplayError:
-            # Its journal was set aside: the run begins anew.
-            return _go_on(assembly, folder, progress, checks)
+        return carry_out(assembly, header(assembly, checks), store / assembly.key, progress)
 
 
-def _go_on(assembly: Assembly, folder: Path, progress: Progress, checks: tuple[str, ...]) -> Summary:
+def carry_out(
+    assembly: Assembly, header: Header, folder: Path, progress: Progress, copy: Copy | None = None
+) -> Summary:
+    """Do what `execute` says with a run whose parts are built; `copy` is told of what its journal takes."""
+    try:
+        return _go_on(assembly, header, folder, progress, copy)
+    except ReplayError:
+        # Its journal was set aside: the run begins anew.
+        return _go_on(assembly, header, folder, progress, copy)
+
+
+def _go_on(assembly: Assembly, header: Header, folder: Path, progress: Progress, copy: Copy | None) -> Summary:
     """Run to the end; set aside a journal that cannot be gone on with, and raise ReplayError."""
-    if finished := _finished(folder):
-        return finished
+    if done := finished(folder):
+        return done
     with writing(folder):
         folder.mkdir(exist_ok=True)
-    with Journal(folder / JOURNAL, header(assembly, checks), folder / TOLD, assembly.oracle.width) as journal:
+    with Journal(folder / JOURNAL, header, folder / TOLD, assembly.oracle.width, copy) as journal:
         # Once more: another process may have finished it before this one had the journal.
-        if finished := _finished(folder):
-            return finished
+        if done := finished(folder):
+            return done
         try:
             return _resume(assembly, folder, journal, progress)
         except ReplayError:
-            _set_aside(folder)
+            set_aside(folder)
             raise
 
 
@@ -64,7 +72,7 @@ def _resume(assembly: Assembly, folder: Path, journal: Journal, progress: Progre
         raise ReplayError(difference)
     # Whoever failed in order wrote a summary of as many attempts as the journal has.
     in_order = failed is not None and failed.attempts == journal.log.attempts and not failed.interrupted
-    spent = journal.log.evaluations >= assembly.spec.budget and not journal.log.unanswered
+    spent = failed is not None and failed.evaluations >= assembly.spec.budget and not journal.log.unanswered
     if in_order and failed and failed.incumbent is None and spent:
         # A replay could only fail again: nothing is left to evaluate, as after the fit of a reference.
         raise ReplayError("its whole budget was spent on evaluations that failed")
@@ -73,26 +81,26 @@ def _resume(assembly: Assembly, folder: Path, journal: Journal, progress: Progre
     table, summary = attempt(assembly, journal, progress, discarded)
     write_results(folder, table, summary)
     if summary.status == "finished":
-        _remove_journal(folder)
+        remove_journal(folder)
     return summary
 
 
-def _finished(folder: Path) -> Summary | None:
+def finished(folder: Path) -> Summary | None:
     """Return the summary of a run that has finished, whose journal has nothing more to say."""
     summary = read_summary(folder)
     if summary is None or summary.status != "finished":
         return None
-    _remove_journal(folder)
+    remove_journal(folder)
     return summary
 
 
-def _remove_journal(folder: Path) -> None:
+def remove_journal(folder: Path) -> None:
     """Remove the journal and what was told, which may have been packed meanwhile."""
     for name in (JOURNAL, TOLD):
         (folder / name).unlink(missing_ok=True)
 
 
-def _set_aside(folder: Path) -> None:
+def set_aside(folder: Path) -> None:
     """Keep a journal that cannot be gone on with beside the new one.
 
     What was told beside the losses goes: nobody reads it again, and it may be large.

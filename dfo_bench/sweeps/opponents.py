@@ -1,6 +1,6 @@
 """Opponents of a sweep: finished runs of another store, taken over so that newcomers compare with them seed by seed."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -35,7 +35,7 @@ def find_opponents(path: str | Path, runs: Sequence[PlannedRun]) -> list[str]:
     return sorted({*opponents["key"], *({run.key for run in runs} & set(held["key"]))})
 
 
-def _say(question: dict[str, object]) -> str:
+def _say(question: Mapping[Hashable, object]) -> str:
     return f"{question['task']}, dim {question['dim']}, budget {question['budget']}, seed {question['seed']}"
 
 

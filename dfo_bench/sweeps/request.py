@@ -1,6 +1,7 @@
 """What a sweep is asked for: one record, whether Python, a sweep file or the command line asks."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,9 @@ from dfo_bench.runs.defaults import BUDGET, DEV_EVERY, MARGIN, MOST_SEEDS, SELEC
 
 if TYPE_CHECKING:
     from dfo_bench.plugins.component import Component
+
+CLUSTER = r"ray(://(?P<host>[^:/\s]+):(?P<port>\d{1,5}))?"
+"""How a cluster is written."""
 
 Written = Union[str, Mapping[str, Any], "Component"]
 """A component as a user may write it."""
@@ -30,7 +34,8 @@ class SweepRequest:
     selection: Selection = SELECTION
     references: bool = True
     store: str | Path = "results"
-    workers: int = 1
+    workers: int | None = None
+    cluster: str | None = None
     share_model: bool = False
     price: float | None = None
     until_decided: bool = False
@@ -44,8 +49,17 @@ class SweepRequest:
             values = getattr(self, name)
             if isinstance(values, str | Mapping) or not values:
                 raise InputError(f"{name} must be a list of at least one, got {values!r}")
-        if isinstance(self.workers, bool) or not isinstance(self.workers, int) or self.workers < 1:
-            raise InputError(f"workers must be a whole number, at least 1, got {self.workers!r}")
+        workers = self.workers
+        if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+            raise InputError(f"workers must be a whole number, at least 1, got {workers!r}")
+        if self.cluster is not None and not re.fullmatch(CLUSTER, self.cluster):
+            raise InputError(
+                f"cluster {self.cluster!r} is neither ray, for one on this machine, nor ray://HOST:PORT; write either"
+            )
+        if self.cluster is not None and self.share_model:
+            raise InputError(
+                "share_model is for the workers of one machine, and cluster names others; leave out one"
+            )
         if self.price is not None and not 0 <= self.price < math.inf:
             raise InputError(f"price must be a number per million tokens, 0 or more, got {self.price!r}")
         for name, least, most in (("margin", 0, 1), ("most_seeds", 1, math.inf)):

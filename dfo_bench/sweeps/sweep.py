@@ -32,12 +32,12 @@ from dfo_bench.sweeps import backends, race
 from dfo_bench.sweeps.checks import add_checks
 from dfo_bench.sweeps.estimate import Estimate, estimate_runs
 from dfo_bench.sweeps.events import Listener
+from dfo_bench.sweeps.hands import hands
 from dfo_bench.sweeps.opponents import find_opponents, take_opponents
 from dfo_bench.sweeps.progress import ProgressBars
 from dfo_bench.sweeps.references import beside
 from dfo_bench.sweeps.request import SweepRequest, Written
 from dfo_bench.sweeps.sharing import sharing
-from dfo_bench.sweeps.workers import run_all
 from dfo_bench.threads import single_threaded
 
 _logger = logging.getLogger("dfo_bench")
@@ -55,7 +55,8 @@ def sweep(
     selection: Selection = SweepRequest.selection,
     references: bool = SweepRequest.references,
     store: str | Path = SweepRequest.store,
-    workers: int = SweepRequest.workers,
+    workers: int | None = SweepRequest.workers,
+    cluster: str | None = SweepRequest.cluster,
     share_model: bool = SweepRequest.share_model,
     price: float | None = SweepRequest.price,
     until_decided: bool = SweepRequest.until_decided,
@@ -71,14 +72,17 @@ def sweep(
     has 8,000. Every `dev_every` evaluations dev scores the incumbent, or, with `selection` "current", the candidate
     evaluated last, as the program of Black-Box Tuning does. `optimizers` may name references, too, and those that take
     seconds run beside every task of texts that allows them unless `references` is false. `workers` processes run side
-    by side, which does not change any result. With `share_model` a service that is started for the sweep has the only
-    copy of each text task's model, and the workers ask it. `price` is that of a million tokens, of which the store
-    keeps account: `runs` has a column `money` then. With `until_decided` the sweep begins with `seeds`, and gives more,
-    up to `most_seeds` in all, to those pairs of searches of a task that are undecided, by the sequential test of
-    `dfo_bench.runs.sequential` of their final losses; a difference within `margin`, a share of the larger loss, is a
-    tie. `opponents` is a store whose finished runs on the same tasks, with the same dimension, budget and seeds, are
-    copied into this one before the first run, after a few of them were verified, so that only what is new is run.
-    `listener` is told how far the runs are; None shows it on standard error.
+    by side, one unless given, which does not change any result. With `cluster` the runs go to the nodes of a cluster of
+    Ray, which share no disk with the store, as many at a time as there is room for, or `workers`: "ray" is a cluster
+    that is started on this machine, or the one that RAY_ADDRESS names, and "ray://HOST:PORT" another. With
+    `share_model` the workers ask one copy of each text task's model, in a service on this machine that is started for
+    the sweep. `price` is that of a million tokens, of which the store keeps account: `runs` has a column `money` then.
+    With `until_decided` the sweep begins with `seeds`, and gives more, up to `most_seeds` in all, to those pairs of
+    searches of a task that are undecided, by the sequential test of `dfo_bench.runs.sequential` of their final losses;
+    a difference within `margin`, a share of the larger loss, is a tie. `opponents` is a store whose finished runs on
+    the same tasks, with the same dimension, budget and seeds, are copied into this one before the first run, after a
+    few of them were verified, so that only what is new is run. `listener` is told how far the runs are; None shows it
+    on standard error.
     InputError is raised before anything is written, and StoreError before the first run where the store cannot be
     locked.
     """
@@ -94,6 +98,7 @@ def sweep(
         references=references,
         store=store,
         workers=workers,
+        cluster=cluster,
         share_model=share_model,
         price=price,
         until_decided=until_decided,
@@ -112,21 +117,22 @@ def run_sweep(request: SweepRequest, listener: Listener) -> Store:
 
 def _run(request: SweepRequest, listener: Listener) -> Store:
     path = Path(request.store)
-    runs, ahead = _prepare(request)
+    runs, ahead, computing = _prepare(request)
     opponents = find_opponents(request.opponents, runs) if request.opponents else []
-    store = Store.create(path)
-    refuse_without_locks(path)
-    if request.opponents:
-        listener.tell(take_opponents(request.opponents, opponents, store))
-    if request.price is not None:
-        write_price(path, {run.shown["task"] for run in runs}, request.price)
-    if request.until_decided:
-        write_races(path, {run.shown["task"]: (request.margin, request.most_seeds) for run in runs})
-    listener.expect(ahead)
-    with listener.begin(runs):
-        for some in race.rounds(request, runs, store, listener.tell) if request.until_decided else [runs]:
-            write_plan(path, some)
-            run_all(some, path, request.workers, listener.hear)
+    with hands(request, computing) as run_all:
+        store = Store.create(path)
+        refuse_without_locks(path)
+        if request.opponents:
+            listener.tell(take_opponents(request.opponents, opponents, store))
+        if request.price is not None:
+            write_price(path, {run.shown["task"] for run in runs}, request.price)
+        if request.until_decided:
+            write_races(path, {run.shown["task"]: (request.margin, request.most_seeds) for run in runs})
+        listener.expect(ahead)
+        with listener.begin(runs):
+            for some in race.rounds(request, runs, store, listener.tell) if request.until_decided else [runs]:
+                write_plan(path, some)
+                run_all(some, path, listener.hear)
     if store.planned().empty:
         forget_plan(path, some)
     return store
@@ -141,19 +147,23 @@ def estimate(request: SweepRequest) -> Estimate:
         return _prepare(request, check=False)[1]
 
 
-def _prepare(request: SweepRequest, *, check: bool = True) -> tuple[list[PlannedRun], Estimate]:
+def _prepare(request: SweepRequest, *, check: bool = True) -> tuple[list[PlannedRun], Estimate, set[str]]:
+    """Return the runs, what is ahead, and the keys of the runs that compute a model where they run."""
     path = Path(request.store)
     specs = expand_axes(request)
     Store.refuse_foreign_folder(path)
     with single_threaded():
         runs, assemblies = plan_runs(specs, path, {component(one) for one in request.optimizers}, check=check)
-        ahead = estimate_runs(runs, assemblies, path, request.workers, request.price)
+        workers = request.workers or 1
+        ahead = estimate_runs(runs, assemblies, path, workers, request.price)
         if request.until_decided:
             seeds = race.least(runs, len(set(request.seeds)))
             early = [(run, parts) for run, parts in zip(runs, assemblies, strict=True) if run.spec.seed in seeds]
             fewer = [run for run, _ in early], [parts for _, parts in early]
-            ahead = replace(ahead, least=estimate_runs(*fewer, path, request.workers, request.price))
-        return runs, ahead
+            ahead = replace(ahead, least=estimate_runs(*fewer, path, workers, request.price))
+        tasks = zip(runs, (assembly.task for assembly in assemblies), strict=True)
+        computing = {run.key for run, task in tasks if "model" in task.contents and task.traffic is None}
+        return runs, ahead, computing
 
 
 def expand_axes(request: SweepRequest) -> list[RunSpec]:

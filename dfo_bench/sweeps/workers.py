@@ -18,6 +18,8 @@ from types import ModuleType
 
 from dfo_bench.errors import BusyError, DfoBenchError, Unavailable, say
 from dfo_bench.runs.header import PlannedRun
+from dfo_bench.runs.meter import Progress
+from dfo_bench.runs.summary import Summary
 from dfo_bench.store.folder import mark_failed
 from dfo_bench.sweeps.events import Advance, Ended, Event
 from dfo_bench.sweeps.execute import execute
@@ -26,7 +28,7 @@ _INTERVAL_S = 0.2
 """How often a run speaks of its progress."""
 
 
-def run_all(runs: Sequence[PlannedRun], store: Path, workers: int, hear: Callable[[Event], None]) -> None:
+def run_all(runs: Sequence[PlannedRun], store: Path, hear: Callable[[Event], None], *, workers: int) -> None:
     """Execute every run, and tell `hear` of every advance and end.
 
     KeyboardInterrupt stops all workers and leaves a store that resumes.
@@ -39,6 +41,11 @@ def run_all(runs: Sequence[PlannedRun], store: Path, workers: int, hear: Callabl
 
 
 def _run(run: PlannedRun, store: Path, hear: Callable[[Advance], None]) -> Ended:
+    return watch(run, lambda progress: execute(run.spec, store, progress, run.checks), hear)
+
+
+def watch(run: PlannedRun, go: Callable[[Progress], Summary], hear: Callable[[Advance], None]) -> Ended:
+    """Return how a run ends that `go` makes, whatever that raises, and tell `hear` how far it is meanwhile."""
     spoken = 0.0
 
     def progress(evaluations: float, best: float, replayed: bool) -> None:
@@ -49,7 +56,7 @@ def _run(run: PlannedRun, store: Path, hear: Callable[[Advance], None]) -> Ended
             hear(Advance(run.key, evaluations, best, replayed))
 
     try:
-        return Ended(run.key, execute(run.spec, store, progress, run.checks))
+        return Ended(run.key, go(progress))
     except BusyError:
         return Ended(run.key, None, "under way in another process", elsewhere=True)
     except Unavailable as error:

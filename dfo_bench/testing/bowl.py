@@ -8,6 +8,7 @@ import numpy as np
 from dfo_bench.core import (
     Anchor,
     Array,
+    Dense,
     Embedding,
     IdentityEmbedding,
     Points,
@@ -21,6 +22,7 @@ from dfo_bench.plugins.component import Component
 from dfo_bench.plugins.plugin import AnyOptimizer, Plugin
 from dfo_bench.plugins.registry import PROJECTIONS, TASKS
 from dfo_bench.runs.assembly import Assembly, Plugins, spendable
+from dfo_bench.runs.journal import Batch, Seconds
 from dfo_bench.runs.oracle import Oracle
 from dfo_bench.runs.spec import RunSpec
 
@@ -110,27 +112,46 @@ def a_run(plugin: AnyOptimizer, task: Task, projection: Projection, dim: int, bu
 
 
 def drive(assembly: Assembly, answer: Callable[[Array], Array] = lambda losses: losses) -> list[str]:
-    """Run an optimizer to its budget and return the digests of all it asked; `answer` may spoil the losses.
+    """Run an optimizer to its budget and return the digests of all it asked, and on which examples.
+
+    `answer` may spoil the losses.
+    """
+    played = play(assembly, answer)
+    return [said for batch in played for said in (*batch.digests, *map(str, batch.examples))]
+
+
+def play(assembly: Assembly, answer: Callable[[Array], Array] = lambda losses: losses) -> list[Batch]:
+    """Do the same and return the batches, of which the last is not cut to the budget.
 
     What is told beside a loss that was spoiled is as large as it gets; where it is +inf, gradients are 0 and outputs
     nan, as in a run.
     """
     optimizer: Any = assembly.optimizer()
-    digests: list[str] = []
-    while len(digests) < assembly.spec.budget:
+    played: list[Batch] = []
+    spent = 0
+    while spent < assembly.spec.budget * assembly.unit:
         points = optimizer.ask()
         if len(points) == 0:
             raise AssertionError("ask returned no points")
-        digests += points.digests()
         losses, *told = evaluated(assembly.oracle, points)
         answered = answer(losses)
+        played.append(Batch(spent, losses.tolist(), points.digests(), Seconds(0, 0, 0, 0), examples=points.examples))
+        spent += len(points) * played[-1].size(assembly.unit)
         failure = np.nan if assembly.sees == "outputs" else 0.0
         huge = np.where(answered < np.inf, np.sign(answered) * np.finfo(np.float32).max, failure)
         spoiled = answered != losses
         for one in told:
             one[spoiled] = huge[spoiled].reshape(-1, *[1] * (one.ndim - 1))
         optimizer.tell(answered, *told)
-    return digests
+    return played
+
+
+def read_asked(asked: Any) -> tuple[Array, Points]:
+    """Return what a plain optimizer asks for, itself and as points of the space that it was given."""
+    x, examples = asked if isinstance(asked, tuple) else (asked, np.empty(0, int))
+    points = Dense(x)
+    points.examples = tuple(examples.tolist())
+    return x, points
 
 
 def evaluated(oracle: Oracle, points: Points) -> tuple[Array, ...]:

@@ -4,10 +4,11 @@ import time
 
 import numpy as np
 
-from dfo_bench.core import Array, Dense, Optimizer
+from dfo_bench.core import Array, Optimizer
 from dfo_bench.plugins.plugin import AnyOptimizer
 from dfo_bench.runs.assembly import Assembly
-from dfo_bench.testing.bowl import BUDGET, DIM, Bowl, Whole, a_run, drive, evaluated, small_run
+from dfo_bench.runs.curve import curve
+from dfo_bench.testing.bowl import BUDGET, DIM, Bowl, Whole, a_run, drive, evaluated, play, read_asked, small_run
 
 
 def stays_inside(plugin: AnyOptimizer) -> str:
@@ -20,9 +21,9 @@ def stays_inside(plugin: AnyOptimizer) -> str:
     told = assembly.oracle
     outside: list[bool] = []
     while len(outside) < optimizer.budget:
-        x = optimizer.ask()
+        x, points = read_asked(optimizer.ask())
         outside += (x != task.space.clip(x)).any(axis=1).tolist()
-        optimizer.tell(x, *evaluated(told, Dense(x)))
+        optimizer.tell(x, *evaluated(told, points))
     return f"{np.mean(outside):.0%}"
 
 
@@ -59,7 +60,7 @@ def race(plugin: AnyOptimizer, dim: int, budget: int = RACE_BUDGET) -> str:
         return rng.uniform(-0.8, 0.8, dim)
 
     best = [
-        min(_losses(a_run(plugin, Bowl(shift(), bounded=True), Whole(), dim, budget, seed)))
+        np.nanmin(_losses(a_run(plugin, Bowl(shift(), bounded=True), Whole(), dim, budget, seed)))
         for seed in range(RACE_SEEDS)
     ]
     draws = [((rng.uniform(-1, 1, (budget, dim)) - shift()) ** 2).sum(axis=1).min() for _ in range(60)]
@@ -76,15 +77,9 @@ def costs(plugin: AnyOptimizer) -> str:
     return f"{1e3 * (time.process_time() - begin) / spent:.2g} ms"
 
 
-def _losses(assembly: Assembly) -> list[float]:
+def _losses(assembly: Assembly) -> Array:
     """Run an optimizer to its budget and return the losses of it, cut where the last batch crosses it."""
-    losses: list[float] = []
-
-    def note(batch: Array) -> Array:
-        losses.extend(batch.tolist())
-        return batch
-
-    drive(assembly, note)
+    losses: Array = curve(play(assembly), assembly.unit)["loss"].to_numpy()
     return losses[: assembly.spec.budget]
 
 

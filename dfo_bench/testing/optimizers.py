@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from dfo_bench.core import Array, Dense, Optimizer
+from dfo_bench.core import Array, ExampleOptimizer, Optimizer
 from dfo_bench.errors import InputError, cause
 from dfo_bench.plugins.component import Component, Value, component
 from dfo_bench.plugins.plugin import AnyOptimizer, resolve
 from dfo_bench.plugins.registry import OPTIMIZERS
 from dfo_bench.runs.assembly import spendable
-from dfo_bench.testing.bowl import BUDGET, Flat, Narrow, drive, evaluated, small_run
+from dfo_bench.runs.curve import curve
+from dfo_bench.testing.bowl import BUDGET, Flat, Narrow, drive, evaluated, play, read_asked, small_run
 from dfo_bench.testing.checks import Problem
 from dfo_bench.threads import single_threaded
 
@@ -109,8 +110,8 @@ def leaves_what_it_is_told(plugin: AnyOptimizer) -> Problem:
     spent = 0
     while spent < assembly.spec.budget:
         asked = optimizer.ask()
-        x: Array = asked if plain else asked.dense()
-        told = evaluated(assembly.oracle, Dense(x))
+        x, points = read_asked(asked) if plain else (asked.dense(), asked)
+        told = evaluated(assembly.oracle, points)
         spent += len(x)
         kept = [one.copy() for one in (x, *told)]
         optimizer.tell(*([x, *told] if plain else told))
@@ -145,6 +146,15 @@ def survives_poor_outputs(plugin: AnyOptimizer) -> Problem:
     if plugin.cls.sees == "outputs":
         drive(small_run(plugin, bowl=Narrow))
         drive(small_run(plugin, budget=2 * BUDGET, bowl=Flat))
+    return ""
+
+
+def completes_points(plugin: AnyOptimizer) -> Problem:
+    """If it chooses examples, a point has seen all of them by the end, however small the budget."""
+    for budget in (1, BUDGET) if issubclass(plugin.cls, ExampleOptimizer) else ():
+        assembly = small_run(plugin, budget=budget)
+        if np.isnan(curve(play(assembly), assembly.unit)["loss"]).all():
+            return f"of a budget of {budget} no point has seen all {assembly.unit} examples"
     return ""
 
 
@@ -187,6 +197,7 @@ CHECKS = (
     survives_plateaus,
     survives_huge_losses,
     survives_poor_outputs,
+    completes_points,
     keeps_its_bounds,
 )
 """The checks of an optimizer; each docstring is a title."""

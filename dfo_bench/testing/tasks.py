@@ -79,6 +79,23 @@ def tells_outputs(plugin: Plugin[Task]) -> Problem:
     return ""
 
 
+def takes_examples(plugin: Plugin[Task]) -> Problem:
+    """If it can be evaluated on some examples, what parts say adds up to the whole, and a part that fails fails it."""
+    task = _task(plugin)
+    if task.no_examples or task.outer is None or not task.space.dim:
+        return ""
+    points, count = _three_points(task), task.outer.shape[0]
+    parts = [part.tolist() for part in np.array_split(np.random.default_rng(0).permutation(count), 3) if len(part)]
+    losses = [task.evaluate_on(points, part) for part in parts]
+    if shapes := [np.shape(some) for some in losses if np.shape(some) != (3,)]:
+        return f"3 points gave losses of shape {shapes[0]} on some examples"
+    added = sum(len(part) / count * some for part, some in zip(parts, losses, strict=True))
+    whole = task.evaluate(points)
+    if np.allclose(added, whole, rtol=1e-9, atol=task.tolerance, equal_nan=True):
+        return ""
+    return f"the losses on parts add up to {added}, and the whole losses are {whole}"
+
+
 def measures(plugin: Plugin[Task]) -> Problem:
     """Every split it names can be scored, with the metric that selects."""
     task = _task(plugin)
@@ -93,5 +110,5 @@ def measures(plugin: Plugin[Task]) -> Problem:
     return ""
 
 
-CHECKS = (evaluates, evaluates_alike, tells_outputs, measures)
+CHECKS = (evaluates, evaluates_alike, tells_outputs, takes_examples, measures)
 """The checks of a task; each docstring is a title."""

@@ -72,7 +72,7 @@ class Remote(Answerer):
     @property
     def events(self) -> list[str]:
         """The number of texts that are cut, per split that was read."""
-        known = [(split, facts) for split, facts in self._facts.items() if split in self.problem.splits]
+        known = [(split, self._facts[split]) for split in ("train", "dev", "test") if split in self._facts]
         return [say_cut(facts.cut, facts.texts, split, self.limit) for split, facts in known if facts.cut]
 
     def block_scales(self) -> Sequence[float]:
@@ -195,7 +195,7 @@ class Remote(Answerer):
     def _register(self, split: str) -> wire.Facts:
         """Return what the service says of a split's texts."""
         if split not in self._facts:
-            self._facts[split] = self._post(self.problem.splits[split], repeated=split == "train")
+            self._facts[split] = self._post(self.problem.splits[split], repeated="train" in split)
         return self._facts[split]
 
     def _register_others(self, rows: Rows) -> wire.Facts:
@@ -300,7 +300,7 @@ class Remote(Answerer):
                 if error.status != 404 or not again:
                     raise Unavailable(str(error)) from error
             try:
-                facts = self._post(rows, repeated=split == "train")
+                facts = self._post(rows, repeated="train" in split)
                 if split:
                     self._facts[split] = facts
                 else:
