@@ -1,14 +1,22 @@
-"""A population through the service on loopback against the local call, and the bytes of a call.
+"""A population through the service on loopback against the local call, the bytes of a call, and many clients at once.
 
-The service is a thread of this process: both use the same model and cores, so their ratio is what HTTP, the lift and
-the book cost. Run: OMP_NUM_THREADS=1 python benchmarks/service.py [ROUNDS]
+The first service is a thread of this process: both use the same model and cores, so their ratio is what HTTP, the lift
+and the book cost. The second is a process of its own, on all cores, and CLIENTS ask it at once; against it stands one
+process with a model of its own, on all cores and at work without pause. Memory is the most that a process ever held.
+
+Run on an idle machine: python benchmarks/service.py [ROUNDS]
 """
 
+import re
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +32,8 @@ from dfo_bench.service.desk import Desk
 from dfo_bench.service.keys import Anyone
 from dfo_bench.threads import single_threaded
 
-DIM, POPULATION = 500, 20
+DIM, POPULATION, CLIENTS = 500, 20, 8
+ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 5
 TASK = "helpdesk:shots=2,prompt_tokens=50"
 
 
@@ -40,13 +49,13 @@ def serve(folder: str) -> str:
     return f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
-def compare(rounds: int, folder: str) -> None:
+def compare(folder: str) -> None:
     variants = {"local": assembly(""), "service": assembly(f",service={serve(folder)}")}
     traffic = variants["service"].task.traffic
     assert traffic
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     rng = np.random.default_rng(0)
-    for round_ in range(rounds + 1):
+    for round_ in range(ROUNDS + 1):
         # Never the same twice: the service would answer from its book.
         z = rng.standard_normal((POPULATION, DIM))
         for name, one in variants.items():
@@ -63,7 +72,63 @@ def compare(rounds: int, folder: str) -> None:
     print(f"{up / POPULATION:.0f} bytes up and {down / POPULATION:.0f} down an evaluation")
 
 
+@contextmanager
+def process(folder: str) -> Iterator[tuple[str, int]]:
+    """Serve from a process of its own; give its address and number."""
+    command = [sys.executable, "-m", "dfo_bench", "serve", "--port", "0", "--book", f"{folder}/own"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as serving:
+        assert serving.stdout
+        try:
+            yield serving.stdout.readline().split()[-1], serving.pid
+        finally:
+            serving.terminate()
+
+
+def held(pid: int | str) -> float:
+    """Return the most memory that a process ever held, in MB."""
+    found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(encoding="utf-8"))
+    assert found
+    return int(found[1]) / 1e3
+
+
+def throughput(clients: list[Assembly], size: int, rounds: int, rng: np.random.Generator) -> float:
+    """Return the evaluations a second of clients that ask at once, `rounds` populations of a size each."""
+    # Never the same twice: the service would answer from its book.
+    z = rng.standard_normal((len(clients), rounds, size, DIM))
+    embeddings = [one.embed(0) for one in clients]
+
+    def ask(number: int) -> None:
+        for some in z[number]:
+            clients[number].task.evaluate(embeddings[number].lift(some))
+
+    begin = time.perf_counter()
+    with ThreadPoolExecutor(len(clients)) as pool:
+        list(pool.map(ask, range(len(clients))))
+    return len(clients) * rounds * size / (time.perf_counter() - begin)
+
+
+def share(folder: str) -> None:
+    rng = np.random.default_rng(0)
+    with process(folder) as (url, pid):
+        clients = [assembly(f",service={url}") for _ in range(CLIENTS)]
+        without = held("self")
+        alone = [assembly("")]
+        for size in (POPULATION, 1):
+            found = []
+            for variant in (alone, clients):
+                throughput(variant, size, 1, rng)
+                found.append(throughput(variant, size, ROUNDS * CLIENTS // len(variant), rng))
+            one, together = found
+            print(
+                f"populations of {size}: one process {one:.1f}, {CLIENTS} clients {together:.1f} evaluations a second"
+            )
+            print(f"  ratio {together / one:.2f}", flush=True)
+        print(f"memory: service {held(pid):.0f} MB, clients {without:.0f} MB, with a model {held('self'):.0f} MB")
+
+
 if __name__ == "__main__":
     print(machine())
     with tempfile.TemporaryDirectory() as folder, single_threaded():
-        compare(int(sys.argv[1]) if len(sys.argv) > 1 else 5, folder)
+        compare(folder)
+    with tempfile.TemporaryDirectory() as folder:
+        share(folder)

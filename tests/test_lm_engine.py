@@ -12,7 +12,8 @@ import torch
 
 from dfo_bench.core import Array, InputError
 from dfo_bench.lm import losses, models
-from dfo_bench.lm.engine import ROWS, Engine, Prompts, batches
+from dfo_bench.lm.batching import batches
+from dfo_bench.lm.engine import ROWS, Engine, Prompts
 from dfo_bench.lm.families import FAMILIES
 from dfo_bench.lm.heads import EmbeddingHead, WordsHead
 from dfo_bench.lm.models import LanguageModel

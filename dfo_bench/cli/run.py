@@ -117,6 +117,13 @@ def sweep(
             metavar="ray[://HOST:PORT]",
         ),
     ] = None,
+    share_model: Annotated[
+        bool,
+        typer.Option(
+            "--share-model",
+            help="Let all workers ask one copy of each text task's model, in a service that is started for the sweep.",
+        ),
+    ] = False,
     price: Price = None,
     until_decided: Annotated[
         bool,
@@ -170,6 +177,7 @@ def sweep(
         store=store,
         workers=workers,
         cluster=cluster,
+        share_model=True if share_model else None,
         price=price,
         until_decided=True if until_decided else None,
         margin=margin,

@@ -1,5 +1,6 @@
 """Who answers a task's problem: the model in this process, a service of this package, or somebody else's engine."""
 
+import os
 from typing import Literal
 
 from dfo_bench.errors import InputError
@@ -9,6 +10,14 @@ from dfo_bench.lm.local import Local
 from dfo_bench.lm.problem import Answerer, Problem
 
 EngineName = Literal["vllm", "sglang", "openai"]
+
+SHARED = "DFO_BENCH_SHARED"
+"""The variable of the environment with the URL of the service that a sweep has started for its text tasks."""
+
+
+def shared() -> str:
+    """Return the URL of the service that has the model of every task which names none; "" where none was started."""
+    return os.environ.get(SHARED, "")
 
 
 def answerer(problem: Problem, model: str, backend: Backend, service: str, engine: EngineName | None) -> Answerer:

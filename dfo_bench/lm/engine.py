@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from transformers import DynamicCache
 
+from dfo_bench.lm.batching import ENOUGH, Batching, batches, chunks
 from dfo_bench.lm.caches import TextStates, filled, padded, repeated
 from dfo_bench.lm.graph import graph
 from dfo_bench.lm.heads import Head, WordsHead
@@ -81,18 +81,28 @@ class Engine:
         compute: Callable[[Prompts, int], tuple[Array, ...]],
     ) -> tuple[Array, ...]:
         """Call `compute` with a few candidates at a time and the number of texts per batch; put together its arrays."""
-        longest = max(map(self._own, texts)) + self.mode.before
         while True:
-            rows = max(1, self.tokens // longest) if self.tokens else ROWS
+            room = self._room(texts)
             try:
-                parts = -(-len(prompts) // rows)
-                bounds = [len(prompts) * i // parts for i in range(parts + 1)]
-                chunks = [compute(prompts[a:b], rows // (b - a)) for a, b in pairwise(bounds)]
-                return tuple(np.concatenate(arrays) for arrays in zip(*chunks, strict=True))
+                parts = chunks(len(prompts), room)
+                found = [compute(prompts[begin:end], room // (end - begin)) for begin, end in parts]
+                return tuple(np.concatenate(arrays) for arrays in zip(*found, strict=True))
             except torch.OutOfMemoryError:
-                if not self.tokens or rows == 1:
+                if not self.tokens or room == 1:
                     raise
                 self.tokens //= 2
+
+    def _room(self, texts: Sequence[Encoded]) -> int:
+        """Return the most rows of a batch of texts."""
+        if not self.tokens:
+            return ROWS
+        return max(1, self.tokens // (max(map(self._own, texts)) + self.mode.before))
+
+    def batching(self, texts: Sequence[Encoded]) -> Batching:
+        """Return how candidates on these texts are parted into batches."""
+        room = self._room(texts)
+        # What starts a batch on a GPU takes as long as what a full one computes.
+        return Batching.of(room, room if self.tokens else ENOUGH, self._kinds(texts))
 
     @torch.inference_mode()
     def _logits(self, candidates: Prompts, texts: Sequence[Encoded], size: int) -> Array:
@@ -262,15 +272,3 @@ def read_at(text: Encoded, length: int, before: int = 0) -> int:
     if text.decoder:
         return len(text.decoder) - 1
     return length - 1 if text.mask is None else text.mask + before
-
-
-def batches(kinds: Sequence[tuple[int, ...]], size: int) -> Iterator[list[int]]:
-    """Yield the indices of each batch: at most `size` texts of one kind; the largest come first, at the peak of memory.
-
-    A text's kind is its length, with whatever else the texts of a batch must agree in.
-    """
-    order = sorted(range(len(kinds)), key=lambda i: kinds[i], reverse=True)
-    for _, group in groupby(order, key=lambda i: kinds[i]):
-        same = list(group)
-        for begin in range(0, len(same), max(1, size)):
-            yield same[begin : begin + max(1, size)]

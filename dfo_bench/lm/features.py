@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from dfo_bench.lm.engine import ROWS, batches, read_at
+from dfo_bench.lm.batching import batches
+from dfo_bench.lm.engine import ROWS, read_at
 from dfo_bench.lm.heads import EmbeddingHead, Head
 from dfo_bench.lm.models import LanguageModel
 from dfo_bench.lm.templates import Encoded

@@ -11,7 +11,7 @@ from annotated_types import Ge
 
 from dfo_bench.core import Array, Cost, InputError, PathName, PathOrName, Points, Predicted, Rngs, Scores, Task, Value
 from dfo_bench.lm import data, losses, models
-from dfo_bench.lm.asked import EngineName, answerer
+from dfo_bench.lm.asked import EngineName, answerer, shared
 from dfo_bench.lm.backends import Backend
 from dfo_bench.lm.calibration import Calibration, apply, learn
 from dfo_bench.lm.checks import Facts, check_all
@@ -146,6 +146,7 @@ class TextTask(Task):
             model must be here, too: its word embeddings go up, and it is compared with the engine's. With openai,
             which takes text alone, model is the name that the service has for it.
         """
+        service = service or shared()
         # Composed, as rows are read.
         self.labels = tuple(data.compose(label) for label in self.labels)
         self._positive = None if self.positive is None else self.labels.index(data.compose(self.positive))

@@ -20,10 +20,11 @@ from dfo_bench.lm.local import Local
 from dfo_bench.lm.remote import wire
 from dfo_bench.lm.templates import Encoded
 from dfo_bench.service.book import Answer, Book, OtherCallError, Usage
-from dfo_bench.service.desk import MOST_COORDINATES, Desk, UnknownError, logits, states
+from dfo_bench.service.desk import MOST_COORDINATES, Desk, UnknownError, states
 from dfo_bench.service.guard import Guard
 from dfo_bench.service.keys import Holder, Keys, LimitError
-from dfo_bench.service.line import FullError, Line
+from dfo_bench.service.line import FullError, Line, Part
+from dfo_bench.service.portion import Portion
 
 DEADLINE_S = 300.0
 """How long a call is waited for before the client is told to ask again; what was begun goes on."""
@@ -91,9 +92,18 @@ class _House:
             raise _later("it takes long and goes on; ask again", 5) from error
 
     async def answer(
-        self, request: Request, holder: Holder, body: bytes, compute: Callable[[], Answer], bill: Usage
+        self,
+        request: Request,
+        holder: Holder,
+        body: bytes,
+        compute: Callable[[], Answer],
+        bill: Usage,
+        part: Part | None = None,
     ) -> Response:
-        """Answer a call that is paid for; one that was answered before, or is under way, is not paid again."""
+        """Answer a call that is paid for; one that was answered before, or is under way, is not paid again.
+
+        `part` of it may be computed with those of others before `compute` is called.
+        """
         call = request.headers.get(wire.IDEMPOTENCY, "")
         if call and not _CALL.fullmatch(call):
             raise HTTPException(422, f"{wire.IDEMPOTENCY} must be 1 to 128 printable characters without spaces")
@@ -111,14 +121,20 @@ class _House:
             if before != asked:
                 raise _other(call)
             return _respond(await self._wait(done), call, billed=False)
-        done = self._begin(holder, call, asked, compute, bill)
+        done = self._begin(holder, call, asked, compute, bill, part)
         if call:
             self.under_way[name] = asked, done
             done.add_done_callback(lambda future: self.under_way.pop(name, None))
         return _respond(await self._wait(done), call, billed=True)
 
     def _begin(
-        self, holder: Holder, call: str, asked: str, compute: Callable[[], Answer], bill: Usage
+        self,
+        holder: Holder,
+        call: str,
+        asked: str,
+        compute: Callable[[], Answer],
+        bill: Usage,
+        part: Part | None,
     ) -> "asyncio.Future[Answer]":
         """Put a call into the line, to be computed and then entered in the book."""
 
@@ -132,7 +148,7 @@ class _House:
         holder.begin()
         try:
             holder.spend(examples=bill.examples, tokens=bill.tokens)
-            done = self.line.put(holder.name, work)
+            done = self.line.put(holder.name, work, part)
         except BaseException:
             holder.end()
             raise
@@ -303,11 +319,14 @@ def make_app(desk: Desk, book: Book, keys: Keys, guard: Guard | None = None) -> 
         if not np.isfinite(numbers).all():
             raise HTTPException(422, "nan or inf among the numbers; send finite ones")
 
+        portion = Portion((facts.problem, begin, end or facts.texts), local, texts, numbers, lift)
+
         def compute() -> Answer:
-            found = logits(local, texts, numbers, lift)
+            found = portion.logits()
             return Answer(wire.write_shape(found.shape), wire.pack(found))
 
-        return await house.answer(request, holder, body, compute, bill(local, texts, points, body))
+        part = portion if portion.leaves_room else None
+        return await house.answer(request, holder, body, compute, bill(local, texts, points, body), part)
 
     @app.post(
         "/v1/problems/{problem}/features",

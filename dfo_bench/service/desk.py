@@ -6,21 +6,19 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from dfo_bench.core import Anchor, Array, Component, Embedding, InputError, Projection, Space, UnknownNameError
-from dfo_bench.embedding import Lifted
 from dfo_bench.lm import features, folders, gguf, models
 from dfo_bench.lm.data import Row
 from dfo_bench.lm.local import Local
 from dfo_bench.lm.models import LanguageModel
 from dfo_bench.lm.modes import check
-from dfo_bench.lm.problem import Candidates, Problem, Prompts
+from dfo_bench.lm.problem import Problem, Prompts
 from dfo_bench.lm.remote import wire
 from dfo_bench.lm.templates import Encoded
 from dfo_bench.plugins.component import parse
@@ -244,14 +242,6 @@ def _offered(written: str, factor: float) -> Projection:
     if any(isinstance(value, str | list | dict | Component) for value in component.params.values()):
         raise InputError(f"projection {component} has parameters that are no numbers; send whole prompts")
     return resolve(PROJECTIONS, component.replace(alpha=1.0, scale=factor)).construct()
-
-
-def logits(local: Local, texts: Sequence[Encoded], numbers: npt.NDArray[Any], lift: Lift | None) -> Array:
-    """Return the label logits of texts under points: z of an embedding, or prompts in the shape of the mode."""
-    if lift is None:
-        return local.engine.logits(numbers.astype(np.float32), texts)
-    points = Lifted(lift.embedding, numbers.astype(float), None)
-    return local.engine.logits(Candidates(points, lift.shape, lift.steps).prompts(), texts)
 
 
 def states(local: Local, texts: Sequence[Encoded]) -> bytes:

@@ -36,6 +36,7 @@ class SweepSettings(BaseModel):
     store: str | Path | None = None
     workers: int | None = None
     cluster: str | None = None
+    share_model: bool | None = None
     price: float | None = None
     until_decided: bool | None = None
     margin: float | None = None

@@ -36,6 +36,7 @@ class SweepRequest:
     store: str | Path = "results"
     workers: int | None = None
     cluster: str | None = None
+    share_model: bool = False
     price: float | None = None
     until_decided: bool = False
     margin: float = MARGIN
@@ -55,6 +56,8 @@ class SweepRequest:
             raise InputError(
                 f"cluster {self.cluster!r} is neither ray, for one on this machine, nor ray://HOST:PORT; write either"
             )
+        if self.cluster is not None and self.share_model:
+            raise InputError("share_model is for the workers of one machine, and cluster names others; leave out one")
         if self.price is not None and not 0 <= self.price < math.inf:
             raise InputError(f"price must be a number per million tokens, 0 or more, got {self.price!r}")
         for name, least, most in (("margin", 0, 1), ("most_seeds", 1, math.inf)):

@@ -37,6 +37,7 @@ from dfo_bench.sweeps.opponents import find_opponents, take_opponents
 from dfo_bench.sweeps.progress import ProgressBars
 from dfo_bench.sweeps.references import beside
 from dfo_bench.sweeps.request import SweepRequest, Written
+from dfo_bench.sweeps.sharing import sharing
 from dfo_bench.threads import single_threaded
 
 _logger = logging.getLogger("dfo_bench")
@@ -56,6 +57,7 @@ def sweep(
     store: str | Path = SweepRequest.store,
     workers: int | None = SweepRequest.workers,
     cluster: str | None = SweepRequest.cluster,
+    share_model: bool = SweepRequest.share_model,
     price: float | None = SweepRequest.price,
     until_decided: bool = SweepRequest.until_decided,
     margin: float = SweepRequest.margin,
@@ -72,13 +74,15 @@ def sweep(
     seconds run beside every task of texts that allows them unless `references` is false. `workers` processes run side
     by side, one unless given, which does not change any result. With `cluster` the runs go to the nodes of a cluster of
     Ray, which share no disk with the store, as many at a time as there is room for, or `workers`: "ray" is a cluster
-    that is started on this machine, or the one that RAY_ADDRESS names, and "ray://HOST:PORT" another. `price` is that
-    of a million tokens, of which the store keeps account: `runs` has a column `money` then. With `until_decided` the
-    sweep begins with `seeds`, and gives more, up to `most_seeds` in all, to those pairs of searches of a task that are
-    undecided, by the sequential test of `dfo_bench.runs.sequential` of their final losses; a difference within
-    `margin`, a share of the larger loss, is a tie. `opponents` is a store whose finished runs on the same tasks, with
-    the same dimension, budget and seeds, are copied into this one before the first run, after a few of them were
-    verified, so that only what is new is run. `listener` is told how far the runs are; None shows it on standard error.
+    that is started on this machine, or the one that RAY_ADDRESS names, and "ray://HOST:PORT" another. With
+    `share_model` the workers ask one copy of each text task's model, in a service on this machine that is started for
+    the sweep. `price` is that of a million tokens, of which the store keeps account: `runs` has a column `money` then.
+    With `until_decided` the sweep begins with `seeds`, and gives more, up to `most_seeds` in all, to those pairs of
+    searches of a task that are undecided, by the sequential test of `dfo_bench.runs.sequential` of their final losses;
+    a difference within `margin`, a share of the larger loss, is a tie. `opponents` is a store whose finished runs on
+    the same tasks, with the same dimension, budget and seeds, are copied into this one before the first run, after a
+    few of them were verified, so that only what is new is run. `listener` is told how far the runs are; None shows it
+    on standard error.
     InputError is raised before anything is written, and StoreError before the first run where the store cannot be
     locked.
     """
@@ -95,6 +99,7 @@ def sweep(
         store=store,
         workers=workers,
         cluster=cluster,
+        share_model=share_model,
         price=price,
         until_decided=until_decided,
         margin=margin,
@@ -106,6 +111,11 @@ def sweep(
 
 def run_sweep(request: SweepRequest, listener: Listener) -> Store:
     """Do what `sweep` says with a request."""
+    with sharing(request):
+        return _run(request, listener)
+
+
+def _run(request: SweepRequest, listener: Listener) -> Store:
     path = Path(request.store)
     runs, ahead, computing = _prepare(request)
     opponents = find_opponents(request.opponents, runs) if request.opponents else []
@@ -133,7 +143,8 @@ def estimate(request: SweepRequest) -> Estimate:
 
     A few products of every model are timed. InputError is raised for what `sweep` would refuse.
     """
-    return _prepare(request, check=False)[1]
+    with sharing(request):
+        return _prepare(request, check=False)[1]
 
 
 def _prepare(request: SweepRequest, *, check: bool = True) -> tuple[list[PlannedRun], Estimate, set[str]]:

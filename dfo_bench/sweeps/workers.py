@@ -71,7 +71,7 @@ def _serve(connection: Connection, store: Path) -> None:
     """Work off runs from the connection until it closes."""
     # Ctrl-C reaches the whole process group; the parent decides, and ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _die_with_parent()
+    die_with_parent()
     try:
         while True:
             connection.send(_run(connection.recv(), store, connection.send))
@@ -79,7 +79,7 @@ def _serve(connection: Connection, store: Path) -> None:
         return
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Let the kernel end this process when its parent is killed: nobody else may write the runs meanwhile."""
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
