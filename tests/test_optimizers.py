@@ -21,6 +21,7 @@ from dfo_bench.core import (
     Embedding,
     EmbeddingGiven,
     EmbeddingOptimizer,
+    ExampleOptimizer,
     Index,
     InputError,
     Optimizer,
@@ -43,7 +44,11 @@ QUICK: dict[str, dict[str, Any]] = {
 # Doors to libraries that take seconds to import and to compile: tests/test_adapters.py.
 SLOW = {"evosax", "optimagic"}
 CLASSES = {name: OPTIMIZERS.load(name) for name in OPTIMIZERS.names() if name not in SLOW}
-PLAIN = [name for name, cls in CLASSES.items() if issubclass(cls, Optimizer) and cls.sees == "losses"]
+PLAIN = [
+    name
+    for name, cls in CLASSES.items()
+    if issubclass(cls, Optimizer) and not issubclass(cls, ExampleOptimizer) and cls.sees == "losses"
+]
 SPACES = {
     "free": Space(3, None, None, Dense(np.array([[1.0, -2.0, 0.5]])), 0.5),
     "box": Space(3, -1.0, 3.0, Dense(np.array([[0.0, 3.0, 1.0]])), 1.0),

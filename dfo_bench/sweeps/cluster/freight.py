@@ -114,7 +114,7 @@ def _fetch(parcel: Parcel) -> Path:
     folder = cache / parcel.digest
     cache.mkdir(parents=True, exist_ok=True)
     # Others of this node wait, and find it.
-    with (cache / f"{parcel.digest}.lock").open("w") as lock:
+    with (cache / f"{parcel.digest}.lock").open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
             half = cache / f"{parcel.digest}.half"
