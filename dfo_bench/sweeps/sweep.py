@@ -32,7 +32,7 @@ from dfo_bench.sweeps import backends, race
 from dfo_bench.sweeps.checks import add_checks
 from dfo_bench.sweeps.estimate import Estimate, estimate_runs
 from dfo_bench.sweeps.events import Listener
-from dfo_bench.sweeps.hands import hands
+from dfo_bench.sweeps.executors import executor
 from dfo_bench.sweeps.opponents import find_opponents, take_opponents
 from dfo_bench.sweeps.progress import ProgressBars
 from dfo_bench.sweeps.references import beside
@@ -119,7 +119,7 @@ def _run(request: SweepRequest, listener: Listener) -> Store:
     path = Path(request.store)
     runs, ahead, computing = _prepare(request)
     opponents = find_opponents(request.opponents, runs) if request.opponents else []
-    with hands(request, computing) as run_all:
+    with executor(request, computing) as run_all:
         store = Store.create(path)
         refuse_without_locks(path)
         if request.opponents:

@@ -1,4 +1,4 @@
-"""Who works off the runs of a sweep: processes of this machine, or the nodes of a cluster."""
+"""Executors of the runs of a sweep: processes of this machine, or the nodes of a cluster."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,8 +18,8 @@ KeyboardInterrupt stops all that is at work, and leaves a store that resumes.
 
 
 @contextmanager
-def hands(request: SweepRequest, computing: Collection[str]) -> Iterator[RunAll]:
-    """Give what works off the runs of a sweep; raise InputError where its cluster cannot be had.
+def executor(request: SweepRequest, computing: Collection[str]) -> Iterator[RunAll]:
+    """Open the executor of a sweep; raise InputError where its cluster cannot be had.
 
     `computing` are the keys of the runs that compute a model where they run.
     """
