@@ -35,6 +35,7 @@ def request(*tasks: Any, **other: Any) -> SweepRequest:
 
 
 def test_the_store_is_that_of_runs_with_a_model_each(task: Any, tmp_path: Path) -> None:
+    ways: dict[str, dict[str, Any]] = {"own": {}, "shared": {"workers": 2, "share_model": True}}
     stores = [
         dfo_bench.sweep(
             tasks=[task],
@@ -46,7 +47,7 @@ def test_the_store_is_that_of_runs_with_a_model_each(task: Any, tmp_path: Path) 
             listener=Listener(),
             **how,
         )
-        for name, how in (("own", {}), ("shared", {"workers": 2, "share_model": True}))
+        for name, how in ways.items()
     ]
     own, together = (one.runs().set_index("key").sort_index() for one in stores)
     assert list(own.index) == list(together.index)
