@@ -70,7 +70,7 @@ class ProgressBars(Listener):
         self._console.print(f"[{len(self.ended)}/{len(self._runs)}] {name}: {outcome(event)}", markup=False)
 
     def tell(self, line: str) -> None:
-        """Print what a race has decided."""
+        """Print a line of what was decided on the way."""
         self._console.print(line, markup=False)
 
 
