@@ -4,7 +4,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dfo_bench.report.figures.canvas import SETTINGS, line, open_figure
+from dfo_bench.report.figures.canvas import SETTINGS, line, open_figure, seeds
 from dfo_bench.report.labels import COLOURS, DASHES, MARKERS, Look
 from dfo_bench.report.stats.dimension import SHARE, ladders
 
@@ -23,9 +23,7 @@ def draw(found: pd.DataFrame, *, style: str = "two-column") -> Figure:
         )
         for i, ((task, optimizer), _) in enumerate(groups)
     ]
-    few, many = int(steps["n"].min()), int(steps["n"].max())
-    seeds = f"{many} seed{'s' * (many > 1)}" if few == many else f"{few} to {many} seeds"
-    words = f"mean and 95% bootstrap interval over {seeds}; the dotted line is at {SHARE:.0%}"
+    words = f"mean and 95% bootstrap interval over {seeds(steps['n'])}; the dotted line is at {SHARE:.0%}"
     with matplotlib.rc_context(SETTINGS):
         figure, (panel,) = open_figure(1, style, drawn, words, height=2.6)
         for look, (_, own) in zip(drawn, groups, strict=True):
