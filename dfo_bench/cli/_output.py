@@ -2,9 +2,11 @@
 
 import json
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dfo_bench.errors import InputError
 from dfo_bench.store.atomic import write_text
 
 if TYPE_CHECKING:
@@ -38,6 +40,14 @@ def print_json(value: Any) -> None:
 def write(path: Path, text: str) -> None:
     """Put a file in place at once: a browser may be reading the one before."""
     write_text(path, text, "name another with --output")
+
+
+def suffix_of(path: Path, known: Collection[str]) -> str:
+    """Return the suffix of a file to write, without its dot; raise InputError where it is none of the known."""
+    suffix = path.suffix.removeprefix(".").lower()
+    if suffix not in known:
+        raise InputError(f"cannot write {str(path)!r}; the name must end in {', '.join('.' + one for one in known)}")
+    return suffix
 
 
 def print_notes(notes: list[str]) -> None:

@@ -7,7 +7,7 @@ import typer
 
 from dfo_bench.cli._command import examples
 from dfo_bench.cli._options import TASK, Budget, DryRun, Seeds, StoreTo, Workers
-from dfo_bench.cli._output import print_table, table_of
+from dfo_bench.cli._output import print_table, suffix_of, table_of
 from dfo_bench.cli.report import Style
 from dfo_bench.cli.run import work_off
 from dfo_bench.errors import InputError
@@ -65,8 +65,8 @@ def dimension(
         steps = sorted({int(one) for one in dims.split(",")})
     except ValueError:
         raise InputError(f"dims {dims!r}: write whole numbers such as {LADDER}") from None
-    if output and output.suffix.removeprefix(".") not in FORMATS:
-        raise InputError(f"cannot write {str(output)!r}; the name must end in {', '.join('.' + f for f in FORMATS)}")
+    if output:
+        suffix_of(output, FORMATS)
     common = SweepSettings(tasks=tasks, budget=budget, seeds=seeds, store=store, workers=workers, references=False)
     parts = [SweepSettings(optimizers=[optimizer], dim=step) for step in steps]
     parts += [

@@ -13,7 +13,7 @@ import typer
 
 from dfo_bench.cli._command import examples
 from dfo_bench.cli._options import OfRun, OfTask, StoreTo
-from dfo_bench.cli._output import print_notes, write
+from dfo_bench.cli._output import print_notes, suffix_of, write
 from dfo_bench.errors import InputError, count
 from dfo_bench.sweeps.request import SweepRequest
 
@@ -82,8 +82,8 @@ def predict(
     from dfo_bench.lm.unlabelled import read_asked
     from dfo_bench.store.store import Store
 
-    if output and output.suffix.lower() != ".csv":
-        raise InputError(f"cannot write {str(output)!r}; the name must end in .csv")
+    if output:
+        suffix_of(output, ["csv"])
     take: Callable[[], TextClassifier]
     if bundle:
         given = {"--store": store, "--task": task, "--run": run, "--ensemble": ensemble}

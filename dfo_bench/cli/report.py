@@ -8,7 +8,7 @@ import typer
 
 from dfo_bench.cli._command import examples
 from dfo_bench.cli._options import StoreFrom
-from dfo_bench.cli._output import print_notes, print_table, table_of, write
+from dfo_bench.cli._output import print_notes, print_table, suffix_of, table_of, write
 from dfo_bench.errors import InputError
 from dfo_bench.report.figures import FORMATS, KINDS
 from dfo_bench.report.rules import STANDARD
@@ -172,10 +172,7 @@ def plot(
     rules = parse_rules(**given)
     opened = Store(store)
     path = output or opened.path / f"{kind}.png"
-    suffix = path.suffix.removeprefix(".").lower()
-    formats = [*FORMATS, *(WRITERS if kind == "table" else ())]
-    if suffix not in formats:
-        raise InputError(f"cannot write {str(path)!r}; the name must end in {', '.join('.' + f for f in formats)}")
+    suffix = suffix_of(path, [*FORMATS, *(WRITERS if kind == "table" else ())])
     select = place_baselines if KINDS[kind].by_task else drop_baselines
     runs, curves = select(name_tasks(opened.runs())), opened.curves(improvements=True)
     if suffix in WRITERS:
@@ -234,8 +231,8 @@ def checklist(
     from dfo_bench.report.page import reproduce
     from dfo_bench.store.store import Store
 
-    if output and output.suffix.lower() != ".md":
-        raise InputError(f"cannot write {str(output)!r}; the name must end in .md")
+    if output:
+        suffix_of(output, ["md"])
     opened = Store(store)
     text = markdown(fill(opened.runs(), reproduce.provenance(opened.made_with()), opened.planned()))
     if output:

@@ -7,7 +7,7 @@ import typer
 
 from dfo_bench.cli._command import examples
 from dfo_bench.cli._options import OPTIMIZER, TASK, StoreTo, budget_option, seeds_option, workers_option
-from dfo_bench.cli._output import print_table, table_of, write
+from dfo_bench.cli._output import print_table, suffix_of, table_of, write
 from dfo_bench.cli.run import work_off
 from dfo_bench.errors import InputError
 from dfo_bench.sweeps.presets import names as presets
@@ -59,9 +59,7 @@ def tables(
     from dfo_bench.store.store import Store
     from dfo_bench.sweeps.config import SweepSettings, read_sweep
 
-    suffix = output.suffix.removeprefix(".").lower() if output else ""
-    if output and suffix not in WRITERS:
-        raise InputError(f"cannot write {str(output)!r}; the name must end in {', '.join('.' + s for s in WRITERS)}")
+    suffix = suffix_of(output, WRITERS) if output else ""
     given = SweepSettings(tasks=tasks, optimizers=optimizers, budget=budget, seeds=seeds, workers=workers, store=store)
     if preset:
         opened, status = work_off(read_sweep(preset).replace(given))
