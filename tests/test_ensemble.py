@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from dfo_bench.cli import app
 from dfo_bench.errors import InputError
 from dfo_bench.runs.spec import RunSpec
+from dfo_bench.store.boosting import boost
 from dfo_bench.store.ensemble import Ensemble
 from dfo_bench.store.store import Store
 from dfo_bench.sweeps.execute import execute
@@ -67,6 +68,45 @@ def test_a_smaller_ensemble_takes_the_first(store: Store, ensemble: Ensemble) ->
     assert [run.summary.key for run in store.ensemble(2).runs] == [run.summary.key for run in ensemble.runs[:2]]
 
 
+def test_boosting_weighs_by_error_and_then_by_what_is_missed() -> None:
+    hits = np.array([[1, 1, 1, 1, 0, 0], [1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 0, 0]], bool)
+    weights = boost(hits, 2)
+    # The first errs on two of six, smoothed by a sixth; then the two texts count 6 / (3 + 2 * 6) = 5 / 7 each...
+    assert weights[0] == pytest.approx(np.log((4 / 6 + 1 / 6) / (2 / 6 + 1 / 6)))
+    factor = np.exp(weights[0])
+    error = 3 / (4 + 2 * factor)
+    assert weights[2] == pytest.approx(np.log((1 - error + 1 / 6) / (error + 1 / 6)))
+    assert weights[2] > 0
+    # The third has what the first lacks; the second adds nothing, and the last is worse than a guess.
+    assert weights[1] < weights[2]
+    assert weights[3] == 0
+
+
+def test_a_guess_among_more_classes_is_right_less_often() -> None:
+    assert boost(np.array([[1, 1, 0, 0, 0]], bool), 2)[0] == 0
+    assert boost(np.array([[1, 1, 0, 0, 0]], bool), 5)[0] > 0
+    assert np.isfinite(boost(np.ones((2, 4), bool), 2)).all()
+
+
+def test_boosted_prompts_vote_by_weights_fitted_on_all_train_texts(store: Store, ensemble: Ensemble) -> None:
+    boosted = store.ensemble(boosted=True)
+    trained = {row for member in boosted.members for row in member.texts.rows("train")}
+    assert set(boosted.rows_of("train")) == trained
+    assert f"the weights are fitted on {len(trained)} train texts, 3 calls each" in boosted.notes[0]
+    sums = np.zeros((len(TEXTS), 2))
+    for weight, run in zip(boosted.weights, boosted.runs, strict=True):
+        sums[range(len(TEXTS)), store.classifier(run.summary.key).probabilities(TEXTS).argmax(axis=1)] += weight
+    np.testing.assert_allclose(boosted.logits(boosted.rows(TEXTS)), sums)
+    # The same table, the vote above the average; the rows stay those that no prompt has seen.
+    scores, plain = boosted.scores(), ensemble.scores()
+    assert scores["key"].tolist() == ["boosted", *plain["key"]]
+    assert scores["weight"].tolist()[2:] == boosted.weights.tolist()
+    assert scores["calls"].iloc[0] == (boosted.weights > 0).sum()
+    assert scores["test_accuracy"].tolist()[1:] == plain["test_accuracy"].tolist()
+    assert not trained & set(boosted.rows_of("dev"))
+    assert set(boosted.predictions()["key"]) == set(scores["key"])
+
+
 def test_the_commands_print_and_predict(store: Store, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["ensemble", "--store", str(store.path), "--size", "2"])
     assert done.exit_code == 0
@@ -76,6 +116,23 @@ def test_the_commands_print_and_predict(store: Store, tmp_path: Path) -> None:
     args = ["predict", str(tmp_path / "new.txt"), "--store", str(store.path), "--ensemble", "2"]
     predicted = CliRunner().invoke(app, args).stdout
     assert [line.split(",")[1] for line in predicted.splitlines()[1:]] == store.ensemble(2).predict(TEXTS)
+
+
+def test_the_commands_boost(store: Store, tmp_path: Path) -> None:
+    boosted = store.ensemble(2, boosted=True)
+    args = ["ensemble", "--store", str(store.path), "--size", "2"]
+    done = CliRunner().invoke(app, [*args, "--boosted"])
+    assert done.exit_code == 0
+    assert "ensemble of 2 runs, 2 calls a text at most; the weights are fitted on" in done.stderr
+    assert "test, 12 rows: the boosted ensemble less run " in done.stdout
+    assert "test, 12 rows: the ensemble less run " in done.stdout
+    (tmp_path / "new.txt").write_text("\n".join(TEXTS))
+    predict = ["predict", str(tmp_path / "new.txt"), "--store", str(store.path), "--boosted"]
+    predicted = CliRunner().invoke(app, [*predict, "--ensemble", "2"]).stdout
+    assert [line.split(",")[1] for line in predicted.splitlines()[1:]] == boosted.predict(TEXTS)
+    alone = CliRunner().invoke(app, predict).exception
+    assert isinstance(alone, InputError)
+    assert "--boosted weighs several prompts; pass --ensemble N, too" in str(alone)
 
 
 def test_what_is_no_ensemble_is_refused_by_name(zoo: Zoo, tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ import torch
 
 from dfo_bench.core import Dense, InputError
 from dfo_bench.lm import TextTask
+from dfo_bench.lm.clusters import representatives
 from dfo_bench.lm.templates import Template, label_tokens
-from dfo_bench.lm.vocabulary import own_words, telling
+from dfo_bench.lm.vocabulary import Vocabulary, own_words, telling
 from dfo_bench.plugins.plugin import resolve
 from dfo_bench.plugins.registry import TASKS
 from dfo_bench.report.show import show
@@ -107,6 +108,38 @@ def test_a_vocabulary_of_a_file_is_taken_as_it_is(zoo: Zoo, tmp_path: Path) -> N
     assert len(task.contents["vocabulary"]) == 64
 
 
+def test_the_words_of_a_prompt_are_looked_for_once(zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, looked = make(tmp_path, zoo.folder()), []
+    search = Vocabulary._search
+    monkeypatch.setattr(Vocabulary, "_search", lambda self, some: looked.append(len(some)) or search(self, some))
+    points = somewhere(task, 4)
+    names = task.identify(points)
+    # A run names all, and evaluates those that are new.
+    task.evaluate(Dense(points.dense()[1:3]))
+    assert looked == [4]
+    assert task.identify(points[3:]) == (names or [])[3:]
+    assert looked == [4]
+    task.identify(somewhere(task, 2, step=9.0))
+    assert looked == [4, 2]
+
+
+def test_a_vocabulary_is_pruned_to_one_word_of_each_cluster(zoo: Zoo, tmp_path: Path) -> None:
+    whole, task = make(tmp_path, zoo.folder()), make(tmp_path, zoo.folder(), clusters=4)
+    kept = task.local.vocabulary.words
+    assert 1 < len(kept) <= 4
+    # In the order of the whole vocabulary, and the words of initial beside them.
+    assert [word for word in whole.local.vocabulary.words if word in kept] == list(kept)
+    assert set(task.write(somewhere(task, step=30)).split()) <= {*kept, "."}
+    # The words are in the key.
+    assert len(task.contents["clusters"]) == 64
+    assert "clusters" not in whole.contents
+
+
+def test_the_word_that_is_kept_is_the_nearest_to_the_centre_of_its_cluster() -> None:
+    rows = np.array([[-11.0], [8.0], [-10.0], [-9.0], [11.5], [10.0]], np.float32)
+    assert representatives(rows, 2) == [2, 5]
+
+
 @pytest.mark.parametrize(
     ("params", "listed", "message"),
     [
@@ -115,6 +148,8 @@ def test_a_vocabulary_of_a_file_is_taken_as_it_is(zoo: Zoo, tmp_path: Path) -> N
         ({}, "film\nGood\nbad", r"vocabulary has 2 label words \(Good, bad\), which .*; leave them out"),
         ({}, " \n", r"holds no word; write one word a line"),
         ({"vocabulary": "none.txt"}, "", r"vocabulary=none.txt cannot be read: .*; it is to hold one word a line"),
+        ({"mode": "cat", "vocabulary": None, "clusters": 4}, "", r"clusters=4 is for mode=words, and mode is cat"),
+        ({"clusters": 3}, "film\nthe", r"clusters=3 keeps a word of each cluster, .* has only 2 words; pass fewer"),
         ({"mode": "cat"}, "film", r"vocabulary=.* is for mode=words, and mode is cat; leave out one of them"),
         ({"initial": "a badly film"}, "film", r"initial has 1 word of several tokens \(badly\)"),
         ({"service": "http://127.0.0.1:1"}, "film", r"mode=words looks for the nearest words .*; leave out service"),

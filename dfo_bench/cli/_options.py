@@ -92,4 +92,7 @@ OfRun = Annotated[
     str | None,
     typer.Option("--run", help="Key of a run, also of a reference, or best. [default: best]", metavar="KEY|best"),
 ]
+BoostedVotes = Annotated[
+    bool, typer.Option("--boosted", help="Let the prompts of an ensemble vote, by weights fitted on train.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

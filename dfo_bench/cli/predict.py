@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dfo_bench.cli._command import examples
-from dfo_bench.cli._options import OfRun, OfTask, StoreTo
+from dfo_bench.cli._options import BoostedVotes, OfRun, OfTask, StoreTo
 from dfo_bench.cli._output import print_notes, suffix_of, write
 from dfo_bench.errors import InputError, count
 from dfo_bench.sweeps.request import SweepRequest
@@ -33,7 +33,7 @@ _PREDICTED = "predicted"
         "dfo-bench predict new.csv --store results/tickets --run 0123456789abcdef > labelled.csv",
         "dfo-bench predict new.csv --bundle tickets --output labelled.csv",
         "dfo-bench predict mails.xlsx --bundle tickets --text body --label queue > labelled.csv",
-        "dfo-bench predict new.csv --store results/tickets --ensemble 5 > labelled.csv",
+        "dfo-bench predict new.csv --store results/tickets --ensemble 5 --boosted > labelled.csv",
         "echo 'the parcel never came' | dfo-bench predict - --store results/tickets",
     )
 )
@@ -56,6 +56,7 @@ def predict(
         int | None,
         typer.Option("--ensemble", help="Take the best searches on dev, so many, and average them.", metavar="N"),
     ] = None,
+    boosted: BoostedVotes = False,
     text: Annotated[
         list[str] | None,
         typer.Option(
@@ -76,7 +77,7 @@ def predict(
     best is the search with the best score on dev, then the lowest train loss; which it was, and whether a reference is
     better on dev, is said on standard error. Where the file has labels, the accuracy is said there, too. The
     model and the data of the run must still be there; with --bundle only the model. With --ensemble the
-    log-probabilities of several prompts are averaged, and a text costs a call for each.
+    log-probabilities of several prompts are averaged (with --boosted they vote), and a text costs a call for each.
     """
     from dfo_bench.exchange.bundles import load
     from dfo_bench.lm.unlabelled import read_asked
@@ -86,14 +87,16 @@ def predict(
         suffix_of(output, ["csv"])
     take: Callable[[], TextClassifier]
     if bundle:
-        given = {"--store": store, "--task": task, "--run": run, "--ensemble": ensemble}
+        given = {"--store": store, "--task": task, "--run": run, "--ensemble": ensemble, "--boosted": boosted or None}
         if other := [name for name, value in given.items() if value is not None]:
             raise InputError(f"{other[0]} changes nothing beside --bundle; leave out one of them")
         take = partial(load, bundle)
     elif ensemble is not None:
         if run is not None:
             raise InputError("--run changes nothing beside --ensemble; leave out one of them")
-        take = partial(Store(store or SweepRequest.store).ensemble, ensemble, task)
+        take = partial(Store(store or SweepRequest.store).ensemble, ensemble, task, boosted=boosted)
+    elif boosted:
+        raise InputError("--boosted weighs several prompts; pass --ensemble N, too")
     else:
         take = partial(Store(store or SweepRequest.store).classifier, run or "best", task)
     asked = read_asked(file, sys.stdin.buffer, text or None, label)

@@ -139,7 +139,8 @@ class Local(Answerer):
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """The words of a prompt of mode=words; raise InputError where they do not fit the model."""
-        return find_words(self.model, self.mode, self.problem.vocabulary, self.problem.words)
+        problem = self.problem
+        return find_words(self.model, self.mode, problem.vocabulary, problem.words, problem.clusters)
 
     def logits(self, candidates: Candidates, rows: Rows) -> Array:
         """Compute the label logits."""

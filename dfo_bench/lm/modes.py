@@ -31,10 +31,13 @@ _CAUSAL = ("after", "prefix")
 """The modes that rest on rows seeing only what stands before them."""
 
 
-def check(mode: ModeName, head: str, vocabulary: str | None = None, service: str = "") -> None:
-    """Raise InputError where a mode is not offered for a head, or with a vocabulary or a service."""
-    if mode != "words" and vocabulary is not None:
-        raise InputError(f"vocabulary={vocabulary} is for mode=words, and mode is {mode}; leave out one of them")
+def check(
+    mode: ModeName, head: str, vocabulary: str | None = None, clusters: int | None = None, service: str = ""
+) -> None:
+    """Raise InputError where a mode is not offered for a head, or with a vocabulary, clusters or a service."""
+    for name, value in {"vocabulary": vocabulary, "clusters": clusters}.items():
+        if mode != "words" and value is not None:
+            raise InputError(f"{name}={value} is for mode=words, and mode is {mode}; leave out one of them")
     if mode == "words" and service:
         raise InputError(
             f"mode=words looks for the nearest words among a model's word embeddings, and service={service} shows "

@@ -49,6 +49,8 @@ class Problem:
     """Whether the mean that a sentence encoder takes of its rows includes the prompt's."""
     vocabulary: tuple[str, ...] = ()
     """The words of a prompt of mode=words; none for the model's own."""
+    clusters: int | None = None
+    """How many of these words are kept, one of each cluster; None for all."""
 
     @property
     def classes(self) -> int:

@@ -1,6 +1,5 @@
 """Text tasks: few-shot classification as a black-box function of a continuous prompt."""
 
-import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -28,7 +27,7 @@ from dfo_bench.lm.prompt_space import PromptSpace
 from dfo_bench.lm.templates import Encoded
 from dfo_bench.lm.texts import Texts
 from dfo_bench.lm.verbalizers import Given, first_of, settle
-from dfo_bench.lm.vocabulary import read_words
+from dfo_bench.lm.vocabulary import digest, read_words
 
 
 class TextTask(Task):
@@ -61,6 +60,7 @@ class TextTask(Task):
         "include_prompt": True,
         "service": "",
         "vocabulary": None,
+        "clusters": None,
         "words": None,
         "engine": None,
     }
@@ -72,6 +72,7 @@ class TextTask(Task):
         "initial": None,
         "include_prompt": True,
         "vocabulary": None,
+        "clusters": None,
     }
     metric = "accuracy"
     finds_step = True
@@ -103,6 +104,7 @@ class TextTask(Task):
         initial: Literal["."] | PathOrName | None = NEUTRAL,
         include_prompt: bool = False,
         vocabulary: PathName | None = None,
+        clusters: Annotated[int, Ge(2)] | None = None,
         words: Given | None = None,
         service: str = "",
         engine: EngineName | None = None,
@@ -137,6 +139,8 @@ class TextTask(Task):
         include_prompt: whether the mean that a sentence encoder takes of its rows includes the prompt's.
         vocabulary: for mode=words a file of words, one a line, each one token of the model; null takes the commonest
             10,000 whole words of its vocabulary that are no label words, and the words of initial.
+        clusters: for mode=words how many words of the vocabulary are kept: of so many clusters of its word embeddings
+            the word nearest to each centre; null keeps all. About 1,000 are quick to search.
         words: maps each label to its label word (or text, for head=embedding), or to a list of several, whose
             log-probabilities are averaged; auto finds three for each in the outputs of the bare template on train, by
             one call that is not counted; null takes the task's own.
@@ -158,7 +162,7 @@ class TextTask(Task):
         self._rows = {**rows, "train": self.drawn.train, "dev": self.drawn.dev, **test}
         self.splits = tuple(split for split in ("dev", "test") if self._rows.get(split))
 
-        check(mode, head, vocabulary, "" if engine == "openai" else service)
+        check(mode, head, vocabulary, clusters, "" if engine == "openai" else service)
         self.mode, self.prompt_tokens, self.head = mode, prompt_tokens, head
         causal = self.causal_words if head == "causal" else ()
         own = self.embedding_texts if head == "embedding" else causal or self.words
@@ -175,6 +179,7 @@ class TextTask(Task):
             splits=self._rows,
             include_prompt=include_prompt,
             vocabulary=() if vocabulary is None else tuple(read_words(vocabulary)),
+            clusters=clusters,
         )
         if words is not None:
             problem, self._found = settle(words, problem, model, service, self.labels, self._classes("train"))
@@ -182,11 +187,10 @@ class TextTask(Task):
         self.shown_words = first_of(problem.words, problem.groups)
         problem = replace(problem, shown=self._shown(demonstrations))
         self._asked = answerer(problem, model, backend, service, engine)
-        digest, self.model_name, self.pieces = self._asked.digest, self._asked.name, self._asked.pieces
-        self.contents = {"model": digest, **self.digests({s: data.digest(r) for s, r in rows.items()})}
+        self.model_name, self.pieces = self._asked.name, self._asked.pieces
+        self.contents = {"model": self._asked.digest, **self.digests({s: data.digest(r) for s, r in rows.items()})}
         if vocabulary is not None:
-            listed = "\n".join(problem.vocabulary).encode()
-            self.contents = {**self.contents, "vocabulary": hashlib.sha256(listed).hexdigest()}
+            self.contents = {**self.contents, "vocabulary": digest(problem.vocabulary)}
         self.backend, self.traffic = self._asked.backend, self._asked.traffic
         self._loss, self.calibrate = loss, calibrate
         self._train_loss = TrainLoss(loss, calibrate, self._classes("train"), len(self.labels), self._train_scores)
@@ -201,6 +205,9 @@ class TextTask(Task):
         self.space = self._prompts.space
         if self._prompts.digest:
             self.contents = {**self.contents, "initial": self._prompts.digest}
+        if clusters is not None and self.space.dim:
+            # Another release of scikit-learn may find others.
+            self.contents = {**self.contents, "clusters": digest(self._asked.vocabulary.words)}
         self.cost = self._asked.cost("train", self._prompts.sent)
 
     def _shown(self, count: int) -> Shown:

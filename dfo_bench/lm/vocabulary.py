@@ -1,5 +1,6 @@
 """Vocabularies: the words that prompts of mode=words are made of, one token each, and the nearest ones to vectors."""
 
+import hashlib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 
 from dfo_bench.core import Index, Letters
 from dfo_bench.errors import InputError, count
+from dfo_bench.lm.clusters import prune
 from dfo_bench.lm.models import LanguageModel
 from dfo_bench.lm.modes import Mode
 from dfo_bench.lm.templates import cut_words
@@ -18,7 +20,7 @@ from dfo_bench.lm.templates import cut_words
 COMMON = 10_000
 """How many words of a model's own vocabulary are taken: the first, which tokenizers order by how common they are.
 
-To look for the nearest of more takes longer than it may; CLAPS (arXiv 2310.12774) prunes its vocabulary, too.
+To look for the nearest of more takes longer than it may; `clusters` prunes them further.
 """
 
 _AT_ONCE = 2**12
@@ -38,7 +40,8 @@ class Vocabulary:
         self.words, self._ids = tuple(first.values()), list(first)
         with torch.inference_mode():
             self._rows = mode.rows(torch.tensor([self._ids], device=model.device))[0].float()
-            self._halves = self._rows.square().sum(dim=1) / 2
+            self._halves = self._rows.square().sum(dim=1, keepdim=True) / -2
+        self._last: dict[bytes, Index] = {}
 
     def including(self, words: Sequence[str]) -> "Vocabulary":
         """Return the same with some words more."""
@@ -54,11 +57,20 @@ class Vocabulary:
     def nearest(self, prompts: npt.NDArray[np.floating[Any]]) -> Index:
         """Return the nearest word to each vector by Euclidean distance, shape (n, tokens); -1 where it is not finite.
 
-        `prompts` has shape (n, tokens, size).
+        `prompts` has shape (n, tokens, size). A prompt is named first and evaluated then: those of the last call are
+        remembered.
         """
-        flat = torch.from_numpy(np.ascontiguousarray(prompts, np.float32)).to(self._rows.device).flatten(0, 1)
+        prompts = np.ascontiguousarray(prompts, np.float32)
+        names = [prompt.tobytes() for prompt in prompts]
+        if not all(name in self._last for name in names):
+            self._last = dict(zip(names, self._search(prompts), strict=True))
+        return np.array([self._last[name] for name in names])
+
+    def _search(self, prompts: npt.NDArray[np.float32]) -> Index:
+        flat = torch.from_numpy(prompts).to(self._rows.device).flatten(0, 1)
         parts = torch.split(flat, _AT_ONCE)
-        found = [(some @ self._rows.T - self._halves).argmax(dim=1) for some in parts]
+        # Few vectors are the rule, and the words as the left factor are then read twice as fast.
+        found = [torch.addmm(self._halves, self._rows, some.T).argmax(dim=0) for some in parts]
         finite = torch.isfinite(flat).all(dim=1)
         return torch.where(finite, torch.cat(found), -1).view(prompts.shape[:2]).cpu().numpy()
 
@@ -139,17 +151,31 @@ def read_words(path: str) -> list[str]:
     return words
 
 
+def digest(words: Sequence[str]) -> str:
+    """Return the digest of a list of words."""
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()
+
+
 def telling(words: Collection[str]) -> set[str]:
     """Return the words that tell labels apart, in small letters: those of some label words or texts, and not of all."""
     each: list[set[str]] = [set(split_words(one.casefold())) for one in words]
     return each[0].union(*each) - each[0].intersection(*each)
 
 
-def find_words(model: LanguageModel, mode: Mode, given: Sequence[str], labels: Collection[str]) -> Vocabulary:
+def find_words(
+    model: LanguageModel, mode: Mode, given: Sequence[str], labels: Collection[str], clusters: int | None = None
+) -> Vocabulary:
     """Return the vocabulary of the words that are given, or of the model's own without its label words.
 
-    Raise InputError for a word that is not one token, for a label word, and for a model that has no words.
+    With `clusters` of each cluster only one. Raise InputError for a word that is not one token, for a label word, for a
+    model that has no words, and for more clusters than words.
     """
+    ids = _listed(model, given, labels)
+    return Vocabulary(model, mode, prune(model, ids, clusters) if clusters else ids)
+
+
+def _listed(model: LanguageModel, given: Sequence[str], labels: Collection[str]) -> dict[str, int]:
+    """Return the words with their tokens."""
     taken = telling(labels)
     if given:
         if wrong := [word for word in given if word.casefold() in taken]:
@@ -157,11 +183,11 @@ def find_words(model: LanguageModel, mode: Mode, given: Sequence[str], labels: C
                 f"vocabulary has {count(len(wrong), 'label word')} ({', '.join(wrong[:_NAMED])}), which answer for the "
                 "text; leave them out"
             )
-        return Vocabulary(model, mode, tokens_of(model, given, "vocabulary"))
+        return tokens_of(model, given, "vocabulary")
     own = {word: i for word, i in own_words(model).items() if word.casefold() not in taken}
     if not own:
         raise InputError(
             f"the vocabulary of model {model.name!r} has no token that is a whole word; pass vocabulary=FILE, one word "
             "a line"
         )
-    return Vocabulary(model, mode, own)
+    return own

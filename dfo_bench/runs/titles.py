@@ -8,7 +8,10 @@ from dfo_bench.plugins.component import Component, parse
 
 TITLE = "title"
 
-PROMPT = {"prompt_tokens", "mode", "template", "demonstrations", "calibrate", "initial", "include_prompt", "vocabulary"}
+PROMPT = {
+    *("prompt_tokens", "mode", "template", "demonstrations", "calibrate", "initial", "include_prompt"),
+    *("vocabulary", "clusters"),
+}
 """The parameters of a task that concern its prompt; by all others (model, data, loss...) losses are comparable."""
 
 ANSWER = {"model", "head", "loss", "leading_space", "precision"}

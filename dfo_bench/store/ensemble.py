@@ -1,4 +1,7 @@
-"""Ensembles: the selected prompts of several runs of one task, whose log-probabilities are averaged."""
+"""Ensembles: the selected prompts of several runs of one task, whose log-probabilities are averaged.
+
+Boosted, they vote instead, each with a weight that is fitted on train.
+"""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -9,7 +12,9 @@ import pandas as pd
 from scipy.special import log_softmax
 
 from dfo_bench.core import Array, Classifier, InputError, Predicted, Rows
+from dfo_bench.errors import count
 from dfo_bench.runs.columns import PREDICTIONS, SPLITS
+from dfo_bench.store.boosting import boost, votes
 from dfo_bench.store.classifier import TextClassifier, build, searches_of
 from dfo_bench.store.store import Store
 from dfo_bench.store.text_runs import TextRun, find_text_runs
@@ -17,7 +22,7 @@ from dfo_bench.store.text_runs import TextRun, find_text_runs
 SIZE = 5
 """How many prompts are taken where nobody says."""
 
-ENSEMBLE = "ensemble"
+ENSEMBLE, BOOSTED = "ensemble", "boosted"
 """What stands for the key of an ensemble among those of its runs."""
 
 
@@ -30,33 +35,76 @@ class Averaged(Classifier):
 
     def logits(self, rows: Rows) -> Array:
         """Return the means, shape (n, classes)."""
-        each = [log_softmax(member.learned.logits(rows), axis=1) for member in self._members]
-        return np.asarray(np.mean(each, axis=0))
+        return np.asarray(np.mean(_log_probabilities(self._members, rows), axis=0))
+
+
+class Boosted(Classifier):
+    """The weighted votes of several classifiers: each text costs a call of every one that has a weight."""
+
+    def __init__(self, members: Sequence[TextClassifier], weights: Array) -> None:
+        super().__init__()
+        self._members = [member for member, weight in zip(members, weights, strict=True) if weight]
+        self._weights = weights[weights > 0]
+
+    def logits(self, rows: Rows) -> Array:
+        """Return the votes, shape (n, classes)."""
+        return votes(_log_probabilities(self._members, rows), self._weights)
+
+
+def _log_probabilities(members: Sequence[TextClassifier], rows: Rows) -> Array:
+    """Return those of each member, shape (members, n, classes)."""
+    return np.array([log_softmax(member.learned.logits(rows), axis=1) for member in members])
 
 
 class Ensemble(TextClassifier):
     """The prompts of several runs as one classifier of texts."""
 
-    def __init__(self, runs: Sequence[TextRun]) -> None:
+    def __init__(self, runs: Sequence[TextRun], *, boosted: bool = False) -> None:
         """Build the runs; raise InputError where one cannot be built any more."""
-        self.runs = list(runs)
-        """The runs, the best on dev first."""
+        self.runs, self.boosted = list(runs), boosted
+        """The runs, the best on dev first, and whether they vote by weights instead of being averaged."""
         self.members = [build(run) for run in self.runs]
-        super().__init__(ENSEMBLE, self.members[0].texts, lambda: Averaged(self.members))
+        super().__init__(BOOSTED if boosted else ENSEMBLE, self.members[0].texts, self._combine)
         self.notes = [
             f"ensemble of {len(runs)} runs, {len(runs)} calls a text",
             *(f"run {run.describe()}" for run in self.runs),
             *(note for member in self.members for note in member.notes),
         ]
+        if boosted:
+            texts = count(len(self.rows_of("train")), "train text")
+            self.notes[0] += f" at most; the weights are fitted on {texts}, {len(runs)} calls each"
+
+    def _combine(self) -> Classifier:
+        return Boosted(self.members, self.weights) if self.boosted else Averaged(self.members)
+
+    @cached_property
+    def weights(self) -> Array:
+        """The weight of each member's vote, shape (members,): fitted on all texts that a member was trained on.
+
+        The store keeps no outputs on train, so each member is asked for all of these. Raise InputError where no member
+        is better than a guess there.
+        """
+        rows = self.rows_of("train")
+        truth = self._truth(rows)
+        hits = np.array([member.logits(rows).argmax(axis=1) == truth for member in self.members])
+        weights = boost(hits, len(self.labels))
+        if not weights.any():
+            raise InputError(
+                f"none of the {len(self.runs)} prompts is better than a guess on the {count(len(rows), 'train text')}, "
+                "so none gets a weight; leave out --boosted, or search more"
+            )
+        return weights
 
     def rows_of(self, split: str) -> list[Any]:
         """Return the rows on which all can be scored: of dev those that no member was trained on, of test all have.
 
-        Seeds draw train and dev anew, and a test of unused rows, too.
+        Of train all that a member was trained on. Seeds draw train and dev anew, and a test of unused rows, too.
         """
         splits = [member.texts.splits for member in self.members]
+        learned = dict.fromkeys(row for own in splits for row in own["train"])
+        if split == "train":
+            return list(learned)
         if split == "dev":
-            learned = {row for own in splits for row in own["train"]}
             every = dict.fromkeys(row for own in splits for row in own.get("dev", ()))
             return [row for row in every if row not in learned]
         shared = set.intersection(*(set(own.get(split, ())) for own in splits))
@@ -64,24 +112,34 @@ class Ensemble(TextClassifier):
 
     @cached_property
     def logits_of(self) -> Mapping[str, tuple[list[Any], list[Array]]]:
-        """The rows of dev and test, and the log-probabilities there: of the ensemble, then of each member."""
+        """The rows of dev and test, and the log-probabilities there, in the order of `keys`."""
         found = {}
         for split in SPLITS:
             if rows := self.rows_of(split):
-                each = [log_softmax(member.logits(rows), axis=1) for member in self.members]
-                found[split] = rows, [np.mean(each, axis=0), *each]
+                each = np.array([log_softmax(member.logits(rows), axis=1) for member in self.members])
+                voted = [log_softmax(votes(each, self.weights), axis=1)] if self.boosted else []
+                found[split] = rows, [*voted, each.mean(axis=0), *each]
         return found
+
+    @property
+    def keys(self) -> list[str]:
+        """What is scored: boosted, where it is, the average, and the run of each member."""
+        return [*([BOOSTED] if self.boosted else []), ENSEMBLE, *(run.summary.key for run in self.runs)]
 
     def scores(self) -> pd.DataFrame:
         """Return the accuracy and the cross-entropy of the ensemble and of each member alone, on the same rows.
 
-        One row each, the ensemble first; `calls` is what a text costs.
+        One row each, in the order of `keys`; `calls` is what a text costs. Boosted, `weight` is that of a member.
         """
-        named = [{"key": ENSEMBLE, "seed": "", "calls": len(self.runs)}]
+        named: list[dict[str, Any]] = [{"key": ENSEMBLE, "seed": "", "calls": len(self.runs)}]
         for run in self.runs:
             shown = {name: run.summary.shown[name] for name in ("optimizer", "projection")}
             named.append({"key": run.summary.key, **shown, "seed": str(run.spec.seed), "calls": 1})
-        frame = pd.DataFrame(named).fillna("")
+        if self.boosted:
+            named = [{"key": BOOSTED, "seed": "", "calls": np.count_nonzero(self.weights)}, *named]
+            for row, weight in zip(named[2:], self.weights, strict=True):
+                row["weight"] = float(weight)
+        frame = pd.DataFrame(named).fillna({"optimizer": "", "projection": ""})
         for split, (rows, each) in self.logits_of.items():
             truth = self._truth(rows)
             frame[f"{split}_accuracy"] = [float((one.argmax(axis=1) == truth).mean()) for one in each]
@@ -93,9 +151,9 @@ class Ensemble(TextClassifier):
         """Return what each predicts for the rows, as `Store.predictions` does."""
         from dfo_bench.lm import data
 
-        keys, found = [ENSEMBLE, *(run.summary.key for run in self.runs)], []
+        found = []
         for split, (rows, each) in self.logits_of.items():
-            for key, one in zip(keys, each, strict=True):
+            for key, one in zip(self.keys, each, strict=True):
                 kept = Predicted.of(data.digest(rows), self._truth(rows), {"": one})
                 found.append((key, split, "accuracy", kept.rows, kept.truth, kept.classes[""]))
         return pd.DataFrame(found, columns=PREDICTIONS)
@@ -104,7 +162,7 @@ class Ensemble(TextClassifier):
         return np.array([self.labels.index(row.label) for row in rows])
 
 
-def take_ensemble(store: Store, size: int = SIZE, task: str | None = None) -> Ensemble:
+def take_ensemble(store: Store, size: int = SIZE, task: str | None = None, *, boosted: bool = False) -> Ensemble:
     """Return the ensemble of the best searches of a task by dev, then by train loss; of fewer than `size` all.
 
     Raise InputError where there are searches of several tasks, of several models or data, or fewer than two.
@@ -129,4 +187,4 @@ def take_ensemble(store: Store, size: int = SIZE, task: str | None = None) -> En
             f"{store.path} has {len(runs)} finished searches of a text task, and an ensemble needs 2; make more, such "
             f"as: dfo-bench sweep -t helpdesk -o cma -s 0-4 --store {store.path}"
         )
-    return Ensemble(sorted(runs, key=lambda run: (-run.dev, run.loss(store)))[:size])
+    return Ensemble(sorted(runs, key=lambda run: (-run.dev, run.loss(store)))[:size], boosted=boosted)

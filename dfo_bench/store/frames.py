@@ -132,8 +132,8 @@ def row(summary: Summary) -> dict[str, Any]:
     return found | {name: getattr(summary, name) for name in columns.TROUBLES}
 
 
-_PROMPT = ("task:initial", "task:vocabulary")
-"""The files that are part of a prompt."""
+_PROMPT = ("task:initial", "task:vocabulary", "task:clusters")
+"""The contents that are part of a prompt."""
 
 
 def _data(digests: Mapping[str, str]) -> str:

@@ -188,17 +188,19 @@ class Store:
 
         return take_classifier(self, run, task)
 
-    def ensemble(self, size: int = 5, task: str | None = None) -> "Ensemble":
+    def ensemble(self, size: int = 5, task: str | None = None, *, boosted: bool = False) -> "Ensemble":
         """Return the selected prompts of the `size` best searches of a task by dev as one classifier.
 
-        Their log-probabilities are averaged; a text costs a call for each. `task` is as in `classifier`. Raise
-        InputError where there are searches of several tasks, models or data, or fewer than two.
+        Their log-probabilities are averaged; a text costs a call for each. `boosted`: they vote by weights that are
+        fitted on the texts that they were trained on, which costs a call for each of these and each prompt; then a
+        text costs a call for each that has a weight. `task` is as in `classifier`. Raise InputError where there are
+        searches of several tasks, models or data, or fewer than two.
 
         >>> store.ensemble(3).scores()
         """
         from dfo_bench.store.ensemble import take_ensemble
 
-        return take_ensemble(self, size, task)
+        return take_ensemble(self, size, task, boosted=boosted)
 
     def find(self, run: str) -> str:
         """Return the key of a run, of which `run` is the beginning of no other; raise InputError where it is not."""
