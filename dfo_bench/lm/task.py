@@ -339,7 +339,8 @@ class TextTask(Task):
             found |= {f"{prefix}{name}": float(value[0]) for name, value in scores.items()}
         cost = self._asked.cost(split, self._prompts.sent)
         rows, truth = data.digest(self.rows(split)), self._classes(split)
-        return Scores(found, cost, Predicted.of(rows, truth, {prefix: some[0] for prefix, some in after.items()}))
+        chosen = {prefix: some[0] for prefix, some in after.items()}
+        return Scores(found, cost, Predicted.of(rows, truth, chosen, self._positive))
 
     def checks(self, bare: Task) -> list[str]:
         """Return what is known of the rows, the label words and the start; it evaluates both starts on train."""
@@ -357,6 +358,7 @@ class TextTask(Task):
             prompt=self._prompts.candidates(self.space.start if point is None else point),
             show=self._shown,
             score=self._scores,
+            positive=self._positive,
         )
 
     def fastest(self, evaluations: int) -> str:
