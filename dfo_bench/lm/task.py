@@ -197,7 +197,8 @@ class TextTask(Task):
             # Texts that the model cannot take are refused now, not when the budget is spent.
             self._asked.admit(split)
 
-        self._prompts = PromptSpace(self._asked, mode, prompt_tokens, initial, calibrate)
+        reading = {"head": head, "calibrate": calibrate, "include_prompt": include_prompt}
+        self._prompts = PromptSpace(self._asked, mode, prompt_tokens, initial, reading)
         self.space = self._prompts.space
         if self._prompts.digest:
             self.contents = {**self.contents, "initial": self._prompts.digest}
