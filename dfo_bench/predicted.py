@@ -20,15 +20,25 @@ class Predicted:
     """The class indices of the labels, packed."""
     classes: Mapping[str, str]
     """Those predicted, packed, by the prefix of the metrics that score them: "" or "calibrated_"."""
+    positive: int | None = None
+    """The class whose F1 is a metric; None where there is none, and in runs that were made before it was kept."""
 
     @classmethod
-    def of(cls, rows: str, truth: Index, logits: Mapping[str, Array]) -> "Predicted":
+    def of(cls, rows: str, truth: Index, logits: Mapping[str, Array], positive: int | None = None) -> "Predicted":
         """Keep the largest of logits of shape (n, classes), by prefix, beside `truth`, shape (n,)."""
-        return cls(rows, pack(truth), {prefix: pack(found.argmax(axis=1)) for prefix, found in logits.items()})
+        packed = {prefix: pack(found.argmax(axis=1)) for prefix, found in logits.items()}
+        return cls(rows, pack(truth), packed, positive)
 
-    def hits(self, prefix: str = "") -> Array:
-        """Return 1.0 for every row whose prediction is true, 0.0 for the others, shape (n,)."""
-        return (unpack(self.classes[prefix]) == unpack(self.truth)).astype(float)
+    def scored(self, prefix: str = "") -> list[tuple[str, str, str]]:
+        """Return each metric that is computed of them, with the true and the predicted classes, packed.
+
+        Of "f1" class 1 is the positive one, and 0 stands for all others.
+        """
+        found = [("accuracy", self.truth, self.classes[prefix])]
+        if self.positive is not None:
+            truth, predicted = (pack((unpack(text) == self.positive).astype(int)) for text in found[0][1:])
+            found.append(("f1", truth, predicted))
+        return found
 
 
 def pack(classes: Index) -> str:

@@ -109,8 +109,8 @@ class LabelledTexts(Protocol):
         """Return the index of each row's label, shape (n,)."""
         ...
 
-    def digest(self, split: str) -> str:
-        """Return the digest of the rows."""
+    def predicted(self, logits: Mapping[str, Array], split: str) -> Predicted:
+        """Return what is kept of logits of a split, of shape (n, classes) each, by prefix of their metrics."""
         ...
 
     def logits(self, rows: Rows) -> Array:

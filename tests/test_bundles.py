@@ -2,7 +2,6 @@
 
 import io
 import json
-import re
 import runpy
 import shutil
 import sys
@@ -41,19 +40,11 @@ def bundled(store: Store, key: str, texts: Sequence[Any]) -> Path:
     return out
 
 
-def lines_of(bundle: Path) -> str:
-    (code,) = re.findall(
-        r"^```python\n(.*?)^```", (bundle / "README.md").read_text(encoding="utf-8"), flags=re.M | re.S
-    )
-    return str(code)
-
-
 def plainly(bundle: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Return the labels and probabilities that the lines of a README print."""
-    (bundle / "plain.py").write_text(lines_of(bundle), encoding="utf-8")
+    """Return the labels and probabilities that the program of a bundle prints, and hold it to its length."""
     monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"{text}\n" for text in texts)))
     capsys.readouterr()
-    runpy.run_path(str(bundle / "plain.py"))
+    runpy.run_path(str(bundle / "predict.py"))
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     return [row[0] for row in rows], np.array([[float(share) for share in row[1:]] for row in rows])
 

@@ -57,15 +57,25 @@ def test_of_several_prompts_the_best_on_dev_is_taken(store: Store, zoo: Zoo, fil
 
 
 def test_a_prompt_that_was_scored_as_the_search_scores_comes_before_one_of_a_better_dev(tmp_path: Path) -> None:
-    path, prompts = str(tmp_path / "prompts"), {name: np.full((1, 2), i, np.float32) for i, name in enumerate("abc")}
+    path, prompts = str(tmp_path / "prompts"), {name: np.full((1, 2), i, np.float32) for i, name in enumerate("abcde")}
+    masked = {"head": "masked", "calibrate": "none", "include_prompt": True}
     sources = {
-        "a": {"calibrate": "bias", "dev_accuracy": 0.9, "loss": 0.1},
-        "b": {"calibrate": "none", "dev_accuracy": 0.5, "loss": 0.7},
-        "c": {"calibrate": "none", "dev_accuracy": 0.6, "loss": 0.8},
+        "a": {**masked, "calibrate": "bias", "dev_accuracy": 0.9, "loss": 0.1},
+        "b": {**masked, "dev_accuracy": 0.5, "loss": 0.7},
+        "c": {**masked, "dev_accuracy": 0.6, "loss": 0.8},
+        "d": {**masked, "head": "embedding", "dev_accuracy": 0.4, "loss": 0.9},
+        "e": {**masked, "head": "embedding", "include_prompt": False, "dev_accuracy": 0.3, "loss": 0.9},
     }
     save_file(prompts, path, {key: json.dumps(source) for key, source in sources.items()})
-    taken = {kind: read_initial(path, kind)[0][0, 0] for kind in get_args(Calibration)}
-    assert taken == {"none": 2, "bias": 0, "affine": 0}
+
+    def taken(**reading: Any) -> str:
+        return "abcde"[int(read_initial(path, {**masked, **reading})[0][0, 0])]
+
+    assert {kind: taken(calibrate=kind) for kind in get_args(Calibration)} == {"none": "c", "bias": "a", "affine": "a"}
+    assert taken(head="embedding") == "d"
+    assert taken(head="embedding", include_prompt=False) == "e"
+    # Elsewhere the choice changes nothing.
+    assert taken(include_prompt=False) == "c"
 
 
 def test_the_prompts_numbers_stand_in_the_key_not_the_path_of_its_file(store: Store, zoo: Zoo, file: Path) -> None:

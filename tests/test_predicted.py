@@ -1,16 +1,21 @@
 """What a run has predicted is kept with it, and is what its scores were computed from."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dfo_bench.plugins.component import Component, parse
 from dfo_bench.predicted import pack, unpack
+from dfo_bench.report.stats.rows import RowHits
+from dfo_bench.runs.spec import RunSpec
 from dfo_bench.store.store import Store
+from dfo_bench.sweeps.execute import execute
 from tests.text_runs import run
-from tests.tiny_lm import Zoo
+from tests.tiny_lm import Zoo, write
 
 
 @given(st.lists(st.integers(0, 999)))
@@ -42,9 +47,30 @@ def test_the_scores_of_a_run_are_those_of_what_it_predicted(tmp_path: Path, zoo:
         prefixes = ["", "calibrated_"] if split == "test" and method != "feature_linear" else [""]
         assert list(measured.predicted.classes) == prefixes
         for prefix in prefixes:
-            hits = measured.predicted.hits(prefix)
+            ((_, truth, found),) = measured.predicted.scored(prefix)
+            hits = unpack(truth) == unpack(found)
             assert len(hits) == measured.cost.examples
             assert hits.mean() == measured.metrics[f"{prefix}accuracy"]
+
+
+def test_of_f1_the_positive_class_is_kept(tmp_path: Path, zoo: Zoo) -> None:
+    words = (("bad", "not_equivalent"), ("the film", "equivalent"))
+    for split in ("train", "test"):
+        pairs = [{"text_a": f"a {i}", "text_b": word, "label": label} for i in range(6) for word, label in words]
+        write(tmp_path / "mrpc" / f"{split}.jsonl", pairs)
+    given: dict[str, Any] = {"data_dir": str(tmp_path), "model": zoo.folder(), "shots": 3, "prompt_tokens": 3}
+    store = Store.create(tmp_path / "store")
+    for method in ("random", "manual"):
+        spec = RunSpec(Component("mrpc", given), parse(method), parse("normal"), dim=5, budget=12, dev_every=6)
+        execute(spec, store.path)
+    runs, found = store.runs().set_index("key"), store.predictions()
+    assert {"accuracy", "f1", "calibrated_f1"} <= set(found["metric"])
+    for one in found[found["metric"] == "f1"].to_dict("records"):
+        truth, predicted = unpack(one["truth"]), unpack(one["predicted"])
+        f1 = 2 * (truth * predicted).sum() / (truth + predicted).sum()
+        assert f1 == pytest.approx(runs.loc[one["key"], f"{one['split']}_f1"])
+    keys = runs.index.tolist()
+    assert np.isfinite(RowHits(found).half([(keys[0], keys[1])], "test_f1"))
 
 
 def test_runs_of_one_task_predict_the_same_rows_of_test(tmp_path: Path, zoo: Zoo) -> None:

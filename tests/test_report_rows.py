@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from dfo_bench.core import Array
+from dfo_bench.core import Array, Index
 from dfo_bench.predicted import pack
 from dfo_bench.report.stats.intervals import mean_interval
-from dfo_bench.report.stats.rows import NORMAL, RowHits, mcnemar, rows_half, score_half
+from dfo_bench.report.stats.rows import NORMAL, RowHits, mcnemar, rows_half, score_half, share_half
 from dfo_bench.report.stats.verdict import judge
 from dfo_bench.runs.columns import PREDICTIONS
 
@@ -61,9 +61,48 @@ def test_the_interval_of_an_accuracy_holds_it_as_often_as_it_says(seeds: int, ro
     rng, samples = np.random.default_rng(9), 2000
     # All seeds predict alike: the hardest case, for they share their rows.
     found = rng.binomial(rows, share, samples) / rows
-    halves = np.array([score_half(one, 0.0, seeds, rows) for one in found])
+    halves = np.array([share_half(one, 0.0, seeds, rows) for one in found])
     held = (found - halves <= share) & (share <= found + halves)
     assert held.mean() >= 0.95 - 0.015 - 4 * np.sqrt(0.95 * 0.05 / samples)
+
+
+@pytest.mark.parametrize("rows", [100, 300])
+@pytest.mark.parametrize("positive", [0.1, 0.67])
+@pytest.mark.parametrize("skill", [0.3, 2.0])
+def test_the_intervals_of_an_f1_and_of_a_difference_hold_them_as_often_as_they_say(
+    rows: int, positive: float, skill: float
+) -> None:
+    rng, samples = np.random.default_rng(11), 400
+
+    def two(rows: int) -> Index:
+        """Draw what is wanted, and what two methods find: the second has a little more skill."""
+        wanted, difficulty = rng.random(rows) < positive, rng.normal(size=rows)
+        found = [(2 * wanted - 1) * (skill + more) + difficulty + rng.normal(0, 0.7, rows) > 0 for more in (0, 0.3)]
+        return np.array([wanted, *found], dtype=int)
+
+    def f1(wanted: Index, found: Index) -> float:
+        return float(2 * (wanted & found).sum() / (wanted.sum() + found.sum()))
+
+    many = two(400_000)
+    first, second = (f1(many[0], found) for found in many[1:])
+    held = np.zeros(2)
+    for _ in range(samples):
+        wanted, *found = two(rows)
+        one, other = (f1(wanted, some) for some in found)
+        half = score_half("f1", {"f1": one, "accuracy": float((wanted == found[0]).mean())}, 0.0, 1, rows)
+        hits = RowHits(pd.DataFrame(
+            [(key, "test", "f1", "", pack(wanted), pack(some)) for key, some in zip("ab", found, strict=True)],
+            columns=PREDICTIONS,
+        ))  # fmt: skip
+        between = hits.half([("b", "a")], "test_f1")
+        held += abs(one - first) <= half, abs(other - one - (second - first)) <= between
+    assert (held / samples >= 0.95 - 0.015 - 4 * np.sqrt(0.95 * 0.05 / samples)).all()
+
+
+def test_an_f1_without_a_mistake_or_of_unknown_rows_has_no_interval() -> None:
+    for scores, rows in (({"f1": 1.0, "accuracy": 1.0}, 9), ({"f1": 0.5, "accuracy": 0.5}, 0), ({"accuracy": 0.5}, 9)):
+        assert np.isnan(score_half("f1", scores, 0.0, 1, rows))
+    assert np.isnan(score_half("loss", {"loss": 0.5}, 0.0, 1, 9))
 
 
 def test_it_is_as_wide_as_a_bootstrap_over_seeds_and_rows() -> None:

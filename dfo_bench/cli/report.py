@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from dfo_bench.cli._command import examples
-from dfo_bench.cli._options import StoreFrom
+from dfo_bench.cli._options import Price, StoreFrom
 from dfo_bench.cli._output import print_notes, print_table, suffix_of, table_of, write
 from dfo_bench.errors import InputError
 from dfo_bench.report.figures import FORMATS, KINDS
@@ -53,18 +53,22 @@ def report(
         typer.Option("--watch", help=f"Write the page again every {_LOOK_EVERY} s while a sweep is under way."),
     ] = False,
     counting: Counted = None,
+    price: Price = None,
 ) -> None:
     """Write one HTML page: curves, tables, costs.
 
     The page needs no other file and no network. With --watch it loads itself again in the browser, and keeps what was
-    chosen on it.
+    chosen on it. --price is kept in the store, for all of its tasks.
     """
     from dfo_bench.report.rules import parse_rules
+    from dfo_bench.store.prices import write_price
     from dfo_bench.store.store import Store
 
     rule = parse_rules(counting=counting).counting
     opened = Store(store)
     path = output or opened.path / "report.html"
+    if price is not None:
+        write_price(opened.path, opened.runs()["task"], price)
     try:
         while True:
             watched = watch and opened.under_way()

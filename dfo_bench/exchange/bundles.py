@@ -12,6 +12,7 @@ from safetensors.numpy import save as save_tensors
 
 from dfo_bench import __version__
 from dfo_bench.errors import InputError, UnknownNameError
+from dfo_bench.exchange.bundle_program import LABELS, PROGRAM, computed, write_program
 from dfo_bench.exchange.bundle_readme import write_readme
 from dfo_bench.exchange.prompts import say_source, write_files
 from dfo_bench.exchange.suite import ELSEWHERE
@@ -62,7 +63,8 @@ def export_bundle(store: Store, out: str | Path, run: str = BEST, task: str | No
     chosen, notes = take_run(store, run, task)
     classifier = build(chosen, here=True)
     texts, learned = classifier.texts, classifier.learned.learned()
-    tensors = {name: np.array(array, order="C") for name, array in learned.arrays.items()}
+    arrays = {**learned.arrays, **computed(texts, learned)}
+    tensors = {name: np.array(array, order="C") for name, array in arrays.items()}
     setting = describe(texts)
     if setting.prompt_tokens:
         tensors[PROMPT] = texts.prompt.prompts()[0]
@@ -78,12 +80,14 @@ def export_bundle(store: Store, out: str | Path, run: str = BEST, task: str | No
         reference=summary.spec.optimizer.name if chosen.reference else None,
         run={"key": summary.key, **say_source(store, summary, row), "rows": rows, "notes": notes},
     )
+    program = write_program(bundle, texts, learned)
     files = {
         BUNDLE: (pretty_json.encode(asdict(bundle)) + "\n").encode(),
         TENSORS: data,
-        README: write_readme(bundle, texts, learned).encode(),
+        PROGRAM: program.encode(),
+        README: write_readme(bundle, texts, learned, program=bool(program)).encode(),
     }
-    write_files({out / name: content for name, content in files.items()})
+    write_files({out / name: content for name, content in files.items() if content})
     return [f"run {chosen.describe()}", *notes]
 
 
@@ -102,6 +106,7 @@ def load(folder: str | Path) -> TextClassifier:
         raise InputError(f"{folder / TENSORS} is not what was written; copy the bundle again")
     tensors = load_tensors(data)
     prompt = tensors.pop(PROMPT, None)
+    tensors.pop(LABELS, None)
     try:
         with single_threaded():
             texts = restore(bundle.setting, None if prompt is None else prompt[None])

@@ -77,6 +77,11 @@ class EmbeddingHead(Head):
         """Return TEMPERATURE x cosine, shape (rows, classes); `at` is not needed."""
         return self.averaged(TEMPERATURE * self.embed(inputs, self._before, self.left_out) @ self._labels.T)
 
+    @property
+    def labels(self) -> torch.Tensor:
+        """What the embedding of a text is multiplied by for its logits, shape (classes, width)."""
+        return self.averaged(TEMPERATURE * self._labels.T).T
+
     def on(self, model: LanguageModel) -> "EmbeddingHead":
         """Return the head on a copy of its model; the label texts keep their embeddings."""
         head = copy(self)

@@ -1,12 +1,12 @@
 """The space of a text task: where its search begins, and the prompts that points stand for."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dfo_bench.core import Anchor, Points, Space
-from dfo_bench.lm.calibration import Calibration
 from dfo_bench.lm.initial import find_start
 from dfo_bench.lm.modes import ModeName
 from dfo_bench.lm.problem import Answerer, Candidates, Prompts
@@ -22,9 +22,13 @@ class PromptSpace:
     """The words that prompts are made of, with mode=words."""
 
     def __init__(
-        self, asked: Answerer, mode: ModeName, tokens: int, initial: str | None, calibrate: Calibration
+        self, asked: Answerer, mode: ModeName, tokens: int, initial: str | None, reading: Mapping[str, Any]
     ) -> None:
-        """Measure the scales on train, and find the start; raise InputError where there is none."""
+        """Measure the scales on train, and find the start; raise InputError where there is none.
+
+        `reading` are the parameters by which outputs become scores; prompts of a file that were scored likewise come
+        first.
+        """
         self._asked = asked
         meaning, blocks, dim = (
             f"model {asked.digest[:16]}, mode={mode}, prompt_tokens={tokens}",
@@ -40,7 +44,7 @@ class PromptSpace:
         """That of the file that the start was read from."""
         start: Anchor = Anchor.origin(dim)
         if dim:
-            found = find_start(initial, asked, mode, tokens, calibrate)
+            found = find_start(initial, asked, mode, tokens, reading)
             self.digest = found.digest
             if mode == "words":
                 # Among the words, so that the search begins where it was told to.

@@ -201,7 +201,8 @@ class TextTask(Task):
             # Texts that the model cannot take are refused now, not when the budget is spent.
             self._asked.admit(split)
 
-        self._prompts = PromptSpace(self._asked, mode, prompt_tokens, initial, calibrate)
+        reading = {"head": head, "calibrate": calibrate, "include_prompt": include_prompt}
+        self._prompts = PromptSpace(self._asked, mode, prompt_tokens, initial, reading)
         self.space = self._prompts.space
         if self._prompts.digest:
             self.contents = {**self.contents, "initial": self._prompts.digest}
@@ -346,7 +347,8 @@ class TextTask(Task):
             found |= {f"{prefix}{name}": float(value[0]) for name, value in scores.items()}
         cost = self._asked.cost(split, self._prompts.sent)
         rows, truth = data.digest(self.rows(split)), self._classes(split)
-        return Scores(found, cost, Predicted.of(rows, truth, {prefix: some[0] for prefix, some in after.items()}))
+        chosen = {prefix: some[0] for prefix, some in after.items()}
+        return Scores(found, cost, Predicted.of(rows, truth, chosen, self._positive))
 
     def checks(self, bare: Task) -> list[str]:
         """Return what is known of the rows, the label words and the start; it evaluates both starts on train."""
@@ -364,6 +366,7 @@ class TextTask(Task):
             prompt=self._prompts.candidates(self.space.start if point is None else point),
             show=self._shown,
             score=self._scores,
+            positive=self._positive,
         )
 
     def fastest(self, evaluations: int) -> str:

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from dfo_bench.core import Array, Cost, Index, InputError, Rows, Sees, Sizes
+from dfo_bench.core import Array, Cost, Index, InputError, Predicted, Rows, Sees, Sizes
 from dfo_bench.lm import data
 from dfo_bench.lm.calibration import calibrate
 from dfo_bench.lm.inputs import split_of
@@ -32,6 +32,8 @@ class Texts:
     """show(count): so many solved train examples per class."""
     score: Callable[[Array, str], Mapping[str, Array]]
     """score(logits, split): the scores of logits of shape (1, n, classes)."""
+    positive: int | None = None
+    """The class whose F1 is a metric."""
     _known: dict[tuple[str, str], Array] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -62,9 +64,9 @@ class Texts:
         """Return the class index of each example, shape (n,)."""
         return data.classes(self.rows(split), self.labels)
 
-    def digest(self, split: str) -> str:
-        """Return the digest of labels and texts in their order."""
-        return data.digest(self.rows(split))
+    def predicted(self, logits: Mapping[str, Array], split: str) -> Predicted:
+        """Return what is kept of logits of a split, of shape (n, classes) each, by prefix of their metrics."""
+        return Predicted.of(data.digest(self.rows(split)), self.classes(split), logits, self.positive)
 
     def logits(self, rows: Rows) -> Array:
         """Return the label logits, shape (n, classes)."""

@@ -8,7 +8,7 @@ import pandas as pd
 
 from dfo_bench.core import Array
 from dfo_bench.report.format import count, seconds, size
-from dfo_bench.report.stats.rows import SHARES, score_half
+from dfo_bench.report.stats.rows import score_half
 from dfo_bench.report.stats.scale import spans_decades
 from dfo_bench.runs.columns import RUN, SPLITS, scores
 from dfo_bench.runs.spec import describe
@@ -36,15 +36,14 @@ def show(view: RunView) -> str:
 
 
 def _scores(one: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the loss and the scores, shares of rows with the interval that the rows leave them."""
+    """Yield the loss and the scores, accuracy and F1 with the interval that the rows leave them."""
     yield "train loss", f"{one['best_loss']:.6g}"
     for split in SPLITS:
         rows = float(one.get(f"{split}_rows", 0))
-        for column in scores(one, split):
-            value, name = float(one[column]), column.removeprefix(f"{split}_")
+        own = {column.removeprefix(f"{split}_"): float(one[column]) for column in scores(one, split)}
+        for name, value in own.items():
             behind = ""
-            if name in SHARES and rows:
-                half = score_half(value, 0.0, 1, rows)
+            if (half := score_half(name, own, 0.0, 1, rows)) > 0:
                 behind = f" (95 % {max(0.0, value - half):.3f} to {min(1.0, value + half):.3f}, {rows:,.0f} rows)"
             yield f"{split} {name.replace('_', ' ')}", f"{value:.4g}{behind}"
 

@@ -22,6 +22,7 @@ from dfo_bench.report.seed_tables.methods import OF_METHOD, name_methods
 from dfo_bench.report.stats.rows import RowHits, score_half
 from dfo_bench.report.stats.verdict import judge
 from dfo_bench.runs.columns import MONEY
+from dfo_bench.runs.columns import scores as score_columns
 from dfo_bench.runs.titles import ANSWER
 
 HEADS = ["method", "train loss", "dev", "test", "calls", "tokens", "time", "money"]
@@ -115,9 +116,9 @@ def _best(members: pd.DataFrame) -> str:
 
 def _row(name: str, own: pd.DataFrame, number: Callable[[float], str], seeds: str) -> list[Cell]:
     loss, dev, test = (own[column].astype(float) for column in ("best_loss", "dev", "score"))
-    shared = (own["metric"] == "accuracy").all()
-    rows = float(own["test_rows"].min()) if shared else math.nan
-    half = score_half(test.mean(), float(test.std(ddof=1)) if len(test) > 1 else 0.0, len(test), rows)
+    scores = {column.removeprefix("test_"): own[column].mean() for column in score_columns(map(str, own), "test")}
+    deviation = float(test.std(ddof=1)) if len(test) > 1 else 0.0
+    half = score_half(own["metric"].iloc[0], scores, deviation, len(test), float(own["test_rows"].min()))
     behind = (
         f" ({percent(max(0.0, test.mean() - half))} to {percent(min(1.0, test.mean() + half))})" if half > 0 else ""
     )
@@ -134,15 +135,22 @@ def _row(name: str, own: pd.DataFrame, number: Callable[[float], str], seeds: st
 
 
 def _without_model(members: pd.DataFrame, predictions: pd.DataFrame) -> list[list[Cell]]:
-    """Return the rows of what needs no model: the class that test has most of, and guessing; of accuracies only."""
+    """Return the rows of what needs no model: the class that test has most of, and guessing."""
     own = predictions[predictions["key"].isin(members["key"]) & (predictions["split"] == "test")]
-    if own.empty or set(members["metric"]) != {"accuracy"}:
+    metric = members["metric"].iloc[0]
+    truth = own.loc[own["metric"] == metric, "truth"]
+    if truth.empty or members["metric"].nunique() > 1:
         return []
-    of_class = np.bincount(unpack(own["truth"].iloc[0]))
+    of_class = np.bincount(unpack(truth.iloc[0]))
     classes = int(max(max(unpack(text).max() for text in own[name].unique()) for name in ("truth", "predicted"))) + 1
+    most, guessed = of_class.max() / of_class.sum(), 1 / classes
+    if metric == "f1":
+        # The positive class is 1; it is found everywhere or nowhere, and by a guess in so many cases.
+        share = of_class[1:].sum() / of_class.sum()
+        most, guessed = (2 * share / (1 + share) if share > 0.5 else 0.0), 2 * share * guessed / (share + guessed)
     said = {
-        "majority class": (of_class.max() / of_class.sum(), math.nan),
-        f"guessing one of {classes}": (1 / classes, math.log(classes)),
+        "majority class": (most, math.nan),
+        f"guessing one of {classes}": (guessed, math.log(classes)),
     }
     return [
         [
@@ -165,7 +173,8 @@ def _words(members: pd.DataFrame, search: str, reference: str, rows: int, predic
         return f"The best search by dev, {search}, and the best reference, {reference}, have no seed in common."
     keys = zip(pair["key", search], pair["key", reference], strict=True)
     better = (pair["score", search] - pair["score", reference]).to_numpy(dtype=float)
-    verdict = judge(better, 0.0, RowHits(predictions).half(keys, "test_accuracy"))
+    metric = members.loc[members["method"] == search, "metric"].iloc[0]
+    verdict = judge(better, 0.0, RowHits(predictions).half(keys, f"test_{metric}"))
     one, other = (f"{percent(pair['score', name].astype(float).mean())} %" for name in (search, reference))
     facts = f"the best search by dev, {search}, has {one} on test, the best reference, {reference}, {other}"
     # Of a loss it is said how much; its sign is in the word.

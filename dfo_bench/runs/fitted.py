@@ -16,7 +16,6 @@ from dfo_bench.core import (
     FitProgress,
     InputError,
     Points,
-    Predicted,
     Reference,
     Scores,
     Task,
@@ -136,8 +135,7 @@ class Fitted(Task):
             for prefix, some in logits.items()
             for name, value in self.view.scores(some, split).items()
         }
-        predicted = Predicted.of(self.view.digest(split), self.view.classes(split), logits)
-        return Scores(found, self.view.cost(split), predicted)
+        return Scores(found, self.view.cost(split), self.view.predicted(logits, split))
 
     def _logits(self, split: str) -> Array:
         return self.classifier.logits(self.view.rows(split))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dfo_bench import predicted
 from dfo_bench.runs import columns, former, header, machine, measure, summary
 from dfo_bench.runs import curve as curves
 from dfo_bench.runs.header import PlannedRun
@@ -47,7 +48,7 @@ CURVES = curves.curve([]).schema.insert(0, pa.field("key", pa.string()))
 
 _SOURCES = [
     Path(__file__),
-    *(Path(str(module.__file__)) for module in (columns, curves, former, header, machine, measure, summary)),
+    *(Path(str(module.__file__)) for module in (columns, curves, former, header, machine, measure, predicted, summary)),
 ]
 
 VERSION = hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).hexdigest()
@@ -70,14 +71,15 @@ def measures(key: str, summary: Summary) -> pa.Table:
 
 
 def predictions(key: str, summary: Summary) -> pa.Table:
-    """Return one row of PREDICTIONS per split and accuracy: of dev those of the candidate that dev selects."""
+    """Return one row of PREDICTIONS per split and metric: of dev those of the candidate that dev selects."""
     kept = [m for m in summary.measurements if m.predicted]
     kept.sort(key=lambda m: measure.worth(m.metrics, summary.metric), reverse=True)
     last = {m.split: m.predicted for m in reversed(kept)}
     found = [
-        (key, split, f"{prefix}accuracy", one.rows, one.truth, classes)
+        (key, split, prefix + metric, one.rows, *classes)
         for split, one in last.items() if one
-        for prefix, classes in one.classes.items()
+        for prefix in one.classes
+        for metric, *classes in one.scored(prefix)
     ]  # fmt: skip
     return pa.table([list(column) for column in zip(*found, strict=True)] or [[]] * 6, schema=PREDICTIONS)
 

@@ -4,11 +4,12 @@ It changes no run and no key, so it may come after the runs, and change.
 """
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dfo_bench.errors import StoreError
+from dfo_bench.errors import InputError, StoreError
 from dfo_bench.runs.columns import MONEY
 from dfo_bench.store.atomic import write_text
 from dfo_bench.store.filenames import PRICES
@@ -19,8 +20,15 @@ if TYPE_CHECKING:
 MILLION = 1_000_000
 
 
+def check_price(price: float) -> None:
+    """Raise InputError for what is no price."""
+    if not 0 <= price < math.inf:
+        raise InputError(f"price must be a number per million tokens, 0 or more, got {price!r}")
+
+
 def write_price(store: Path, tasks: Iterable[str], price: float) -> None:
-    """Set the price of tasks; those of others stay."""
+    """Set the price of tasks; those of others stay. Raise InputError for what is no price."""
+    check_price(price)
     write_prices(store, read_prices(store) | dict.fromkeys(tasks, price))
 
 

@@ -161,11 +161,11 @@ class Store:
         return _frame([table, *running], frames.MEASURES)
 
     def predictions(self) -> pd.DataFrame:
-        """Return what each run that ended predicts, one row per split and accuracy.
+        """Return what each run that ended predicts, one row per split and metric.
 
         The columns are key, split, metric, rows (the digest of the rows), and truth and predicted: the class indices,
-        packed, see `dfo_bench.predicted.unpack`. Of dev it is what the candidate that dev selects predicts. Runs that
-        were made before predictions were kept have no row.
+        packed, see `dfo_bench.predicted.unpack`; of F1 1 is its class, and 0 any other. Of dev it is what the candidate
+        that dev selects predicts. Runs that were made before predictions (of F1: its class) were kept have no row.
         """
         stamps = self._stamps(SUMMARY, self._runs()[0]["key"].to_pylist())
         cache = self._cache("predictions", frames.PREDICTIONS)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Union
 
 from dfo_bench.errors import InputError
 from dfo_bench.runs.defaults import BUDGET, DEV_EVERY, MARGIN, MOST_SEEDS, SELECTION, Selection
+from dfo_bench.store.prices import check_price
 
 if TYPE_CHECKING:
     from dfo_bench.plugins.component import Component
@@ -58,8 +59,8 @@ class SweepRequest:
             )
         if self.cluster is not None and self.share_model:
             raise InputError("share_model is for the workers of one machine, and cluster names others; leave out one")
-        if self.price is not None and not 0 <= self.price < math.inf:
-            raise InputError(f"price must be a number per million tokens, 0 or more, got {self.price!r}")
+        if self.price is not None:
+            check_price(self.price)
         for name, least, most in (("margin", 0, 1), ("most_seeds", 1, math.inf)):
             value = getattr(self, name)
             if not least <= value < most:

@@ -1,12 +1,12 @@
 """Blobs: labelled texts of a made-up model, on which references are checked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from dfo_bench.core import Array, Cost, Index, Rows, Sees, Sizes
+from dfo_bench.core import Array, Cost, Index, Predicted, Rows, Sees, Sizes
 
 _WIDTH, _SHOTS = 6, 8
 
@@ -40,9 +40,9 @@ class Blobs:
         """Return the class indices, shape (24,)."""
         return np.repeat(np.arange(3), _SHOTS)
 
-    def digest(self, split: str) -> str:
-        """Return the name of the split."""
-        return split
+    def predicted(self, logits: Mapping[str, Array], split: str) -> Predicted:
+        """Return the largest logits of a split, whose rows are named after it."""
+        return Predicted.of(split, self.classes(split), logits)
 
     def features(self, rows: Rows) -> Array:
         """Return points around the centres, shape (n, 6)."""

@@ -9,7 +9,7 @@ import pandas as pd
 from dfo_bench.report.format import MISSING, count, money, percent, precision, seconds, size, spread
 from dfo_bench.report.labels import SERIES, Looks
 from dfo_bench.report.stats.groups import COSTS, STATUSES, optimizer_share
-from dfo_bench.report.stats.rows import SHARES, score_half
+from dfo_bench.report.stats.rows import score_half
 from dfo_bench.runs.columns import ROWS, SPLITS
 
 
@@ -151,29 +151,36 @@ def _known(groups: pd.DataFrame, column: str) -> bool:
 def _scores(groups: pd.DataFrame, names: dict[str, str]) -> dict[str, list[Cell]]:
     """Write each mean in the precision of the first column; columns that no run has are left out.
 
-    An accuracy on a known number of rows has its interval behind it, another score its deviation, unless all seeds
-    have the same. Where not all runs that have begun have the value, or its seeds are not those of most groups, the
-    cell names its seeds.
+    An accuracy or F1 on a known number of rows has its interval behind it, another score its deviation, unless all
+    seeds have the same. Where not all runs that have begun have the value, or its seeds are not those of most groups,
+    the cell names its seeds.
     """
     known = [column for column in names if _known(groups, column)]
     number = precision(groups[known[0], "mean"], groups[known[0], "sd"]) if known else count
     cells: dict[str, list[Cell]] = {names[column]: [] for column in known}
     for column in known:
         split, _, metric = column.partition("_")
-        shared = metric in SHARES and split in SPLITS
-        rows = groups[f"{split}_rows", "mean"] if shared else pd.Series(0.0, groups.index)
+        rows = groups[f"{split}_rows", "mean"] if split in SPLITS else pd.Series(0.0, groups.index)
+        means = {
+            name.removeprefix(f"{split}_"): groups[name, "mean"]
+            for name in groups.columns.get_level_values(0).unique()
+            if name.startswith(f"{split}_") and (name, "mean") in groups
+        }
+        scores = pd.DataFrame(means).to_dict("records")
         seeds = groups["seeds", column]
         usual = seeds[seeds != ""].mode().iloc[0]
         parts = [groups[column, part] for part in ("mean", "sd", "n")]
-        for mean, sd, n, begun, own, of in zip(*parts, groups["runs", "begun"], seeds, rows, strict=True):
+        for mean, sd, n, begun, own, of, by_name in zip(
+            *parts, groups["runs", "begun"], seeds, rows, scores, strict=True
+        ):
             note = own if n < begun or own != usual else ""
-            cells[names[column]].append(Cell(f"{number(mean)}{_spread(mean, sd, n, of, number)}", mean, note, sd))
+            half = score_half(metric, by_name, 0.0 if math.isnan(sd) else sd, n, of)
+            cells[names[column]].append(Cell(f"{number(mean)}{_spread(mean, sd, half, number)}", mean, note, sd))
     return cells
 
 
-def _spread(mean: float, sd: float, n: int, rows: float, number: Callable[[float], str]) -> str:
-    """Write what stands behind a mean: its interval where it is a share of rows, else its deviation if it has one."""
-    half = score_half(mean, 0.0 if math.isnan(sd) else sd, n, rows)
+def _spread(mean: float, sd: float, half: float, number: Callable[[float], str]) -> str:
+    """Write what stands behind a mean: its interval where it has one, else its deviation if it has one."""
     if half > 0:
         return f" ({number(max(0.0, mean - half))} to {number(min(1.0, mean + half))})"
     return spread(sd, number)
