@@ -3,8 +3,8 @@
 A sweep of four runs (cma and random, two seeds, a tiny model) goes through `dfo-bench serve`, a process of its own, and
 through a proxy that does what middle boxes do at their worst (tests/proxies.py). The service is killed and started again
 with the same book, and the disk of the sweep is full at times. A sweep that ends is started again until it is done,
-then the next one begins, with a new store and a new book; every third one has two workers, whose calls the service may
-compute together.
+then the next one begins, with a new store and a new book; every other one has two workers, whose calls the
+service may compute together.
 
 Each store must then hold the losses of a sweep that nobody disturbed: to the bit, with two workers to TOLERANCE. The
 service must have billed as much as for that one, and no run may ever be called failed.
@@ -29,8 +29,6 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-
-import dfo_bench.service.serve
 import dfo_bench.sweeps.sweep  # noqa: F401 - before the first process is copied
 from dfo_bench.cli import main
 from dfo_bench.service.book import Book, Usage
@@ -48,8 +46,15 @@ FULL = "full disk"
 KINDS = [*HARMS, *KILLS, *STORMS, FULL]
 
 
+def ask(exchange: Exchange) -> None:
+    with suppress(OSError):
+        exchange.forward()
+
+
 def command(arguments: list[str], output: Path) -> None:
     """Be `dfo-bench` with these arguments, and write what it says to a file."""
+    # Whatever is copied of the proxy's connections would hold them open.
+    os.closerange(3, 4096)
     with output.open("ab") as file:
         for number in (1, 2):
             os.dup2(file.fileno(), number)
@@ -147,8 +152,7 @@ class Fire:
             if kind == "kill before the answer":
                 exchange.forward()
             if kind == "kill at work":
-                asking = threading.Thread(target=lambda: suppress(OSError)(exchange.forward)())
-                asking.start()
+                threading.Thread(target=ask, args=(exchange,)).start()
                 time.sleep(self._rng.uniform(0.0, 0.02))
             self.service.kill()
             raise Cut
@@ -158,7 +162,7 @@ class Fire:
 
 def sweep(url: str, store: Path, workers: int, fire: Fire | None = None) -> tuple[int, str]:
     """Sweep until it is done or ends otherwise; return the exit status, and what it said."""
-    words = "words={negative: bad, positive: good}"
+    words = 'words={"negative": "bad", "positive": "good"}'
     task = f"text:train=train.jsonl,test=test.jsonl,{words},model=bert,shots=3,prompt_tokens=3,service={url}"
     axes = ["-o", "cma:popsize=5", "-o", "random", "-s", "0-1", "-d", "5", "-b", str(BUDGET), "--dev-every", "100"]
     # No file: a full disk is not to silence it.
@@ -201,7 +205,7 @@ def compare(store: Store, whole: Store, *, exact: bool) -> list[str]:
 
 def survive(fire: Fire, folder: Path, number: int, whole: Store, bill: Usage) -> tuple[int, list[str]]:
     """Let a sweep go through the fire; return how often it was started, and what is wrong."""
-    workers, store, book = 1 + (number % 3 == 2), folder / f"store{number}", folder / f"book{number}"
+    workers, store, book = 1 + number % 2, folder / f"store{number}", folder / f"book{number}"
     fire.service = Service(book, folder / "service.log")
     proxy = Proxy(fire.service.port, fire.harm, number)
     wrong: list[str] = []
@@ -210,7 +214,8 @@ def survive(fire: Fire, folder: Path, number: int, whole: Store, bill: Usage) ->
         status, told = sweep(proxy.url, store, workers, fire)
         if status == 0:
             break
-        print(f"sweep {number}, start {started}: exit status {status}: {told.strip().splitlines()[-1]}", flush=True)
+        notes = [line for line in told.splitlines() if re.search(r"interrupted|failed|cannot be|File too large", line)]
+        print(f"sweep {number}, start {started}: exit status {status}: {'; '.join(notes)}", flush=True)
         failed = "failed" in set(Store(store).runs()["status"]) if (store / "dfo-bench.json").exists() else False
         if failed or "Traceback" in told or ("runs failed" in told and fire.struck[FULL] == full):
             wrong.append(f"start {started} says: {told}")
@@ -243,7 +248,9 @@ def burn(folder: Path, faults: int, seed: int) -> int:
         print(f"{count:4} x {name}")
     log = (folder / "service.log").read_text(encoding="utf-8")
     errors = len(re.findall(r'"status": 500|Traceback', log))
-    print(f"{faults} faults, {number} sweeps, started {starts} times, {bad} wrong; {errors} errors in the service's log")
+    print(
+        f"{faults} faults, {number} sweeps, started {starts} times, {bad} wrong; {errors} errors in the service's log"
+    )
     return bad + errors
 
 

@@ -1,7 +1,6 @@
 """A service behind a middle box that does harm: what is answered, and billed, is as if it did none."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np

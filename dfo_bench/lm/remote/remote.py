@@ -273,7 +273,9 @@ class Remote(Answerer):
                 return ""
             asked, told = wire.write_shape(shape), answer.headers.get(wire.SHAPE)
             if told != asked or len(answer.content) != wire.count_bytes(shape, dtype):
-                return f"{len(answer.content)} bytes, said to be of shape {told}, where {dtype} of {asked} was asked for"
+                return (
+                    f"{len(answer.content)} bytes, said to be of shape {told}, where {dtype} of {asked} was asked for"
+                )
             return ""
 
         headers = {wire.IDEMPOTENCY: name, wire.DIGEST: wire.digest(content), "content-type": kind}
