@@ -1,10 +1,10 @@
 """Sweeps through a service under fire: FAULTS random ones, and everything must be as if nothing had happened.
 
-A sweep of four runs (cma and random, two seeds, a tiny model) goes through `dfo-bench serve`, a process of its own, and
-through a proxy that does what middle boxes do at their worst (tests/proxies.py). The service is killed and started again
-with the same book, and the disk of the sweep is full at times. A sweep that ends is started again until it is done,
-then the next one begins, with a new store and a new book; every other one has two workers, whose calls the
-service may compute together.
+A sweep of four runs (cma and random, two seeds, a tiny model) and of what they are compared with goes through
+`dfo-bench serve`, a process of its own, and through a proxy that does what middle boxes do at their worst
+(tests/proxies.py). The service is killed and started again with the same book, and the disk of the sweep is full at
+times. A sweep that ends is started again until it is done, then the next one begins, with a new store and a new book;
+every other one has two workers, whose calls the service may compute together.
 
 Each store must then hold the losses of a sweep that nobody disturbed: to the bit, with two workers to TOLERANCE. The
 service must have billed as much as for that one, and no run may ever be called failed.
@@ -55,16 +55,16 @@ def command(arguments: list[str], output: Path) -> None:
     """Be `dfo-bench` with these arguments, and write what it says to a file."""
     # Whatever is copied of the proxy's connections would hold them open.
     os.closerange(3, 4096)
-    with output.open("ab") as file:
+    with output.open("a", buffering=1, encoding="utf-8") as file:
         for number in (1, 2):
             os.dup2(file.fileno(), number)
-    sys.stdout = sys.stderr = open(1, "w", buffering=1, encoding="utf-8", closefd=False)
-    sys.argv = ["dfo-bench", *arguments]
-    main()
+        sys.stdout = sys.stderr = file
+        sys.argv = ["dfo-bench", *arguments]
+        main()
 
 
 def start(arguments: list[str], output: Path) -> BaseProcess:
-    """Start `dfo-bench` as a process of its own, a copy of this one: to import all anew is most of what a start costs."""
+    """Start `dfo-bench` as a process of its own: a copy of this one, as imports are most of what a start costs."""
     process = multiprocessing.get_context("fork").Process(target=command, args=(arguments, output))
     process.start()
     return process

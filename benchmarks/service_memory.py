@@ -1,4 +1,4 @@
-"""The memory of a service over REQUESTS small requests: calls, registrations, questions about its state, and wrong ones.
+"""The memory of a service over REQUESTS small requests: calls, registrations, questions about its state, wrong ones.
 
 A tiny model is behind it, so that what grows is what the service keeps. Half of the registrations and calls are new
 ones, each of its own. Printed is the resident memory after every tenth of them.

@@ -1,6 +1,6 @@
 """A problem answered by a service: registered once, then asked with points as short as they come."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
@@ -233,7 +233,7 @@ class Remote(Answerer):
         )
 
     def _of_train(
-        self, what: str, params: dict[str, Any] = {}, shape: Sequence[int] | None = None, dtype: wire.Type = "float32"
+        self, what: str, params: Mapping[str, Any] = {}, shape: Sequence[int] | None = None, dtype: str = "float32"
     ) -> httpx2.Response:
         """Ask for what is not paid for, of the train problem; what the service has forgotten is registered anew."""
         for again in (True, False):
@@ -254,10 +254,10 @@ class Remote(Answerer):
         path: str,
         content: bytes = b"",
         *,
-        params: dict[str, Any] = {},
+        params: Mapping[str, Any] = {},
         kind: str = wire.RAW,
         shape: Sequence[int] | None = None,
-        dtype: wire.Type = "float32",
+        dtype: str = "float32",
     ) -> httpx2.Response:
         """Ask under a name that is the same whenever the same is asked, and take no answer that does not bear it.
 
