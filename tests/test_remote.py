@@ -326,7 +326,7 @@ def test_what_fails_for_long_is_unavailable(monkeypatch: pytest.MonkeyPatch, hur
 def test_a_service_that_is_none_of_ours_is_refused(
     monkeypatch: pytest.MonkeyPatch, answer: httpx2.Response, reason: str
 ) -> None:
-    with pytest.raises(InputError, match=reason):
+    with pytest.raises(Unavailable, match=reason):
         answering(answer, monkeypatch=monkeypatch).greet()
 
 

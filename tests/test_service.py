@@ -23,6 +23,7 @@ from safetensors.numpy import save
 
 from dfo_bench.errors import InputError
 from dfo_bench.lm.remote import wire
+from dfo_bench.service import desk
 from dfo_bench.service.book import Book
 from dfo_bench.service.guard import Guard
 from dfo_bench.service.keys import Holder, Keys, LimitError, Limits
@@ -158,6 +159,35 @@ def test_an_embedding_is_drawn_by_our_own_projections_from_numbers_alone(
 ) -> None:
     answer = client.post("/v1/embeddings", content=body)
     assert (answer.status_code, reason in answer.json()["detail"]) == (422, True), answer.text
+
+
+def test_what_was_registered_longest_ago_is_forgotten_however_small(
+    zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "MOST_THINGS", 3)
+    running = Running([zoo.folder()], tmp_path / "book")
+    client = running.client()
+    names = [register(client, texts=[[text], ["film"]]) for text in ("a", "b", "c", "d")]
+    assert [client.get(f"/v1/problems/{name}/written").status_code for name in names] == [404, 422, 422, 422]
+    running.stop()
+
+
+def test_a_body_that_was_damaged_on_its_way_is_asked_for_again(client: httpx2.Client, registered: str) -> None:
+    whole = {wire.DIGEST: wire.digest(PROMPTS.tobytes()), wire.IDEMPOTENCY: "whole"}
+    path, params = f"/v1/problems/{registered}/logits", {"points": 3}
+    cut = client.post(path, content=PROMPTS.tobytes()[:-4], params=params, headers=whole)
+    assert (cut.status_code, cut.headers["retry-after"]) == (503, "0")
+    assert "damaged on its way" in cut.text
+    good = client.post(path, content=PROMPTS.tobytes(), params=params, headers=whole)
+    assert (good.status_code, good.headers[wire.IDEMPOTENCY]) == (200, "whole")
+    assert good.headers[wire.DIGEST] == wire.digest(good.content)
+
+
+def test_every_answer_bears_its_question_s_name_and_its_digest(client: httpx2.Client) -> None:
+    for path, status in (("/healthz", 200), ("/v1/problems/none/written", 422), ("/nowhere", 404)):
+        answer = client.get(path, headers={wire.IDEMPOTENCY: "name"})
+        assert (answer.status_code, answer.headers[wire.IDEMPOTENCY]) == (status, "name")
+        assert answer.headers[wire.DIGEST] == wire.digest(answer.content)
 
 
 def test_a_call_that_is_sent_again_is_answered_from_the_book_and_billed_once(zoo: Zoo, tmp_path: Path) -> None:

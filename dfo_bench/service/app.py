@@ -12,6 +12,7 @@ import numpy as np
 from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
 
 import dfo_bench
 from dfo_bench.errors import InputError
@@ -68,7 +69,7 @@ _REFUSALS: Any = {
     413: {"description": "The body, or what it asks for, is too large."},
     422: {"description": "Something in it is wrong."},
     429: {"description": "A limit of the key is reached; Retry-After says for how long."},
-    503: {"description": "Too much waits, or it takes long: ask again."},
+    503: {"description": "Too much waits, it takes long, or the body came damaged: ask again."},
 }
 
 
@@ -114,18 +115,18 @@ class _House:
             raise _other(call) from None
         if known:
             self.guard.replayed.inc()
-            return _respond(known, call, billed=False)
+            return _respond(known, billed=False)
         name = holder.name, call
         if call and name in self.under_way:
             before, done = self.under_way[name]
             if before != asked:
                 raise _other(call)
-            return _respond(await self._wait(done), call, billed=False)
+            return _respond(await self._wait(done), billed=False)
         done = self._begin(holder, call, asked, compute, bill, part)
         if call:
             self.under_way[name] = asked, done
             done.add_done_callback(lambda future: self.under_way.pop(name, None))
-        return _respond(await self._wait(done), call, billed=True)
+        return _respond(await self._wait(done), billed=True)
 
     def _begin(
         self,
@@ -175,13 +176,8 @@ def _other(call: str) -> HTTPException:
     return HTTPException(422, f"the name {call} was given to another call; take a new one")
 
 
-def _respond(answer: Answer, call: str, *, billed: bool) -> Response:
-    headers = {
-        wire.SHAPE: answer.shape,
-        wire.DIGEST: wire.digest(answer.body),
-        wire.BILLED: str(int(billed)),
-        **({wire.IDEMPOTENCY: call} if call else {}),
-    }
+def _respond(answer: Answer, *, billed: bool) -> Response:
+    headers = {wire.SHAPE: answer.shape, wire.BILLED: str(int(billed))}
     return Response(answer.body, media_type=wire.RAW, headers=headers)
 
 
@@ -266,7 +262,7 @@ def make_app(desk: Desk, book: Book, keys: Keys, guard: Guard | None = None) -> 
         if not local.problem.prompt_tokens or (text is None and local.problem.mode != "prefix"):
             raise HTTPException(422, "there is no prompt, or no text for it; pass text=..., or mode=prefix")
         found = await house.work(holder, lambda: local.written(text))
-        return _respond(Answer(wire.write_shape(facts.shape), wire.pack(found, "float64")), "", billed=False)
+        return _respond(Answer(wire.write_shape(facts.shape), wire.pack(found, "float64")), billed=False)
 
     @app.post("/v1/embeddings", tags=["problems"], responses=_REFUSALS, openapi_extra=_RECIPE)
     async def embed(holder: asking, request: Request) -> wire.Embedded:
@@ -381,6 +377,11 @@ def make_app(desk: Desk, book: Book, keys: Keys, guard: Guard | None = None) -> 
     @app.exception_handler(FullError)
     async def full(request: Request, error: FullError) -> JSONResponse:
         return JSONResponse({"detail": "too much waits; ask again"}, 503, {"retry-after": "1"})
+
+    @app.exception_handler(ClientDisconnect)
+    async def leave(request: Request, error: ClientDisconnect) -> Response:
+        # Nobody is there to read it; the log has it as others call it.
+        return Response(status_code=499)
 
     @app.exception_handler(sqlite3.Error)
     async def unwritten(request: Request, error: sqlite3.Error) -> JSONResponse:

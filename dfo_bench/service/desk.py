@@ -28,6 +28,9 @@ from dfo_bench.plugins.registry import PROJECTIONS
 TOKENS, NUMBERS = 2**24, 2**28
 """The most tokens of problems that are kept, and the most numbers of matrices (2 GiB); the oldest in use go first."""
 
+MOST_THINGS = 4096
+"""The most problems, and the most matrices, that are kept, however small: each takes some kB beside its numbers."""
+
 MOST_COORDINATES = 2**27
 """The most coordinates of the points of a call."""
 
@@ -58,7 +61,7 @@ _Kept = TypeVar("_Kept")
 
 
 class _Shelf(Generic[_Kept]):
-    """Things by name, up to a total size."""
+    """Things by name, up to a total size and MOST_THINGS."""
 
     def __init__(self, room: int) -> None:
         self._room = room
@@ -75,7 +78,9 @@ class _Shelf(Generic[_Kept]):
     def put(self, key: tuple[str, str], thing: _Kept, size: int = 1) -> None:
         with self._lock:
             self._things[key] = thing, size
-            while len(self._things) > 1 and sum(size for _, size in self._things.values()) > self._room:
+            while len(self._things) > 1 and (
+                len(self._things) > MOST_THINGS or sum(size for _, size in self._things.values()) > self._room
+            ):
                 self._things.popitem(last=False)
 
 

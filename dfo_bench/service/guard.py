@@ -1,6 +1,7 @@
 """The guard: what of a request is let in, counted and logged, whatever it asks for."""
 
 import asyncio
+import hashlib
 import json
 import logging
 import time
@@ -59,8 +60,12 @@ class Guard:
         if self._log_texts:
             request.state.texts = body.texts
 
-    def bounded(self, receive: Any, length: str) -> Any:
-        """Return `receive` that raises HTTPException for a body that is too long, or does not come."""
+    def bounded(self, receive: Any, length: str, digest: str) -> Any:
+        """Return `receive` that raises HTTPException for a body that is too long, does not come, or is another.
+
+        `digest` is what the body must have, "" for any.
+        """
+        found = hashlib.sha256()
         if not length.isdigit() or int(length) <= self._most:
             left, over = self._most, False
         else:
@@ -74,10 +79,15 @@ class Guard:
                 message = await asyncio.wait_for(receive(), BODY_S)
             except TimeoutError as error:
                 raise HTTPException(408, "the body did not come") from error
-            left -= len(message.get("body", b""))
+            body = message.get("body", b"")
+            left -= len(body)
             over = left < 0
             if over:
                 return await limited()
+            found.update(body)
+            last = message["type"] == "http.request" and not message.get("more_body")
+            if digest and last and found.hexdigest() != digest:
+                raise HTTPException(503, "the body was damaged on its way; send it again", {"retry-after": "0"})
             return message
 
         return limited
@@ -112,17 +122,30 @@ class _Watched:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        length = next((value for name, value in scope["headers"] if name == b"content-length"), b"").decode("latin-1")
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        length, digest = headers.get("content-length", ""), headers.get(wire.DIGEST, "")
         begin, status, down = time.perf_counter(), 500, 0
+        started: Any = None
 
         async def sending(message: Any) -> None:
-            nonlocal status, down
+            nonlocal status, down, started
             if message["type"] == "http.response.start":
-                status = message["status"]
-            down += len(message.get("body", b""))
+                status, started = message["status"], message
+                return
+            body = message.get("body", b"")
+            if started and not message.get("more_body"):
+                # So an answer can be told from one that was damaged on its way, and from that to another question.
+                named = {wire.IDEMPOTENCY: headers[wire.IDEMPOTENCY]} if wire.IDEMPOTENCY in headers else {}
+                added = {wire.DIGEST: wire.digest(body), **named}
+                pairs = [(name.encode(), value.encode("latin-1")) for name, value in added.items()]
+                started["headers"] = [*started["headers"], *pairs]
+            if started:
+                await send(started)
+                started = None
+            down += len(body)
             await send(message)
 
         try:
-            await self._app(scope, self._guard.bounded(receive, length), sending)
+            await self._app(scope, self._guard.bounded(receive, length, digest), sending)
         finally:
             self._guard.note(scope, status, time.perf_counter() - begin, length, down)

@@ -21,7 +21,7 @@ QUICK_S = 20.0
 TIMEOUT = httpx2.Timeout(10.0, read=330.0)
 """In seconds; reading lasts longer than a service computes before it says that it is busy."""
 
-_FOR_NOW = (429, 500, 502, 503, 504)
+_FOR_NOW = (408, 429, 500, 502, 503, 504)
 """The statuses of what may be otherwise soon."""
 
 _PAUSES = wait_random_exponential(multiplier=0.2, max=10.0)
@@ -30,9 +30,9 @@ _PAUSES = wait_random_exponential(multiplier=0.2, max=10.0)
 class Refused(InputError):  # noqa: N818 - what the service has done
     """A call that the service refuses, and will refuse again."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, answer: httpx2.Response, message: str) -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.headers = answer.status_code, answer.headers
 
 
 class _Later(Exception):  # noqa: N818 - not an error yet
@@ -58,15 +58,17 @@ class Client:
         self._http = _connect(self.url, os.environ.get(KEY, "").strip())
 
     def greet(self) -> None:
-        """Raise InputError where this is no service of ours, or one of another version."""
+        """Raise Unavailable where this is no service of ours, or one of another version."""
         try:
             answer = self.ask("GET", "/healthz").json()
+        except Refused as error:
+            raise Unavailable(str(error)) from error
         except ValueError:
             answer = None
         if not isinstance(answer, dict) or answer.get("service") != wire.SERVICE:
-            raise InputError(f"{self.url} is no service of dfo-bench; start one with: dfo-bench serve MODEL")
+            raise Unavailable(f"{self.url} is no service of dfo-bench; start one with: dfo-bench serve MODEL")
         if answer.get("wire") != wire.WIRE:
-            raise InputError(
+            raise Unavailable(
                 f"{self.url} is dfo-bench {answer.get('version')}, which speaks version {answer.get('wire')} where "
                 f"this one speaks {wire.WIRE}; install the same version on both sides"
             )
@@ -106,7 +108,7 @@ class Client:
     ) -> httpx2.Response:
         try:
             answer = self._http.request(method, path, content=content, headers=dict(headers), params=dict(params))
-        except httpx2.TransportError as error:
+        except httpx2.RequestError as error:
             if not isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
                 self.traffic.up += len(content or b"")
             raise _Later(f"service {self.url} does not answer: {error or type(error).__name__}") from error
@@ -114,10 +116,10 @@ class Client:
         self.traffic.down += len(answer.content)
         if answer.status_code in _FOR_NOW:
             raise _Later(f"service {self.url} says {_reason(answer)}", _after(answer))
-        if not answer.is_success:
-            raise Refused(answer.status_code, _refusal(self.url, answer))
         if wire.DIGEST in answer.headers and answer.headers[wire.DIGEST] != wire.digest(answer.content):
             raise _Later(f"service {self.url} sent an answer that was damaged on its way")
+        if not answer.is_success:
+            raise Refused(answer, _refusal(self.url, answer))
         if wrong := check(answer):
             raise _Later(f"service {self.url} sent {wrong}")
         return answer

@@ -1,6 +1,6 @@
 """A problem answered by a service: registered once, then asked with points as short as they come."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 import numpy as np
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
@@ -22,7 +22,7 @@ from dfo_bench.lm.problem import Answerer, Candidates, Problem, Shown
 from dfo_bench.lm.remote import wire
 from dfo_bench.lm.remote.client import Client, Refused
 
-_Body = TypeVar("_Body", bound=BaseModel)
+_Body = TypeVar("_Body")
 
 TOKENS = 2**17
 """The most tokens of a call, unless one text has more: it is to be answered within a minute or so."""
@@ -41,8 +41,8 @@ class Remote(Answerer):
     def __init__(self, url: str, model: str, problem: Problem) -> None:
         """Register the train texts.
 
-        Raise InputError where the service, the key, the model or the problem is not as it should be, and Unavailable
-        where there is no answer.
+        Raise InputError where the model or the problem is not as it should be, and Unavailable where no service of ours
+        answers, or it does not know the key.
         """
         self.client, self._model, self.problem = Client(url), model, problem
         self.traffic = self.client.traffic
@@ -77,13 +77,12 @@ class Remote(Answerer):
 
     def block_scales(self) -> Sequence[float]:
         """Ask for the step in each block."""
-        found: list[float] = self._get(f"/v1/problems/{self._register('train').problem}/scales").json()
-        return found
+        return _read(list[float], self._of_train("scales"))
 
     def written(self, text: str | None) -> Array:
         """Ask for the prompt of a text."""
         params = {} if text is None else {"text": text}
-        answer = self.client.ask("GET", f"/v1/problems/{self._register('train').problem}/written", params=params)
+        answer = self._of_train("written", params, self.shape, "float64")
         return wire.unpack(answer.content, self.shape, "float64")
 
     def logits(self, candidates: Candidates, rows: Rows) -> Array:
@@ -179,8 +178,7 @@ class Remote(Answerer):
                 tensors["steps"] = candidates.steps
             body = save(tensors, metadata={"recipe": recipe.model_dump_json()})
             try:
-                answer = self.client.ask("POST", "/v1/embeddings", content=body)
-                found = _read(wire.Embedded, answer)
+                found = _read(wire.Embedded, self._ask("POST", "/v1/embeddings", body))
             except Refused as error:
                 if error.status != 422:
                     raise
@@ -213,10 +211,8 @@ class Remote(Answerer):
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
             raise InputError(f"service {self.client.url} takes no such problem: {where}: {first['msg']}") from error
-        headers = {"content-type": "application/json"}
         data = body.model_dump_json().encode()
-        answer = self.client.ask("POST", "/v1/problems", content=data, headers=headers)
-        return _read(wire.Facts, answer)
+        return _read(wire.Facts, self._ask("POST", "/v1/problems", data, kind="application/json"))
 
     def _body(self, rows: Sequence[Row], problem: Problem, repeated: bool) -> wire.ProblemBody:
         return wire.ProblemBody(
@@ -236,8 +232,60 @@ class Remote(Answerer):
             repeated=repeated,
         )
 
-    def _get(self, path: str) -> httpx2.Response:
-        return self.client.ask("GET", path)
+    def _of_train(
+        self, what: str, params: Mapping[str, Any] = {}, shape: Sequence[int] | None = None, dtype: str = "float32"
+    ) -> httpx2.Response:
+        """Ask for what is not paid for, of the train problem; what the service has forgotten is registered anew."""
+        for again in (True, False):
+            try:
+                path = f"/v1/problems/{self._register('train').problem}/{what}"
+                return self._ask("GET", path, params=params, shape=shape, dtype=dtype)
+            except Refused as error:
+                if error.status != 404:
+                    raise
+                if not again:
+                    raise Unavailable(str(error)) from error
+                del self._facts["train"]
+        raise AssertionError("the second time it answers or raises")
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        content: bytes = b"",
+        *,
+        params: Mapping[str, Any] = {},
+        kind: str = wire.RAW,
+        shape: Sequence[int] | None = None,
+        dtype: str = "float32",
+    ) -> httpx2.Response:
+        """Ask under a name that is the same whenever the same is asked, and take no answer that does not bear it.
+
+        Raise Refused where the service does not know what is named (404), or will never take it; whatever else there is
+        instead of an answer is not the points' fault: raise Unavailable.
+        """
+        name = wire.name(method, path, repr(sorted(params.items())), content)
+
+        def check(answer: httpx2.Response) -> str:
+            if answer.headers.get(wire.IDEMPOTENCY) != name or wire.DIGEST not in answer.headers:
+                return "no answer to what was asked"
+            if shape is None:
+                return ""
+            asked, told = wire.write_shape(shape), answer.headers.get(wire.SHAPE)
+            if told != asked or len(answer.content) != wire.count_bytes(shape, dtype):
+                return (
+                    f"{len(answer.content)} bytes, said to be of shape {told}, where {dtype} of {asked} was asked for"
+                )
+            return ""
+
+        headers = {wire.IDEMPOTENCY: name, wire.DIGEST: wire.digest(content), "content-type": kind}
+        try:
+            return self.client.ask(method, path, content=content, headers=headers, params=params, check=check)
+        except Refused as error:
+            # Others on the way have these statuses, too.
+            if error.status in (404, 413, 422) and error.headers.get(wire.IDEMPOTENCY) == name:
+                raise
+            raise Unavailable(str(error)) from error
 
     def _parts(self, rows: Rows, points: int) -> list[tuple[int, int]]:
         """Return the first and last text of each call: about TOKENS tokens each."""
@@ -266,38 +314,16 @@ class Remote(Answerer):
         shape: Sequence[int] | None = None,
         sent: "_Sent | None" = None,
     ) -> httpx2.Response:
-        """Ask for what is paid for, under a name that is the same whenever the same is asked.
-
-        What the service has forgotten is registered anew. What it will never take is refused; whatever else it says is
-        not the points' fault: raise Unavailable.
-        """
+        """Ask for what is paid for; what the service has forgotten is registered anew."""
         split = split_of(self.problem.splits, rows)
-        try:
-            facts = self._register(split) if split else self._register_others(rows)
-        except Refused as error:
-            if error.status in (413, 422):
-                raise
-            raise Unavailable(str(error)) from error
-
-        def check(answer: httpx2.Response) -> str:
-            if answer.headers.get(wire.IDEMPOTENCY) != call:
-                return "the answer to another call"
-            if shape is not None and answer.headers.get(wire.SHAPE) != wire.write_shape(shape):
-                return (
-                    f"numbers of shape {answer.headers.get(wire.SHAPE)} where {wire.write_shape(shape)} was asked for"
-                )
-            return ""
-
+        facts = self._register(split) if split else self._register_others(rows)
         for again in (True, False):
-            call = wire.name(facts.problem, what, repr(sorted(params.items())), body)
             try:
-                path = f"/v1/problems/{facts.problem}/{what}"
-                headers = {wire.IDEMPOTENCY: call, "content-type": wire.RAW}
-                return self.client.ask("POST", path, content=body, headers=headers, params=params, check=check)
+                return self._ask("POST", f"/v1/problems/{facts.problem}/{what}", body, params=params, shape=shape)
             except Refused as error:
-                if error.status in (413, 422):
+                if error.status != 404:
                     raise
-                if error.status != 404 or not again:
+                if not again:
                     raise Unavailable(str(error)) from error
             try:
                 facts = self._post(rows, repeated="train" in split)
@@ -308,7 +334,10 @@ class Remote(Answerer):
                 if sent and sent.embedding:
                     lifted = sent.candidates.points
                     assert isinstance(lifted, Lifted)
-                    params = {**params, "embedding": self._embed(lifted.embedding, sent.candidates, anew=True)}
+                    embedding = self._embed(lifted.embedding, sent.candidates, anew=True)
+                    if embedding is None:
+                        raise Unavailable(f"service {self.client.url} lifts points no more as it did")
+                    params = {**params, "embedding": embedding}
             except InputError as error:
                 raise Unavailable(str(error)) from error
             if facts.model_digest != self.digest:
@@ -328,6 +357,6 @@ class _Sent:
 
 def _read(kind: type[_Body], answer: httpx2.Response) -> _Body:
     try:
-        return kind.model_validate_json(answer.content)
+        return TypeAdapter(kind).validate_json(answer.content)
     except ValidationError as error:
-        raise InputError(f"{answer.url} is not answered as a service of dfo-bench does: {error}") from error
+        raise Unavailable(f"{answer.url} is not answered as a service of dfo-bench does: {error}") from error

@@ -13,7 +13,7 @@ from dfo_bench.lm.heads import HeadName
 from dfo_bench.lm.models import Precision
 from dfo_bench.lm.modes import ModeName
 
-WIRE = 1
+WIRE = 2
 """The version of all that stands here; a service and a client of different ones refuse each other."""
 
 SERVICE = "dfo-bench"
@@ -21,7 +21,8 @@ SERVICE = "dfo-bench"
 RAW = "application/octet-stream"
 
 IDEMPOTENCY, SHAPE, DIGEST, BILLED = "idempotency-key", "x-shape", "x-content-sha256", "x-billed"
-"""Headers: the name of a call; the shape of an answer and the digest of its bytes; whether the call was billed."""
+"""Headers: the name of what is asked, which its answer bears, too; the shape of an answer; the digest of the bytes of a
+question or an answer; whether a call was billed."""
 
 MOST_TEXTS, MOST_POINTS = 100_000, 4096
 """The most texts of a problem, and the most points of a call."""
@@ -130,10 +131,14 @@ def pack(array: npt.NDArray[Any], dtype: str = "float32") -> bytes:
 
 def unpack(data: bytes, shape: Sequence[int], dtype: str = "float32") -> npt.NDArray[Any]:
     """Return the array of a shape; raise ValueError where the bytes are not as many."""
-    kind = np.dtype(dtype).newbyteorder("<")
-    if len(data) != math.prod(shape) * kind.itemsize:
+    if len(data) != count_bytes(shape, dtype):
         raise ValueError(f"{len(data)} bytes are not {dtype} of shape {tuple(shape)}")
-    return np.frombuffer(data, kind).reshape(shape)
+    return np.frombuffer(data, np.dtype(dtype).newbyteorder("<")).reshape(shape)
+
+
+def count_bytes(shape: Sequence[int], dtype: str = "float32") -> int:
+    """Return how many bytes an array of a shape has."""
+    return math.prod(shape) * np.dtype(dtype).itemsize
 
 
 def write_shape(shape: Sequence[int]) -> str:
