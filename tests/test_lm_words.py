@@ -109,9 +109,13 @@ def test_a_vocabulary_of_a_file_is_taken_as_it_is(zoo: Zoo, tmp_path: Path) -> N
 
 
 def test_the_words_of_a_prompt_are_looked_for_once(zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    task, looked = make(tmp_path, zoo.folder()), []
-    search = Vocabulary._search
-    monkeypatch.setattr(Vocabulary, "_search", lambda self, some: looked.append(len(some)) or search(self, some))
+    task, looked, search = make(tmp_path, zoo.folder()), [], Vocabulary._search
+
+    def counted(vocabulary: Vocabulary, some: Any) -> Any:
+        looked.append(len(some))
+        return search(vocabulary, some)
+
+    monkeypatch.setattr(Vocabulary, "_search", counted)
     points = somewhere(task, 4)
     names = task.identify(points)
     # A run names all, and evaluates those that are new.
