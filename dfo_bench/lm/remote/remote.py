@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
@@ -22,7 +22,7 @@ from dfo_bench.lm.problem import Answerer, Candidates, Problem, Shown
 from dfo_bench.lm.remote import wire
 from dfo_bench.lm.remote.client import Client, Refused
 
-_Body = TypeVar("_Body")
+_Body = TypeVar("_Body", bound=BaseModel)
 
 TOKENS = 2**17
 """The most tokens of a call, unless one text has more: it is to be answered within a minute or so."""
@@ -77,12 +77,12 @@ class Remote(Answerer):
 
     def block_scales(self) -> Sequence[float]:
         """Ask for the step in each block."""
-        return _read(list[float], self._of_train("scales"))
+        return TypeAdapter(list[float]).validate_json(self._of_train("scales", form=list[float]).content)
 
     def written(self, text: str | None) -> Array:
         """Ask for the prompt of a text."""
         params = {} if text is None else {"text": text}
-        answer = self._of_train("written", params, self.shape, "float64")
+        answer = self._of_train("written", params, shape=self.shape, dtype="float64")
         return wire.unpack(answer.content, self.shape, "float64")
 
     def logits(self, candidates: Candidates, rows: Rows) -> Array:
@@ -178,7 +178,7 @@ class Remote(Answerer):
                 tensors["steps"] = candidates.steps
             body = save(tensors, metadata={"recipe": recipe.model_dump_json()})
             try:
-                found = _read(wire.Embedded, self._ask("POST", "/v1/embeddings", body))
+                found = self._told(wire.Embedded, "/v1/embeddings", body)
             except Refused as error:
                 if error.status != 422:
                     raise
@@ -211,8 +211,7 @@ class Remote(Answerer):
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
             raise InputError(f"service {self.client.url} takes no such problem: {where}: {first['msg']}") from error
-        data = body.model_dump_json().encode()
-        return _read(wire.Facts, self._ask("POST", "/v1/problems", data, kind="application/json"))
+        return self._told(wire.Facts, "/v1/problems", body.model_dump_json().encode(), "application/json")
 
     def _body(self, rows: Sequence[Row], problem: Problem, repeated: bool) -> wire.ProblemBody:
         return wire.ProblemBody(
@@ -233,13 +232,19 @@ class Remote(Answerer):
         )
 
     def _of_train(
-        self, what: str, params: Mapping[str, Any] = {}, shape: Sequence[int] | None = None, dtype: str = "float32"
+        self,
+        what: str,
+        params: Mapping[str, Any] = {},
+        *,
+        form: Any = None,
+        shape: Sequence[int] | None = None,
+        dtype: str = "float32",
     ) -> httpx2.Response:
         """Ask for what is not paid for, of the train problem; what the service has forgotten is registered anew."""
         for again in (True, False):
             try:
                 path = f"/v1/problems/{self._register('train').problem}/{what}"
-                return self._ask("GET", path, params=params, shape=shape, dtype=dtype)
+                return self._ask("GET", path, params=params, form=form, shape=shape, dtype=dtype)
             except Refused as error:
                 if error.status != 404:
                     raise
@@ -247,6 +252,11 @@ class Remote(Answerer):
                     raise Unavailable(str(error)) from error
                 del self._facts["train"]
         raise AssertionError("the second time it answers or raises")
+
+    def _told(self, form: type[_Body], path: str, content: bytes, kind: str = wire.RAW) -> _Body:
+        """Register something; return what the service says of it."""
+        answer = self._ask("POST", path, content, kind=kind, form=form)
+        return form.model_validate_json(answer.content)
 
     def _ask(
         self,
@@ -256,10 +266,13 @@ class Remote(Answerer):
         *,
         params: Mapping[str, Any] = {},
         kind: str = wire.RAW,
+        form: Any = None,
         shape: Sequence[int] | None = None,
         dtype: str = "float32",
     ) -> httpx2.Response:
         """Ask under a name that is the same whenever the same is asked, and take no answer that does not bear it.
+
+        Nor one that is no JSON of a `form`, or no numbers of a `shape`, where one is given.
 
         Raise Refused where the service does not know what is named (404), or will never take it; whatever else there is
         instead of an answer is not the points' fault: raise Unavailable.
@@ -269,6 +282,8 @@ class Remote(Answerer):
         def check(answer: httpx2.Response) -> str:
             if answer.headers.get(wire.IDEMPOTENCY) != name or wire.DIGEST not in answer.headers:
                 return "no answer to what was asked"
+            if form is not None and not _fits(form, answer):
+                return "JSON that says something else than was asked"
             if shape is None:
                 return ""
             asked, told = wire.write_shape(shape), answer.headers.get(wire.SHAPE)
@@ -355,8 +370,9 @@ class _Sent:
         self.numbers, self.embedding, self.candidates = numbers, embedding, of
 
 
-def _read(kind: type[_Body], answer: httpx2.Response) -> _Body:
+def _fits(form: Any, answer: httpx2.Response) -> bool:
     try:
-        return TypeAdapter(kind).validate_json(answer.content)
-    except ValidationError as error:
-        raise Unavailable(f"{answer.url} is not answered as a service of dfo-bench does: {error}") from error
+        TypeAdapter(form).validate_json(answer.content)
+    except ValidationError:
+        return False
+    return True
