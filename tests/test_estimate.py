@@ -106,7 +106,7 @@ def test_starts_are_evaluated_once_by_a_sweep_and_never_by_its_estimate(
     axes = {**AXES, "tasks": [plain, f"{plain},calibrate=bias"], "optimizers": ["random"], "references": False}
     assert estimate(path, **axes).checks == 3
     assert evaluated == []
-    _, ahead, _ = _prepare(SweepRequest(**axes, store=path))
+    _, ahead, *_ = _prepare(SweepRequest(**axes, store=path))
     assert ahead.checks == 3
     assert sorted(evaluated) == [0, 2, 2]
     assert "3 calls more for the checks at the start, in no budget" in ahead.lines

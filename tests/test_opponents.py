@@ -51,6 +51,18 @@ def test_the_newcomer_alone_is_run_and_stands_beside_everybody(board: Store, tmp
     assert found.equals(expected)
 
 
+def test_an_estimate_leaves_out_what_is_taken_over_and_refuses_what_a_sweep_refuses(
+    board: Store, tmp_path: Path
+) -> None:
+    def asked(opponents: Path) -> dfo_bench.SweepRequest:
+        request = {**AXES, "optimizers": ["odd", "random"], "store": tmp_path / "mine", "opponents": opponents}
+        return dfo_bench.SweepRequest(**request)
+
+    assert dfo_bench.estimate(asked(board.path)).calls == 3 * 30
+    with pytest.raises(StoreError, match="does not exist"):
+        dfo_bench.estimate(asked(tmp_path / "none"))
+
+
 def test_the_same_command_takes_over_nothing_twice(board: Store, tmp_path: Path) -> None:
     listener = Counting()
     for _ in range(2):

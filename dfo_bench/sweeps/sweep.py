@@ -117,8 +117,7 @@ def run_sweep(request: SweepRequest, listener: Listener) -> Store:
 
 def _run(request: SweepRequest, listener: Listener) -> Store:
     path = Path(request.store)
-    runs, ahead, computing = _prepare(request)
-    opponents = find_opponents(request.opponents, runs) if request.opponents else []
+    runs, ahead, computing, opponents = _prepare(request)
     with executor(request, computing) as run_all:
         store = Store.create(path)
         refuse_without_locks(path)
@@ -147,23 +146,26 @@ def estimate(request: SweepRequest) -> Estimate:
         return _prepare(request, check=False)[1]
 
 
-def _prepare(request: SweepRequest, *, check: bool = True) -> tuple[list[PlannedRun], Estimate, set[str]]:
-    """Return the runs, what is ahead, and the keys of the runs that compute a model where they run."""
+def _prepare(request: SweepRequest, *, check: bool = True) -> tuple[list[PlannedRun], Estimate, set[str], list[str]]:
+    """Return the runs, what is ahead, and keys: of runs that compute a model where they run, and of the opponents'."""
     path = Path(request.store)
     specs = expand_axes(request)
     Store.refuse_foreign_folder(path)
     with single_threaded():
         runs, assemblies = plan_runs(specs, path, {component(one) for one in request.optimizers}, check=check)
         workers = request.workers or 1
-        ahead = estimate_runs(runs, assemblies, path, workers, request.price)
+        opponents = find_opponents(request.opponents, runs) if request.opponents else []
+        # What is taken over is not run.
+        own = [(run, parts) for run, parts in zip(runs, assemblies, strict=True) if run.key not in opponents]
+        ahead = estimate_runs([run for run, _ in own], [parts for _, parts in own], path, workers, request.price)
         if request.until_decided:
             seeds = race.least(runs, len(set(request.seeds)))
-            early = [(run, parts) for run, parts in zip(runs, assemblies, strict=True) if run.spec.seed in seeds]
+            early = [(run, parts) for run, parts in own if run.spec.seed in seeds]
             fewer = [run for run, _ in early], [parts for _, parts in early]
             ahead = replace(ahead, least=estimate_runs(*fewer, path, workers, request.price))
         tasks = zip(runs, (assembly.task for assembly in assemblies), strict=True)
         computing = {run.key for run, task in tasks if "model" in task.contents and task.traffic is None}
-        return runs, ahead, computing
+        return runs, ahead, computing, opponents
 
 
 def expand_axes(request: SweepRequest) -> list[RunSpec]:
