@@ -11,6 +11,7 @@ pip install --target d DFO-LS; PYTHONPATH=d python benchmarks/least_squares.py [
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
 from typing import Any, NamedTuple, get_args
@@ -54,7 +55,7 @@ def of_more_and_wild() -> Iterator[Problem]:
         yield Problem(lambda p, r=residuals: np.array([r(x) for x in p.dense()]), space, problem["solution"]["value"])
 
 
-class Solved(Exception):
+class SolvedError(Exception):
     """The last tau is reached."""
 
 
@@ -77,7 +78,7 @@ class Count:
             if loss - least <= tau * (self.first - least):
                 self.reached[tau] = min(self.reached[tau], self.evaluations)
         if self.reached[TAUS[-1]] < np.inf:
-            raise Solved
+            raise SolvedError
         return residuals
 
 
@@ -88,15 +89,13 @@ def ours(name: str, problem: Problem, seed: int) -> Count:
     given = {"outer": outer} if issubclass(method, VectorOptimizer) else {}
     budget = BUDGET * (space.dim + 1)
     optimizer = method(space, budget=budget, rng=np.random.default_rng(seed), **given)
-    try:
+    with suppress(SolvedError):
         while count.evaluations < budget:
             x = optimizer.ask()
             outputs = np.array([count(row) for row in x])
             with np.errstate(all="ignore"):
                 losses = outer.loss(outputs)
             optimizer.tell(x, np.where(np.isfinite(losses), losses, np.inf), *([outputs] if given else []))
-    except Solved:
-        pass
     return count
 
 
@@ -107,11 +106,18 @@ def dfo_ls(problem: Problem, _: int) -> Count:
     bounds = None
     if space.lower is not None and space.upper is not None:
         bounds = np.full(space.dim, space.lower), np.full(space.dim, space.upper)
-    try:
+    with suppress(SolvedError):
         dfols.solve(count, space.start.dense()[0], bounds=bounds, maxfun=BUDGET * (space.dim + 1), do_logging=False)
-    except Solved:
-        pass
     return count
+
+
+def told(taken: Array, simplex: Array, theirs: Array | None) -> str:
+    """Return shares solved, and the geometric mean of evaluations by those of DFO-LS where both solve a problem."""
+    shares = ", ".join(f"{(taken <= k * simplex).mean():.2f}" for k in PROFILE)
+    if theirs is None:
+        return shares
+    both = np.isfinite(taken) & np.isfinite(theirs)
+    return f"{shares}; {np.exp(np.log(taken[both] / theirs[both]).mean()):.2f} on {both.mean():.2f}"
 
 
 def main(names: list[str]) -> None:
@@ -120,25 +126,19 @@ def main(names: list[str]) -> None:
         methods = {"dfo_ls": dfo_ls, **methods}
     else:
         print("no DFO-LS here: install it to have the ratios", file=sys.stderr)
+    print(f"shares solved within {PROFILE} simplex gradients; evaluations by DFO-LS's on the share solved by both")
     for title, problems in (("least_squares", [*of_the_task()]), ("more_wild", [*of_more_and_wild()])):
         simplex = np.repeat([problem.space.dim + 1 for problem in problems], SEEDS)
         reached = {}
         for name, run in methods.items():
             counts = [run(problem, seed) for problem in problems for seed in range(SEEDS)]
-            reached[name] = np.array([[count.reached[tau] for tau in TAUS] for count in counts])
-        print(
-            f"{title}: {len(problems)} problems; shares solved within {PROFILE} simplex gradients, evaluations by DFO-LS's"
-        )
+            reached[name] = np.array([[count.reached[tau] for tau in TAUS] for count in counts]).T
         for i, tau in enumerate(TAUS):
             for name, taken in reached.items():
-                shares = ", ".join(f"{(taken[:, i] <= k * simplex).mean():.2f}" for k in PROFILE)
-                both = np.isfinite(taken[:, i]) & np.isfinite(reached.get("dfo_ls", taken)[:, i])
-                ratio = (
-                    np.exp(np.log(taken[both, i] / reached["dfo_ls"][both, i]).mean())
-                    if "dfo_ls" in reached
-                    else np.nan
+                theirs = reached["dfo_ls"][i] if "dfo_ls" in reached else None
+                print(
+                    f"{title} ({len(problems)}), tau {tau:g}: {name:12} {told(taken[i], simplex, theirs)}", flush=True
                 )
-                print(f"  tau {tau:g}  {name:14} {shares}  ratio {ratio:.2f} ({both.mean():.2f} by both)")
 
 
 if __name__ == "__main__":

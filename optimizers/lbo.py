@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import PositiveFloat, PositiveInt
 from scipy.linalg import cho_factor, cho_solve, eigh
 from scipy.linalg.lapack import dpotri
-from scipy.optimize import Bounds, minimize
+from scipy.optimize import minimize
 from scipy.special import log_ndtr
 
 from dfo_bench.core import Array, Given, Optimizer, Space
@@ -24,8 +24,8 @@ _RIDGES = 10.0 ** np.arange(-4, 3.1)
 _REFIT = 1.1
 """How many times as many points there must be before the evidence is asked again."""
 
-_CLIMB = 20
-"""The most steps of a climb of the acquisition."""
+_AHEAD, _CLIMB = 4, 15
+"""The most steps of a climb of the acquisition from every start, and of one from where the best of these ends."""
 
 
 class Lbo(Optimizer):
@@ -127,14 +127,20 @@ class Lbo(Optimizer):
             by_v = 2 * (by_phi[:-2] + v * (by_phi[-2] - phi[:-1] @ by_phi[:-1])) / (1 + v @ v)
             return -float(np.log(deviation) + value), by_v / scale
 
+        def within(v: Array) -> tuple[float, Array]:
+            """Return the same at the nearest point of the box: bounds cost SciPy more than all falls of a climb."""
+            value, slope = fall(np.clip(v, -1, 1))
+            return value, np.where(abs(v) <= 1, slope, 0.0)
+
+        def climb(u: Array, steps: int) -> tuple[Array, float]:
+            found = minimize(within, u, jac=True, method="L-BFGS-B", options={"maxiter": steps})
+            return np.clip(found.x, -1, 1), float(found.fun)
+
         chosen: list[Array] = []
         for _ in range(self._batch):
-            # One climb: from the lowest mean nearly always, so that others would cost time and win nothing
-            start = min((incumbent, lowest, self.rng.uniform(-1, 1, self.space.dim)), key=lambda u: fall(u)[0])
-            climb = minimize(
-                fall, start, jac=True, method="L-BFGS-B", bounds=Bounds(-1, 1), options={"maxiter": _CLIMB}
-            )
-            chosen.append(np.clip(climb.x, -1, 1))
+            starts = (incumbent, lowest, self.rng.uniform(-1, 1, self.space.dim))
+            ahead = min((climb(u, _AHEAD) for u in starts), key=lambda climbed: climbed[1])
+            chosen.append(climb(ahead[0], _CLIMB)[0])
             # What is predicted there would leave the mean as it is, and take from the variance
             (phi,) = self._features(chosen[-1][None], self._fraction)
             spread = covariance @ phi
