@@ -49,7 +49,7 @@ def of_the_task() -> Iterator[Problem]:
 
 
 def of_more_and_wild() -> Iterator[Problem]:
-    for problem in get_benchmark_problems("more_wild", exclude="mancino_100").values():
+    for problem in get_benchmark_problems("more_wild", exclude="brown_almost_linear_medium").values():
         start, residuals = np.asarray(problem["inputs"]["params"], dtype=float), problem["noise_free_fun"]
         space = Space(len(start), None, None, Dense(start[None]), 0.1 * max(float(np.abs(start).max()), 1.0))
         yield Problem(lambda p, r=residuals: np.array([r(x) for x in p.dense()]), space, problem["solution"]["value"])
