@@ -10,6 +10,9 @@ from ._trust import Steps, least_within, moved
 _EXPLORERS, _NEAREST = 0.5, 1e-4
 """How far explorers are from the best point at most, and at least; lengths are in steps."""
 
+_ALIKE = 1e-2
+"""The least singular value of the secants' directions that tells of a slope, to the largest: below it is curvature."""
+
 _SECANTS = 50
 """The most secants that the Jacobian agrees with; never more than there are dimensions."""
 
@@ -30,19 +33,43 @@ class Search:
         self._outputs = self._jacobian = np.empty(0)
         self._recent: list[tuple[Array, Array]] = []
         self._expected: float | None = None
+        self._failed = False
 
     def ask(self) -> Array:
-        """Return the start and explorers around it, then the best point on the model and explorers around the last."""
+        """Return the start and explorers around it, then the best point on the model and explorers around the last.
+
+        Once there are secants along every dimension it is one point: the best on the model, and after one that fell
+        short of it one explorer, as Cartis & Roberts (Math. Prog. Comp. 11, 2019) improve the geometry.
+        """
         self._expected = None
         best = self._best[None]
+        if self._spanned and self._failed:
+            self._failed = False
+            return self._steps.point(self._unknown())
         if np.isfinite(self._loss):
             best = self._exploit()
+        if self._spanned:
+            return self._steps.point(best if len(best) else self._unknown())
         count = self._batch - len(best)
         while len(self._basis) < count:
             drawn = qr(self._rng.standard_normal((self._dim, min(self._dim, _DRAWN))), mode="economic")[0]
             self._basis = np.vstack([self._basis, drawn.T])
         directions, self._basis = self._basis[:count], self._basis[count:]
         return self._steps.point(np.vstack([best, self._best + self._distance * directions]))
+
+    @property
+    def _spanned(self) -> bool:
+        """Whether there are secants enough for every dimension: then a step alone corrects what it follows."""
+        return len(self._recent) > self._dim
+
+    def _unknown(self) -> Array:
+        """Return a point in the direction that the last secants tell least of, shape (1, d)."""
+        steps = np.array([point for point, _ in self._recent]) - self._best
+        lengths = np.linalg.norm(steps, axis=1, keepdims=True)
+        distance = max(_NEAREST, min(self._distance, self._radius))
+        direction = np.linalg.svd(steps / np.maximum(lengths, distance))[2][-1]
+        # Either way along it: where points fail on one side, the next is not there
+        return self._best[None] + self._rng.choice((-1.0, 1.0)) * distance * direction
 
     def _exploit(self) -> Array:
         """Return the point that the model calls best, shape (1, d), or none where it promises nothing."""
@@ -57,7 +84,7 @@ class Search:
         z, value = least_within(model, self._steps, self._best, self._radius, self._rng, iterations=300)
         promised = self._loss - unit * value
         # With a batch of one there are no explorers but those that take the place of every other step.
-        alone = self._batch == 1 and self._rng.random() < 0.5
+        alone = self._batch == 1 and not self._spanned and self._rng.random() < 0.5
         if alone or not (np.isfinite(z).all() and 0 < promised < np.inf and (z != self._best).any()):
             return np.empty((0, self._dim))
         self._expected = promised
@@ -69,7 +96,12 @@ class Search:
         if self._expected is not None:
             length = float(np.linalg.norm(asked[0] - self._best))
             fallen = self._loss - losses[0]
-            self._radius = moved(self._radius, length, fallen, self._expected)
+            self._failed = not fallen > 0.1 * self._expected
+            if self._failed and self._spanned:
+                # Below the least of other searches: with all secants at hand the model gets better as it shrinks
+                self._radius = max(_NEAREST, 0.7 * min(self._radius, 2 * length))
+            else:
+                self._radius = moved(self._radius, length, fallen, self._expected)
             if fallen > 0.1 * self._expected:
                 self._distance = float(np.clip(length, _NEAREST, _EXPLORERS))
         known = np.isfinite(losses) & np.isfinite(outputs).all(axis=tuple(range(1, outputs.ndim)))
@@ -101,4 +133,4 @@ class Search:
         rises = self._outer.canonical(outputs) - self._outer.canonical(self._outputs[None])
         units = (steps / np.where(lengths > 0, lengths, 1.0))[apart]
         slopes = rises.reshape(len(steps), -1)[apart] / lengths[apart]
-        self._jacobian += lstsq(units, slopes - units @ self._jacobian.T, cond=1e-5)[0].T
+        self._jacobian += lstsq(units, slopes - units @ self._jacobian.T, cond=_ALIKE)[0].T

@@ -5,7 +5,8 @@ from typing import Unpack
 import numpy as np
 from pydantic import PositiveFloat, PositiveInt
 from scipy.linalg import cho_factor, cho_solve, eigh
-from scipy.optimize import Bounds, minimize
+from scipy.linalg.lapack import dpotri
+from scipy.optimize import minimize
 from scipy.special import log_ndtr
 
 from dfo_bench.core import Array, Given, Optimizer, Space
@@ -23,8 +24,8 @@ _RIDGES = 10.0 ** np.arange(-4, 3.1)
 _REFIT = 1.1
 """How many times as many points there must be before the evidence is asked again."""
 
-_CLIMB = 30
-"""The most steps of a climb of the acquisition."""
+_AHEAD, _CLIMB = 4, 15
+"""The most steps of a climb of the acquisition from every start, and of one from where the best of these ends."""
 
 
 class Lbo(Optimizer):
@@ -82,8 +83,10 @@ class Lbo(Optimizer):
         for fraction in _FRACTIONS:
             features = self._features(self._u, fraction)
             gram = features.T @ features
-            values, vectors = eigh(gram)
-            values, along = np.maximum(values, 0), (vectors.T @ (features.T @ y)) ** 2
+            # The smaller of the two Gram matrices has all eigenvalues that are not 0
+            values, vectors = eigh(min(gram, features @ features.T, key=len))
+            along = (vectors.T @ (features.T @ y)) ** 2 if len(vectors) == len(gram) else values * (vectors.T @ y) ** 2
+            values = np.maximum(values, 0)
             for ridge in _RIDGES:
                 left = y @ y - (along / (values + ridge)).sum()
                 cost = len(y) * np.log(max(left, 1e-12)) + np.log1p(values / ridge).sum()
@@ -102,7 +105,9 @@ class Lbo(Optimizer):
         factor = cho_factor(self._gram + since.T @ since + self._ridge * np.eye(len(moments)))
         weights = cho_solve(factor, moments)
         noise = max(float(y @ y - moments @ weights), 1e-12) / len(y)
-        covariance = noise * cho_solve(factor, np.eye(len(moments)))
+        # A third of the arithmetic of solving for every column
+        half = np.triu(dpotri(factor[0])[0])
+        covariance = noise * (half + np.triu(half, 1).T)
         scale, best = np.sqrt(self._fraction * self.space.dim), y.min()
         incumbent = self._u[np.argmin(y)]
         # The mean is least where P(z) points against the weights; from there, as near as the box allows
@@ -122,14 +127,20 @@ class Lbo(Optimizer):
             by_v = 2 * (by_phi[:-2] + v * (by_phi[-2] - phi[:-1] @ by_phi[:-1])) / (1 + v @ v)
             return -float(np.log(deviation) + value), by_v / scale
 
+        def within(v: Array) -> tuple[float, Array]:
+            """Return the same at the nearest point of the box: bounds cost SciPy more than all falls of a climb."""
+            value, slope = fall(np.clip(v, -1, 1))
+            return value, np.where(abs(v) <= 1, slope, 0.0)
+
+        def climb(u: Array, steps: int) -> tuple[Array, float]:
+            found = minimize(within, u, jac=True, method="L-BFGS-B", options={"maxiter": steps})
+            return np.clip(found.x, -1, 1), float(found.fun)
+
         chosen: list[Array] = []
         for _ in range(self._batch):
             starts = (incumbent, lowest, self.rng.uniform(-1, 1, self.space.dim))
-            climbs = [
-                minimize(fall, u, jac=True, method="L-BFGS-B", bounds=Bounds(-1, 1), options={"maxiter": _CLIMB})
-                for u in starts
-            ]
-            chosen.append(np.clip(min(climbs, key=lambda climb: climb.fun).x, -1, 1))
+            ahead = min((climb(u, _AHEAD) for u in starts), key=lambda climbed: climbed[1])
+            chosen.append(climb(ahead[0], _CLIMB)[0])
             # What is predicted there would leave the mean as it is, and take from the variance
             (phi,) = self._features(chosen[-1][None], self._fraction)
             spread = covariance @ phi

@@ -17,6 +17,7 @@ class ProxLinear(VectorOptimizer):
 
     sigma: the first step in units of the space's scale, as that of cma; at most 0.3 of the width of a box.
     batch: how many points are asked at a time: the best on the model, and explorers that bring a secant each.
+        One at a time once there are secants along every dimension, which is where these are at most 50.
     """
 
     scalar = "secant"

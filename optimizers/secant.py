@@ -19,6 +19,7 @@ class Secant(Optimizer):
 
     sigma: the first step in units of the space's scale, as that of cma; at most 0.3 of the width of a box.
     batch: how many points are asked at a time: the step, and explorers that bring a difference each.
+        One at a time once there are differences along every dimension, which is where these are at most 50.
     """
 
     def __init__(
