@@ -5,7 +5,7 @@ import pytest
 from pydantic import PositiveInt
 
 from dfo_bench.core import Array, EmbeddingOptimizer, Optimizer, Points, Rngs, Task
-from dfo_bench.errors import PluginError
+from dfo_bench.errors import InputError, PluginError
 from dfo_bench.plugins.parameters import parameters_of, prose
 from dfo_bench.plugins.registry import KINDS, OPTIMIZERS, TASKS
 
@@ -128,3 +128,10 @@ def test_the_prose_of_a_plugin_is_its_docstrings_without_its_parameters() -> Non
         "What it is, in a line: one of its kind.\n\nnote: this is no parameter.\nTake them."
     )
     assert prose(Again, {"size", "own", "step"}) == "Another."
+
+
+def test_texts_in_brackets_that_lack_their_quotes_are_told_of_them() -> None:
+    classes = parameters_of(TASKS.load("text"))["classes"]
+    assert classes.coerced(["a", "b"], "classes") == ["a", "b"]
+    with pytest.raises(InputError, match=r'classes=.\[a,b\].: .*double quotes, as in \["one","two"\]'):
+        classes.coerced("[a,b]", "classes")

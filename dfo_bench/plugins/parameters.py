@@ -44,7 +44,9 @@ class Parameter:
             (value,) = adapter.validate_python((value,))
         except ValidationError as error:
             reasons = " or ".join(dict.fromkeys(e["msg"].lower() for e in error.errors()))
-            raise InputError(f"{what}={value!r}: {reasons}") from error
+            bare = isinstance(value, str) and value[:1] in ("[", "{")
+            quoted = "; texts in brackets stand in double quotes, as in [\"one\",\"two\"]" if bare else ""
+            raise InputError(f"{what}={value!r}: {reasons}{quoted}") from error
         if isinstance(value, Component):
             return value
         plain: Value = adapter.dump_python((value,), mode="json")[0]
