@@ -207,8 +207,8 @@ RACERS = [
     *(Component("cma", {"variant": variant}) for variant in ("sep", "vkd")),
 ]
 # Those that need few evaluations to be better, and much time for many.
-BUDGETS = {"bo": 16, "turbo": 40, "composite": 60, "composite_loss": 100}
-BUDGETS |= dict.fromkeys(["surrogate", "gradient_distillation", "cobyqa"], 60)
+BUDGETS = {"bo": 16, "turbo": 40, "composite_loss": 100, "secant": 100}
+BUDGETS |= dict.fromkeys(["composite", "prox_linear", "surrogate", "gradient_distillation", "cobyqa"], 60)
 
 
 @pytest.mark.parametrize("dim", [2, 10])
@@ -221,7 +221,7 @@ def test_a_built_in_that_learns_is_better_than_random_search(racer: Component, d
 @pytest.mark.parametrize("racer", [racer for racer in RACERS if racer.name in PLAIN], ids=str)
 def test_who_learns_beats_random_search_without_bounds_too(racer: Component, dim: int) -> None:
     # Where these have a hundred points, their processes take seconds for the next ones.
-    budget = 100 if racer.name in ("turbo", "composite_loss", "surrogate", "cobyqa") else 400
+    budget = 100 if racer.name in ("turbo", "composite_loss", "secant", "surrogate", "cobyqa") else 400
     space = Space(dim, None, None, Anchor.origin(dim), 1.0)
 
     def median(name: str, **params: Any) -> float:

@@ -141,14 +141,12 @@ class TextTask(Task):
             10,000 whole words of its vocabulary that are no label words, and the words of initial.
         clusters: for mode=words how many words of the vocabulary are kept: of so many clusters of its word embeddings
             the word nearest to each centre; null keeps all. About 1,000 are quick to search.
-        words: maps each label to its label word (or text, for head=embedding), or to a list of several, whose
-            log-probabilities are averaged; auto finds three for each in the outputs of the bare template on train, by
-            one call that is not counted; null takes the task's own.
+        words: maps each label to its label word (text, for head=embedding), or to several, which are averaged as
+            log-probabilities; auto finds three each, by a call on train that is not counted; null takes the task's own.
         service: the URL of a `dfo-bench serve` that has the model, which then need not be here; the key to it stands
             in DFO_BENCH_API_KEY. Changes no result beyond rounding; there are no gradients then.
-        engine: whose language the service speaks: null is dfo-bench serve. With vllm or sglang, for head=causal, the
-            model must be here, too: its word embeddings go up, and it is compared with the engine's. With openai,
-            which takes text alone, model is the name that the service has for it.
+        engine: whose language the service speaks: null is dfo-bench serve. With vllm or sglang (head=causal) the model
+            is here, too: its embeddings go up, both are compared. With openai, for text alone, model is its name there.
         """
         service = service or shared()
         # Composed, as rows are read.
