@@ -45,7 +45,7 @@ class Parameter:
         except ValidationError as error:
             reasons = " or ".join(dict.fromkeys(e["msg"].lower() for e in error.errors()))
             bare = isinstance(value, str) and value[:1] in ("[", "{")
-            quoted = "; texts in brackets stand in double quotes, as in [\"one\",\"two\"]" if bare else ""
+            quoted = '; texts in brackets stand in double quotes, as in ["one","two"]' if bare else ""
             raise InputError(f"{what}={value!r}: {reasons}{quoted}") from error
         if isinstance(value, Component):
             return value
