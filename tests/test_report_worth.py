@@ -71,8 +71,8 @@ def test_one_table_has_what_needs_no_search_and_then_the_searches() -> None:
 
 def test_the_answer_names_what_the_best_search_adds_to_the_best_reference() -> None:
     assert answer(0.5, 0.6, 0.6).startswith(
-        "Yes: the best search by dev, cma, has 60.0 % on test, the best reference, manual, 50.0 %. The search adds "
-        "10.0 points (95 % interval 6."
+        "Yes: the best search by dev, cma, has 60.0 % on test, the best reference by dev, manual, 50.0 %. The "
+        "search adds 10.0 points (95 % interval 6."
     )
     assert answer(0.6, 0.5).startswith("No: the best search by dev")
 

@@ -176,7 +176,7 @@ def _words(members: pd.DataFrame, search: str, reference: str, rows: int, predic
     metric = members.loc[members["method"] == search, "metric"].iloc[0]
     verdict = judge(better, 0.0, RowHits(predictions).half(keys, f"test_{metric}"))
     one, other = (f"{percent(pair['score', name].astype(float).mean())} %" for name in (search, reference))
-    facts = f"the best search by dev, {search}, has {one} on test, the best reference, {reference}, {other}"
+    facts = f"the best search by dev, {search}, has {one} on test, the best reference by dev, {reference}, {other}"
     # Of a loss it is said how much; its sign is in the word.
     sign, mark = (-1 if verdict.outcome == "second" else 1), ("" if verdict.outcome in ("first", "second") else "+")
     gain, *ends = (100 * sign * value for value in (verdict.advantage, verdict.low, verdict.high))
