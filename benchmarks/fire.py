@@ -151,10 +151,10 @@ def _what(target: Any, rest: tuple[Any, ...]) -> str:
 
 
 def facts(path: Path) -> list[pd.DataFrame]:
-    """Return what no kill may change; seconds, memory, attempts and what was repaid it may."""
+    """Return what no kill may change; times, memory, attempts and what was repaid it may."""
     store = Store(path)
     runs = store.runs()
-    changing = [c for c in runs if str(c).endswith("seconds") or c in ("attempts", "repaid", "peak_memory")]
+    changing = [c for c in runs if str(c).endswith("seconds") or c in ("ended", "attempts", "repaid", "peak_memory")]
     curves = [store.curves(improvements=improvements) for improvements in (False, True)]
     summaries = [summary for key in store if (summary := store.summary(key))]
     kept = [{"incumbent": summary.incumbent, "selected": summary.selected} for summary in summaries]
