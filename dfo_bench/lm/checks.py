@@ -168,8 +168,8 @@ def worse_than_bare(facts: Facts) -> str:
         return ""
     return (
         f"{count(facts.prompt_tokens, 'prompt token')} in mode={facts.mode} raise the loss at the start from "
-        f"{facts.bare:.4g} to {facts.start:.4g}, by more than {margin:.2g}; try initial=., include_prompt=false, "
-        "another mode, or fewer prompt_tokens"
+        f"{facts.bare:.4g} to {facts.start:.4g}, by more than {margin:.2g}; try fewer prompt_tokens, another mode, "
+        "or the defaults of initial and include_prompt where these were changed"
     )
 
 

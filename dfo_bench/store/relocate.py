@@ -30,9 +30,10 @@ def relocate(store: Store, moved: Mapping[str, str]) -> list[str]:
     summaries = {key: summary for key in store if (summary := store.summary(key))}
     changed = {key: then for key, summary in summaries.items() if (then := _moved(summary, moved)) != summary}
     named = {text for summary in summaries.values() for text in _texts(summary)}
+    paths = [text for text in named if "/" in text or Path(text).suffix]
     for old in moved:
         if not any(_at(text, old) is not None for text in named):
-            raise UnknownNameError(f"path in the runs of {store.path} that ended", old, named)
+            raise UnknownNameError(f"path in the runs of {store.path} that ended", old, paths or named)
     _check(changed)
     data = {key: pretty_json.encode(summary.to_json()) + "\n" for key, summary in changed.items()}
     with held(store.path / key for key in changed):
