@@ -90,9 +90,7 @@ def _pair(there: Sequence[str]) -> tuple[str, ...]:
 
 def _match(name: str, there: Sequence[str], column: str, parameter: str) -> str:
     if (found := _same(there, column)) is None:
-        raise InputError(
-            f"{name}: no column {column!r} among {_listed(there)}; pass {parameter}=COLUMN with one of them"
-        )
+        raise InputError(f"{name}: no column {column!r} among {_listed(there)}; name one of them: {_said(parameter)}")
     return found
 
 
@@ -114,12 +112,14 @@ def _only(name: str, there: Sequence[str], found: Sequence[str], parameter: str)
         return found[0]
     if found:
         raise InputError(
-            f"{name}: {' and '.join(map(repr, found))} may each be the column of the {parameter}; pass "
-            f"{parameter}=COLUMN"
+            f"{name}: {' and '.join(map(repr, found))} may each be the column of the {parameter}; name one: "
+            f"{_said(parameter)}"
         )
-    raise InputError(
-        f"{name}: no column {parameter!r} among {_listed(there)}; pass {parameter}=COLUMN with one of them"
-    )
+    raise InputError(f"{name}: no column {parameter!r} among {_listed(there)}; name one of them: {_said(parameter)}")
+
+
+def _said(parameter: str) -> str:
+    return f"{parameter}=COLUMN (dfo-bench predict: --{parameter} COLUMN)"
 
 
 def _listed(there: Sequence[str], most: int = 20) -> str:

@@ -165,7 +165,9 @@ def build(run: TextRun, *, here: bool = False) -> TextClassifier:
         try:
             assembly = assemble(without_service(run.spec) if here else run.spec)
         except (InputError, Unavailable) as error:
-            raise InputError(f"run {key} cannot be built again: {error}") from error
+            raise InputError(
+                f"run {key} cannot be built again: {error}; if data or a model moved: dfo-bench relocate OLD=NEW"
+            ) from error
         changed = find_differences(assembly, run.summary, "take another run")
         if isinstance(fitted := assembly.task, Fitted):
             classifier = TextClassifier(key, cast("Texts", fitted.view), lambda: fitted.classifier)
