@@ -259,7 +259,10 @@ def test_a_bad_line_is_refused_with_file_line_and_field(tmp_path: Path, content:
         ('text,label\n\t"well, yes",yes\n', r"a\.csv:2: more fields .* right after the comma before it"),
         ("text;label\nx; y;yes\n", r"a\.csv:2: more fields than the header; put a text that holds a ; into straight"),
         ("text\nx\n", r"a\.csv: no column 'label' among 'text'"),
-        ("Title,Body,label\nx,y,yes\n", r"a\.csv: 'Title' and 'Body' may each be the column of the text; name one:"),
+        (
+            "Title,Body,label\nx,y,yes\n",
+            r"a\.csv: 'Title' and 'Body' may each be the column of the text; name one: text=",
+        ),
         ('text,label\nx,yes\n"y" z,no\n', r"a\.csv:3: not CSV: .* put texts into quotes"),
         ('text,label\nx,yes\n"y,no\n', r"a\.csv:3: not CSV: .* put texts into quotes"),
         ("text,label\nx,yes\n\xe9,no\n", r"a\.csv:3: byte 0xe9 is not UTF-8"),

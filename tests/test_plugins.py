@@ -13,8 +13,6 @@ from tests.tiny_lm import Zoo
 SMALL = {
     # Eight points begin both; each more is a fit of the process.
     "bo": "bo:points=11",
-    # Others take as long to compile as all other optimizers to be checked.
-    "evosax": "evosax:method=HillClimbing",
     "feature_bilstm": "feature_bilstm:hidden=8",
     "helpdesk": "helpdesk:shots=2,prompt_tokens=3,model={model}",
     "museum": "museum:shots=2,prompt_tokens=3,model={model}",

@@ -36,7 +36,7 @@ def test_the_interval_of_a_difference_holds_it_as_often_as_it_says(
 ) -> None:
     if seeds == 1 and spread:
         pytest.skip("one seed says nothing of others")
-    rng, samples, held = np.random.default_rng(7), 300, 0
+    rng, samples, held = np.random.default_rng(7), 600, 0
     for _ in range(samples):
         better = drawn(rng, seeds, rows, spread, gap, own)
         verdict = judge(better.mean(axis=1), 0.0, rows_half(list(better), same=True))

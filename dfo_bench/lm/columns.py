@@ -90,7 +90,7 @@ def _pair(there: Sequence[str]) -> tuple[str, ...]:
 
 def _match(name: str, there: Sequence[str], column: str, parameter: str) -> str:
     if (found := _same(there, column)) is None:
-        raise InputError(f"{name}: no column {column!r} among {_listed(there)}; name one of them: {_said(parameter)}")
+        raise _missing(name, there, column, parameter)
     return found
 
 
@@ -115,7 +115,11 @@ def _only(name: str, there: Sequence[str], found: Sequence[str], parameter: str)
             f"{name}: {' and '.join(map(repr, found))} may each be the column of the {parameter}; name one: "
             f"{_said(parameter)}"
         )
-    raise InputError(f"{name}: no column {parameter!r} among {_listed(there)}; name one of them: {_said(parameter)}")
+    raise _missing(name, there, parameter, parameter)
+
+
+def _missing(name: str, there: Sequence[str], column: str, parameter: str) -> InputError:
+    return InputError(f"{name}: no column {column!r} among {_listed(there)}; name one of them: {_said(parameter)}")
 
 
 def _said(parameter: str) -> str:
