@@ -28,10 +28,10 @@ def _component(kind: str, example: str, default: str = "") -> Any:
 
 def plugin_names(kind: str) -> list[str]:
     """Return what completes the name of a plugin; nothing for what is no kind, and where two have one name."""
-    from dfo_bench.plugins.registry import kind_of
+    from dfo_bench.plugins.sources import kind_named, sources_of
 
     try:
-        return kind_of(kind).names()
+        return list(sources_of(kind_named(kind)))
     except DfoBenchError:
         return []
 

@@ -1,10 +1,9 @@
 """Commands about plugins: list, check and new."""
 
-import ast
 import json
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -13,15 +12,12 @@ from dfo_bench.cli._options import AsJson, plugin_names
 from dfo_bench.cli._output import print_table, table_of, write
 from dfo_bench.errors import InputError
 
-if TYPE_CHECKING:
-    from dfo_bench.plugins.registry import Kind, Source
-
 commands = typer.Typer()
 
 
 def _kinds() -> list[str]:
     """Return what completes a kind of plugin."""
-    from dfo_bench.plugins.registry import KINDS
+    from dfo_bench.plugins.sources import KINDS
 
     return list(KINDS)
 
@@ -48,28 +44,29 @@ def list_plugins(
     as_json: AsJson = False,
 ) -> None:
     """List the plugins, or the parameters of one."""
-    from dfo_bench.plugins.registry import KINDS, kind_of
+    from dfo_bench.plugins.sources import KINDS, kind_named, sources_of
 
     if kind and name:
-        _show(kind_of(kind), name, as_json)
+        _show(kind, name, as_json)
         return
-    shown = [kind_of(kind)] if kind else KINDS.values()
-    found = {kind.plural: kind.sources() for kind in shown}
+    found = {f"{one}s": sources_of(one) for one in ([kind_named(kind)] if kind else KINDS)}
     if as_json:
         print(json.dumps({name: {n: vars(s) for n, s in sources.items()} for name, sources in found.items()}, indent=1))
         return
     for name, sources in found.items():
         table = table_of(name, "what it is" if sources else "none")
         for plugin, source in sources.items():
-            table.add_row(plugin, _first_line(source))
+            table.add_row(plugin, source.first_line())
         print_table(table)
 
 
-def _show(kind: "Kind[Any]", name: str, as_json: bool) -> None:
-    """Print what a plugin is and the parameters it takes."""
+def _show(word: str, name: str, as_json: bool) -> None:
+    """Print what a plugin is and the parameters it takes; `word` names its kind."""
     from dfo_bench.core import ExampleOptimizer
     from dfo_bench.plugins.parameters import prose
+    from dfo_bench.plugins.registry import kind_of
 
+    kind = kind_of(word)
     cls = kind.load(name)
     columns = ("what it may be", "default", "what it means")
     found = {key: (*parameter.in_words(), parameter.meaning) for key, parameter in kind.parameters(cls).items()}
@@ -89,16 +86,6 @@ def _show(kind: "Kind[Any]", name: str, as_json: bool) -> None:
     print_table(table)
     for key, names in methods.items():
         print(f"\n{key} is one of {len(names)}:\n{fill(', '.join(names), 120)}")
-
-
-def _first_line(source: "Source") -> str:
-    """Return the first line of a plugin file's docstring, read without running the file; without one, where it is."""
-    try:
-        file = source.file()
-        said = ast.get_docstring(ast.parse(file.read_bytes())) if file else None
-    except (OSError, SyntaxError, ValueError):
-        said = None
-    return (said or source.where).partition("\n")[0]
 
 
 @commands.command(

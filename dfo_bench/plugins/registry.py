@@ -1,17 +1,8 @@
-"""The registry of plugins: files of the plugin folders, entry points of other packages, and files by their path.
-
-Listing imports nothing; a plugin's module is imported when it is first used.
-"""
+"""The registry of plugins: installed ones by name, and files by their path, imported when they are first used."""
 
 import importlib
-import importlib.metadata
-import importlib.util
-import pkgutil
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar, cast
@@ -21,36 +12,14 @@ from dfo_bench.errors import InputError, PluginError, UnknownNameError, say
 from dfo_bench.plugins.component import Component
 from dfo_bench.plugins.files import import_file
 from dfo_bench.plugins.parameters import Parameter, parameters_of
+from dfo_bench.plugins.sources import Source, kind_named, sources_of
 
 P = TypeVar("P")
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where a plugin comes from: the module, and words that tell a reader where to look."""
-
-    module: str
-    where: str
-
-    def file(self) -> Path | None:
-        """Return the module's file, found without importing it or its package; None where there is none."""
-        path: Sequence[str] | None = None
-        name, spec = "", None
-        for part in self.module.split("."):
-            name = f"{name}.{part}" if name else part
-            spec = PathFinder.find_spec(name, path) if name != part else importlib.util.find_spec(name)
-            if spec is None:
-                return None
-            path = spec.submodule_search_locations
-        return Path(spec.origin) if spec and spec.origin else None
-
-
 @dataclass(frozen=True, eq=False)
 class Kind(Generic[P]):
-    """A kind of plugin, and the plugins of it.
-
-    Its plural is both the folder in dfo_bench and the end of the entry-point group.
-    """
+    """A kind of plugin, and the plugins of it."""
 
     name: str
     given: Mapping[type, frozenset[str]]
@@ -64,25 +33,8 @@ class Kind(Generic[P]):
         return f"{self.name}s"
 
     def sources(self) -> dict[str, Source]:
-        """Return every plugin by name, sorted; raise PluginError where two have one name."""
-        package = f"dfo_bench.{self.plural}"
-        spec = importlib.util.find_spec(package)
-        found: dict[str, Source] = {}
-        for path in spec.submodule_search_locations or () if spec else ():
-            for module in pkgutil.iter_modules([path]):
-                if not module.name.startswith("_"):
-                    where = str(Path(path) / f"{module.name}.py")
-                    self._add(found, module.name, Source(f"{package}.{module.name}", where))
-        for point in _declared(package, tuple(sys.path)):
-            where = f"{point.value} of the package {point.dist.name}" if point.dist else point.value
-            self._add(found, point.name, Source(point.value, where))
-        return dict(sorted(found.items()))
-
-    def _add(self, found: dict[str, Source], name: str, source: Source) -> None:
-        if found.setdefault(name, source) != source:
-            raise PluginError(
-                f"two {self.plural} are named {name!r}: {found[name].where} and {source.where}; uninstall one"
-            )
+        """Return where every plugin of the kind comes from, by name, sorted."""
+        return sources_of(self.name)
 
     def names(self) -> list[str]:
         """Return the names of all plugins."""
@@ -192,13 +144,4 @@ def import_plugin(source: Source | Path, what: str) -> ModuleType:
 
 def kind_of(word: str) -> Kind[Any]:
     """Return the kind that a word names, in the singular or the plural."""
-    for kind in KINDS.values():
-        if word in (kind.name, kind.plural):
-            return kind
-    raise UnknownNameError("kind of plugin", word, KINDS)
-
-
-@cache
-def _declared(group: str, path: tuple[str, ...]) -> importlib.metadata.EntryPoints:
-    """Return the entry points of a group, read once for every path of imports: it takes 10 ms."""
-    return importlib.metadata.entry_points(group=group)
+    return KINDS[kind_named(word)]
