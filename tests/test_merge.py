@@ -78,7 +78,7 @@ def test_a_key_with_other_evaluations_is_named_and_nothing_is_copied(stores: lis
     )
     with pytest.raises(InputError, match=f"run {key} has other evaluations in .*one than in .*two; .*delete {key}"):
         merge(_paths(stores), tmp_path / "all")
-    assert list(Store(tmp_path / "all")) == []
+    assert not (tmp_path / "all").exists()
 
 
 def test_a_run_under_way_a_store_in_itself_and_no_store_are_refused(stores: list[Store], tmp_path: Path) -> None:

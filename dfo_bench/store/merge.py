@@ -8,6 +8,7 @@ from pathlib import Path
 from dfo_bench.errors import InputError, writing
 from dfo_bench.store import checksums, packs
 from dfo_bench.store.delete import held
+from dfo_bench.store.filenames import MARKER
 from dfo_bench.store.prices import read_prices, write_prices
 from dfo_bench.store.races import read_races, write_races
 from dfo_bench.store.store import Store
@@ -28,20 +29,22 @@ def merge(
     sources = [Store(path) for path in stores]
     if not sources:
         raise InputError("no store to merge; name one")
-    target = Store.create(into)
-    chosen: dict[str, Store] = dict.fromkeys(target, target)
-    if any(source.path.resolve() == target.path.resolve() for source in sources):
-        raise InputError(f"{target.path} is what is merged into; leave it out of the stores to merge")
+    if any(source.path.resolve() == Path(into).resolve() for source in sources):
+        raise InputError(f"{into} is what is merged into; leave it out of the stores to merge")
+    before = [Store(into)] if (Path(into) / MARKER).exists() else []
+    chosen: dict[str, Store] = {key: store for store in before for key in store}
     seen: dict[str, None] = {}
-    prices = [read_prices(store.path) for store in (target, *sources)]
-    races = [read_races(store.path) for store in (target, *sources)]
     wanted = {source: [key for key in source if keys is None or key in keys] for source in sources}
-    with held(store.path / key for store, asked in ({**wanted, target: list(target)}).items() for key in asked):
+    all_held = {**wanted, **{store: list(store) for store in before}}
+    with held(store.path / key for store, asked in all_held.items() for key in asked):
         for source in sources:
             for key in wanted[source]:
                 seen[key] = None
                 chosen[key] = _further(key, chosen[key], source) if key in chosen else source
-        copied = [key for key in seen if chosen[key] is not target]
+        copied = [key for key in seen if chosen[key] not in before]
+        target = Store.create(into)
+        prices = [read_prices(store.path) for store in (target, *sources)]
+        races = [read_races(store.path) for store in (target, *sources)]
         for key in copied:
             _copy(key, chosen[key], target)
     if any(prices):
@@ -49,7 +52,7 @@ def merge(
     if any(races):
         write_races(target.path, {task: rules for known in reversed(races) for task, rules in known.items()})
     checksums.renew(target, copied)
-    return copied, [key for key in seen if chosen[key] is target]
+    return copied, [key for key in seen if chosen[key] in before]
 
 
 def _further(key: str, one: Store, other: Store) -> Store:
