@@ -15,7 +15,8 @@ quickstart: .venv/installed  ## a sweep of three optimizers on a real model, and
 test: check tests  ## lint, types and tests
 
 tests: .venv/installed-dev
-	$(BIN)/pytest --numprocesses auto --dist worksteal
+	# One process more than there are cores: some tests wait, for Ray, a service or a browser.
+	$(BIN)/pytest --numprocesses $$(($$(nproc) + 1)) --dist worksteal
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .
