@@ -205,16 +205,20 @@ class Task(Plugged, ABC):
         """Return what it costs to score a candidate on a split, as far as that is known beforehand."""
         return Cost()
 
+    def train_calls(self, split: str) -> int:
+        """Return how many evaluations on train a score on a split asks a service for, in no budget."""
+        return 0
+
     @property
     def events(self) -> Sequence[str]:
         """What a reader of the results should know of what happened in it, such as texts that were cut."""
         return ()
 
-    def checks(self, bare: "Task") -> Sequence[str]:
+    def checks(self, bare: "Task | None") -> Sequence[str]:
         """Return what to know before a budget is spent on it, a line each, such as a class that test lacks.
 
         `bare` is the same without a prompt, itself where it has none. The start of both may be evaluated,
-        once each: these calls are in the estimate of a sweep, and in no budget.
+        once each: these calls are in the estimate of a sweep, and in no budget. With None nothing may be evaluated.
         """
         return ()
 

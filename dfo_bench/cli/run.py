@@ -192,7 +192,8 @@ def _sweep(settings: "SweepSettings", dry_run: bool) -> int:
     if dry_run:
         from dfo_bench.sweeps.sweep import estimate
 
-        print("\n".join(estimate(settings.request()).lines))
+        ahead = estimate(settings.request())
+        print("\n".join([*ahead.lines, *ahead.known]))
         return 0
     store, status = work_off(settings)
     _print_results(store)

@@ -265,7 +265,7 @@ class TextTask(Task):
         """Return the map of a kind that is fitted on the train outputs of a single candidate.
 
         These were answered when the point was evaluated. They are computed again, alone, so that a run that was
-        interrupted scores as one that was not, and cost nothing.
+        interrupted scores as one that was not, and are in no cost of a run (`train_calls`).
         """
         return None if kind == "none" else learn(kind, self.logits(point, "train"), self._classes("train"))
 
@@ -348,9 +348,9 @@ class TextTask(Task):
         chosen = {prefix: some[0] for prefix, some in after.items()}
         return Scores(found, cost, Predicted.of(rows, truth, chosen, self._positive))
 
-    def checks(self, bare: Task) -> list[str]:
-        """Return what is known of the rows, the label words and the start; it evaluates both starts on train."""
-        assert isinstance(bare, TextTask)
+    def checks(self, bare: Task | None) -> list[str]:
+        """Return what is known of the rows and the label words, and of the start: both are evaluated on train."""
+        assert bare is None or isinstance(bare, TextTask)
         return [*self.notes, *check_all(Facts.of(self, bare))]
 
     def texts(self, point: Points | None = None) -> Texts:
@@ -378,6 +378,10 @@ class TextTask(Task):
     def measuring_cost(self, split: str) -> Cost:
         """Return what a score on a split will cost."""
         return self._asked.expected_cost(split, self._prompts.sent)
+
+    def train_calls(self, split: str) -> int:
+        """Return 1 where a service is asked anew for the train outputs to which `score` fits a calibration."""
+        return int(self.traffic is not None and (split == "test" or self.calibrate != "none"))
 
     def truncated(self, split: str) -> int:
         """Return the number of texts of a split that are cut to what the model takes."""
