@@ -177,15 +177,14 @@ class Task(Plugged, ABC):
     cost: Cost = Cost()
     splits: tuple[str, ...] = ()
     """Which splits `measure` knows, of "dev" and "test"."""
+    refits: tuple[str, ...] = ()
+    """Those of which a score takes one more evaluation on train, in no budget; where it asks a service, it costs."""
     metric: str = ""
     """The metric of `measure`, higher is better, by which dev selects; ties go to the lower "loss"."""
     contents: Mapping[str, str] = {}
     """For each parameter that names files: the digest of what they hold, which stands for the path in a key."""
     bare: ClassVar[Mapping[str, Value]] = {}
-    """The parameters that concern the prompt alone, each with its value where there is no prompt.
-
-    Only a task that has some can be given to a reference, whose runs have these values whatever was asked for.
-    """
+    """The parameters of the prompt alone, at their values without one, as references have them; {} allows none."""
     patience_s: float = 900.0
     """For how many seconds a task that raises Unavailable is asked again, before its run is interrupted."""
     backend: str = ""
@@ -204,10 +203,6 @@ class Task(Plugged, ABC):
     def measuring_cost(self, split: str) -> Cost:
         """Return what it costs to score a candidate on a split, as far as that is known beforehand."""
         return Cost()
-
-    def train_calls(self, split: str) -> int:
-        """Return how many evaluations on train a score on a split asks a service for, in no budget."""
-        return 0
 
     @property
     def events(self) -> Sequence[str]:

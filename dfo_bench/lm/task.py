@@ -190,7 +190,7 @@ class TextTask(Task):
         if vocabulary is not None:
             self.contents = {**self.contents, "vocabulary": digest(problem.vocabulary)}
         self.backend, self.traffic = self._asked.backend, self._asked.traffic
-        self._loss, self.calibrate = loss, calibrate
+        self._loss, self.calibrate, self.refits = loss, calibrate, ("test",) if calibrate == "none" else self.splits
         self._train_loss = TrainLoss(loss, calibrate, self._classes("train"), len(self.labels), self._train_scores)
         self.outer = None if loss == "perf" else self._train_loss
         # A loss changes by at most twice as much as the logits.
@@ -265,7 +265,7 @@ class TextTask(Task):
         """Return the map of a kind that is fitted on the train outputs of a single candidate.
 
         These were answered when the point was evaluated. They are computed again, alone, so that a run that was
-        interrupted scores as one that was not, and are in no cost of a run (`train_calls`).
+        interrupted scores as one that was not, and are in no cost of a run (`refits`).
         """
         return None if kind == "none" else learn(kind, self.logits(point, "train"), self._classes("train"))
 
@@ -378,10 +378,6 @@ class TextTask(Task):
     def measuring_cost(self, split: str) -> Cost:
         """Return what a score on a split will cost."""
         return self._asked.expected_cost(split, self._prompts.sent)
-
-    def train_calls(self, split: str) -> int:
-        """Return 1 where a service is asked anew for the train outputs to which `score` fits a calibration."""
-        return int(self.traffic is not None and (split == "test" or self.calibrate != "none"))
 
     def truncated(self, split: str) -> int:
         """Return the number of texts of a split that are cut to what the model takes."""

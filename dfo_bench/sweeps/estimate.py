@@ -106,7 +106,7 @@ def estimate_runs(
         task = assembly.task
         measuring = {"dev": measured * math.ceil(left / run.spec.dev_every), "test": measured}
         costs = [(task.measuring_cost(split), times) for split, times in measuring.items() if split in task.splits]
-        again = sum(task.train_calls(split) * times for split, times in measuring.items() if split in task.splits)
+        again = sum(measuring[split] for split in task.refits if split in task.splits) if task.traffic else 0
         calls, scores, fits = calls + left, scores + sum(times for _, times in costs), fits + again
         spent += [(assembly.cost, left + again), *costs]
         once = task.call_seconds(run.spec.backend)
