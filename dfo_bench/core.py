@@ -177,15 +177,14 @@ class Task(Plugged, ABC):
     cost: Cost = Cost()
     splits: tuple[str, ...] = ()
     """Which splits `measure` knows, of "dev" and "test"."""
+    refits: tuple[str, ...] = ()
+    """Those of which a score takes one more evaluation on train, in no budget; where it asks a service, it costs."""
     metric: str = ""
     """The metric of `measure`, higher is better, by which dev selects; ties go to the lower "loss"."""
     contents: Mapping[str, str] = {}
     """For each parameter that names files: the digest of what they hold, which stands for the path in a key."""
     bare: ClassVar[Mapping[str, Value]] = {}
-    """The parameters that concern the prompt alone, each with its value where there is no prompt.
-
-    Only a task that has some can be given to a reference, whose runs have these values whatever was asked for.
-    """
+    """The parameters of the prompt alone, at their values without one, as references have them; {} allows none."""
     patience_s: float = 900.0
     """For how many seconds a task that raises Unavailable is asked again, before its run is interrupted."""
     backend: str = ""
@@ -210,11 +209,11 @@ class Task(Plugged, ABC):
         """What a reader of the results should know of what happened in it, such as texts that were cut."""
         return ()
 
-    def checks(self, bare: "Task") -> Sequence[str]:
+    def checks(self, bare: "Task | None") -> Sequence[str]:
         """Return what to know before a budget is spent on it, a line each, such as a class that test lacks.
 
         `bare` is the same without a prompt, itself where it has none. The start of both may be evaluated,
-        once each: these calls are in the estimate of a sweep, and in no budget.
+        once each: these calls are in the estimate of a sweep, and in no budget. With None nothing may be evaluated.
         """
         return ()
 

@@ -141,7 +141,7 @@ def test_the_command_line_says_what_it_took_and_what_is_better(store: Store, zoo
     done = call("export", "bundle", tmp_path / "out", "--store", store.path)
     assert (done.exit_code, done.stdout) == (0, f"{tmp_path / 'out'}\n")
     scores = store.runs().set_index("key")
-    better = f"a reference is better on dev: --run {other}" in done.stderr
+    better = f"a reference is better on dev: run {other}" in done.stderr
     assert f"run {key} (" in done.stderr
     assert better == (scores["dev_accuracy"][other] > scores["dev_accuracy"][key])
     done = call("export", "bundle", tmp_path / "linear", "--store", store.path, "--run", other)

@@ -138,7 +138,7 @@ def test_which_run_it_is_and_a_reference_that_is_better_on_dev_are_said(store: S
     test = float(store.runs().set_index("key")["test_accuracy"][search.key])
     assert which.startswith(f"run {search.key} (random on text:")
     assert which.endswith(f", normal, seed 0; dev accuracy 0.5, test accuracy {test:.4g})")
-    assert better.startswith(f"a reference is better on dev: --run {reference.key} (knn on text:")
+    assert better.startswith(f"a reference is better on dev: run {reference.key} (knn on text:")
     assert len(store.classifier(search.key).notes) == 1
     rate(store, search, 0.75)
     assert len(store.classifier().notes) == 1

@@ -135,6 +135,68 @@ def test_the_commands_boost(store: Store, tmp_path: Path) -> None:
     assert "--boosted weighs several prompts; pass --ensemble N, too" in str(alone)
 
 
+def test_members_may_be_of_tasks_that_differ_in_their_prompt_alone(zoo: Zoo, tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "store")
+    first = planned(store, zoo.folder(), "random")
+    other = {"template": "it was: {text}", "mode": "cat"}
+    second = planned(store, zoo.folder(), "random", **other)
+    keys = made(store, first, second)
+    ensemble = store.ensemble()
+    assert {run.summary.key for run in ensemble.runs} == set(keys)
+    prompts = ensemble.scores().set_index("key")["prompt"]
+    assert (prompts["ensemble"], prompts[keys[0]]) == ("", "prompt_tokens=3")
+    assert all(f"{name}=" in prompts[keys[1]] for name in other)
+    # One of the tasks, by its name, has one run.
+    with pytest.raises(InputError, match="has 1 finished searches"):
+        store.ensemble(task=next(run.task for run in ensemble.runs if run.summary.key == keys[1]))
+
+
+def test_members_may_be_one_runs_best_prompts(store: Store, tmp_path: Path) -> None:
+    key = store.ensemble().runs[0].summary.key
+    ensemble = store.ensemble(4, run=key)
+    assert ensemble.notes[0] == "ensemble of 4 prompts of one run, 4 calls a text"
+    curve = store.curves([key]).set_index("evaluation")["loss"]
+    numbers = [int(name.removeprefix(f"{key}:")) for name in ensemble.keys[1:]]
+    assert numbers[1:] == [number for number in curve.sort_values().index if number != numbers[0]][:3]
+    # They are the prompts that were evaluated then, and the first is the one that was selected.
+    for number, member in zip(numbers, ensemble.members, strict=True):
+        train = member.texts.rows("train")
+        truth = [member.labels.index(row.label) for row in train]
+        found = log_softmax(member.logits(train), axis=1)[range(len(train)), truth]
+        assert -found.mean() == pytest.approx(curve[number], abs=1e-5)
+    assert ensemble.scores()["test_accuracy"][1] == store.runs().set_index("key")["test_accuracy"][key]
+    (tmp_path / "new.txt").write_text("\n".join(TEXTS))
+    of_run = ["--store", str(store.path), "--run", key]
+    predicted = CliRunner().invoke(app, ["predict", str(tmp_path / "new.txt"), *of_run, "--ensemble", "4"]).stdout
+    assert [line.split(",")[1] for line in predicted.splitlines()[1:]] == ensemble.predict(TEXTS)
+    scored = CliRunner().invoke(app, ["ensemble", *of_run, "--size", "4"]).stdout
+    assert f"the ensemble less {key}:{numbers[0]}, the prompt selected: " in scored
+
+
+def test_equal_words_are_one_prompt(zoo: Zoo, tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "store")
+    few = {"mode": "words", "prompt_tokens": 1, "clusters": 3, "shots": 2}
+    (key,) = made(store, planned(store, zoo.folder(), "genetic", "identity", **few))
+    assert store.runs()["repeats"].item() > 0
+    ensemble = store.ensemble(5, run=key)
+    prompts = [member.texts.prompt.prompts().tobytes() for member in ensemble.members]
+    assert 2 <= len(prompts) == len(set(prompts))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "message"),
+    [
+        ("adam", "cannot be had again: what it sees, gradients, is not kept of a run that has ended"),
+        ("start", "evaluated one prompt; take a search, or leave out --run"),
+    ],
+)
+def test_a_run_whose_prompts_cannot_be_found_is_refused(zoo: Zoo, tmp_path: Path, optimizer: str, message: str) -> None:
+    store = Store.create(tmp_path / "store")
+    (key,) = made(store, planned(store, zoo.folder(), optimizer, shots=2))
+    with pytest.raises(InputError, match=message):
+        store.ensemble(run=key)
+
+
 def test_what_is_no_ensemble_is_refused_by_name(zoo: Zoo, tmp_path: Path) -> None:
     store = Store.create(tmp_path / "store")
     with pytest.raises(InputError, match="has 0 finished searches of a text task, and an ensemble needs 2"):
@@ -142,8 +204,8 @@ def test_what_is_no_ensemble_is_refused_by_name(zoo: Zoo, tmp_path: Path) -> Non
     seeds(store, zoo, 2)
     with pytest.raises(InputError, match="an ensemble has at least 2 prompts, not 1"):
         store.ensemble(1)
-    made(store, planned(store, zoo.folder(), "random", shots=2, mode="cat"))
-    with pytest.raises(InputError, match=r"has searches of 2 tasks; choose one: --task .*mode=cat.*; --task "):
+    made(store, planned(store, zoo.folder(), "random", shots=2, loss="hinge"))
+    with pytest.raises(InputError, match=r"has searches of 2 tasks; choose one: --task .*loss=hinge.*; --task "):
         store.ensemble()
 
 

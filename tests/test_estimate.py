@@ -104,8 +104,13 @@ def test_starts_are_evaluated_once_by_a_sweep_and_never_by_its_estimate(
     monkeypatch.setattr(TextTask, "evaluate", counted)
     plain = written(tmp_path, zoo.folder(), prompt_tokens=2)
     axes = {**AXES, "tasks": [plain, f"{plain},calibrate=bias"], "optimizers": ["random"], "references": False}
-    assert estimate(path, **axes).checks == 3
+    asked = estimate(path, **axes)
+    assert asked.checks == 3
     assert evaluated == []
+    # What needs no evaluation is said.
+    assert any(line.endswith("for test") for line in asked.known)
+    assert any("equal outputs for all labels: loss 0.69" in line for line in asked.known)
+    assert not any("start" in line for line in asked.known)
     _, ahead, *_ = _prepare(SweepRequest(**axes, store=path))
     assert ahead.checks == 3
     assert sorted(evaluated) == [0, 2, 2]
@@ -118,6 +123,7 @@ def test_a_line_has_80_characters_at_most() -> None:
         finished=1_000,
         calls=80_000_000,
         checks=100,
+        fits=800_000,
         scores=800_000,
         tokens=10**13,
         bytes_up=10**13,

@@ -29,6 +29,8 @@ from dfo_bench.service.guard import Guard
 from dfo_bench.store.store import Store
 from dfo_bench.sweeps.events import Listener
 from dfo_bench.sweeps.execute import execute
+from dfo_bench.sweeps.request import SweepRequest
+from dfo_bench.sweeps.sweep import run_sweep
 from tests import text_runs
 from tests.services import Running
 from tests.texts_of import texts_of
@@ -178,6 +180,24 @@ def test_a_run_goes_on_when_the_service_was_killed_and_nothing_is_paid_twice(
     # The budget, dev twice, test, and train once more for the calibrated scores on it.
     assert again.house.book.usage("local").points == 12 + 2 + 1 + 1
     again.stop()
+
+
+def test_an_estimate_counts_all_that_a_service_is_asked_for(store: Store, zoo: Zoo, service: Running) -> None:
+    task = text_runs.planned(store, zoo.folder(), service=service.url).task
+    given: dict[str, Any] = {"optimizers": ["cma:popsize=6"], "references": False, "store": store.path}
+    # A seed that no other test has: what the service has answered is not asked for again.
+    given |= {"dim": 5, "budget": 12, "dev_every": 6, "seeds": [7]}
+    assert dfo_bench.estimate(SweepRequest(tasks=[task], **given)).fits == 1
+    before = service.house.book.usage("local")
+    request = SweepRequest(tasks=[task.replace(calibrate="bias")], **given)
+    ahead = dfo_bench.estimate(request)
+    assert (ahead.calls, ahead.checks, ahead.scores, ahead.fits) == (12, 2, 3, 3)
+    assert service.house.book.usage("local").points == before.points
+    run_sweep(request, Listener())
+    paid = service.house.book.usage("local")
+    # At most: the candidate of the last fit is one that dev has scored.
+    assert 12 + 2 + 3 + 2 <= paid.points - before.points <= 12 + 2 + 3 + 3
+    assert paid.tokens - before.tokens <= ahead.tokens
 
 
 def test_what_the_service_forgot_is_registered_anew(store: Store, zoo: Zoo, tmp_path: Path) -> None:

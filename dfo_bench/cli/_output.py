@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,11 @@ from dfo_bench.errors import InputError
 from dfo_bench.store.atomic import write_text
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
+
+_NAME = 14
+"""So many characters of a row's name at least stay in one line on a terminal."""
 
 
 def table_of(*columns: str, title: str | None = None) -> "Table":
@@ -25,11 +30,43 @@ def table_of(*columns: str, title: str | None = None) -> "Table":
 
 def print_table(table: "Table") -> None:
     """Print a table as wide as the terminal, and wide enough for all elsewhere."""
+    _console().print(table)
+
+
+def print_results(heads: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
+    """Print a table of which names alone, the first column, are folded.
+
+    What follows a comma in a head stands under it. Columns for which a terminal has no room are left out from the
+    right, and named.
+    """
+    console = _console()
+    above = [heads[0], *(head.replace(", ", "\n") for head in heads[1:])]
+    columns = zip(above, *rows, strict=True)
+    name, *widths = (max(len(line) for cell in column for line in cell.split("\n")) for column in columns)
+    ends = accumulate((2 + width for width in widths), initial=min(name, _NAME))
+    shown = sum(end <= console.width for end in ends) if console.is_terminal else len(heads)
+    table = table_of(above[0], title=title)
+    for head in above[1:shown]:
+        table.add_column(head, no_wrap=True)
+    for row in rows:
+        table.add_row(*row[:shown])
+    console.print(table)
+    if left := heads[shown:]:
+        print_words(f"no room here for: {', '.join(left)}; a wider terminal shows more")
+
+
+def print_words(text: str) -> None:
+    """Print a paragraph, which a terminal breaks between words."""
+    console = _console()
+    console.print(text, soft_wrap=not console.is_terminal)
+
+
+def _console() -> "Console":
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else 200
     # Names and errors come from plugins and data: brackets in them are no markup.
-    Console(width=width, markup=False, emoji=False, highlight=False).print(table)
+    return Console(width=width, markup=False, emoji=False, highlight=False)
 
 
 def print_json(value: Any) -> None:

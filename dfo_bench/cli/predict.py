@@ -34,6 +34,7 @@ _PREDICTED = "predicted"
         "dfo-bench predict new.csv --bundle tickets --output labelled.csv",
         "dfo-bench predict mails.xlsx --bundle tickets --text body --label queue > labelled.csv",
         "dfo-bench predict new.csv --store results/tickets --ensemble 5 --boosted > labelled.csv",
+        "dfo-bench predict new.csv --store results/tickets --ensemble 3 --run best > labelled.csv",
         "echo 'the parcel never came' | dfo-bench predict - --store results/tickets",
     )
 )
@@ -54,7 +55,11 @@ def predict(
     run: OfRun = None,
     ensemble: Annotated[
         int | None,
-        typer.Option("--ensemble", help="Take the best searches on dev, so many, and average them.", metavar="N"),
+        typer.Option(
+            "--ensemble",
+            help="Average so many prompts: of the best searches on dev, or with --run of one.",
+            metavar="N",
+        ),
     ] = None,
     boosted: BoostedVotes = False,
     text: Annotated[
@@ -92,9 +97,7 @@ def predict(
             raise InputError(f"{other[0]} changes nothing beside --bundle; leave out one of them")
         take = partial(load, bundle)
     elif ensemble is not None:
-        if run is not None:
-            raise InputError("--run changes nothing beside --ensemble; leave out one of them")
-        take = partial(Store(store or SweepRequest.store).ensemble, ensemble, task, boosted=boosted)
+        take = partial(Store(store or SweepRequest.store).ensemble, ensemble, task, run=run, boosted=boosted)
     elif boosted:
         raise InputError("--boosted weighs several prompts; pass --ensemble N, too")
     else:

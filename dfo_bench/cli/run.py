@@ -7,7 +7,7 @@ import typer
 
 from dfo_bench.cli._command import examples
 from dfo_bench.cli._options import OPTIMIZER, PROJECTION, TASK, Budget, Dim, DryRun, Price, Seeds, StoreTo, Workers
-from dfo_bench.cli._output import print_notes, print_table, table_of
+from dfo_bench.cli._output import print_notes, print_results, print_words
 from dfo_bench.errors import InputError
 from dfo_bench.runs.defaults import DEV_EVERY, MARGIN, MOST_SEEDS, SELECTION, Selection
 from dfo_bench.sweeps.presets import names as presets
@@ -192,7 +192,8 @@ def _sweep(settings: "SweepSettings", dry_run: bool) -> int:
     if dry_run:
         from dfo_bench.sweeps.sweep import estimate
 
-        print("\n".join(estimate(settings.request()).lines))
+        ahead = estimate(settings.request())
+        print("\n".join([*ahead.lines, *ahead.known]))
         return 0
     store, status = work_off(settings)
     _print_results(store)
@@ -248,11 +249,13 @@ def _print_results(store: "Store") -> None:
             _print(content, f"{task}: {content.caption.lower()}")
     for one in answered:
         _print(one.table, f"Was it worth it? {one.task}")
-        print(one.answer)
+        print_words(one.table.note)
+        print_words(one.answer)
 
 
 def _print(content: "Table", title: str) -> None:
-    table = table_of(*content.columns, title=title)
-    for row in content.rows:
-        table.add_row(*(f"{cell.note} {cell.text}".strip() for cell in row))
-    print_table(table)
+    from dfo_bench.report.format import TO
+
+    # Shorter than on a page, as a terminal is narrow.
+    rows = [[f"{cell.note} {cell.text}".strip().replace(" to ", TO) for cell in row] for row in content.rows]
+    print_results(content.columns, rows, title)

@@ -41,7 +41,7 @@ class Facts:
     guess: float
     """The train loss of equal outputs for all labels."""
     start: float
-    """The train loss at the start."""
+    """The train loss at the start; nan where it is not known, and so is `bare`."""
     bare: float
     """The train loss without a prompt."""
 
@@ -51,8 +51,8 @@ class Facts:
         return [row for part in self.drawn for row in part]
 
     @classmethod
-    def of(cls, task: "TextTask", bare: "TextTask") -> "Facts":
-        """Gather the facts of a task; `bare` is the same without a prompt. Both starts are evaluated on train."""
+    def of(cls, task: "TextTask", bare: "TextTask | None") -> "Facts":
+        """Gather the facts of a task; if `bare` is given, the same without a prompt, both starts are evaluated."""
         equal = np.zeros((len(task.drawn.train), len(task.labels)))
         return cls(
             labels=task.labels,
@@ -64,8 +64,8 @@ class Facts:
             mode=task.mode,
             prompt_tokens=task.prompt_tokens,
             guess=task.texts().scores(equal, "train")["loss"],
-            start=_start_loss(task),
-            bare=_start_loss(bare),
+            start=_start_loss(task) if bare else np.nan,
+            bare=_start_loss(bare) if bare else np.nan,
         )
 
 

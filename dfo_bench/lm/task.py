@@ -190,7 +190,7 @@ class TextTask(Task):
         if vocabulary is not None:
             self.contents = {**self.contents, "vocabulary": digest(problem.vocabulary)}
         self.backend, self.traffic = self._asked.backend, self._asked.traffic
-        self._loss, self.calibrate = loss, calibrate
+        self._loss, self.calibrate, self.refits = loss, calibrate, ("test",) if calibrate == "none" else self.splits
         self._train_loss = TrainLoss(loss, calibrate, self._classes("train"), len(self.labels), self._train_scores)
         self.outer = None if loss == "perf" else self._train_loss
         # A loss changes by at most twice as much as the logits.
@@ -265,7 +265,7 @@ class TextTask(Task):
         """Return the map of a kind that is fitted on the train outputs of a single candidate.
 
         These were answered when the point was evaluated. They are computed again, alone, so that a run that was
-        interrupted scores as one that was not, and cost nothing.
+        interrupted scores as one that was not, and are in no cost of a run (`refits`).
         """
         return None if kind == "none" else learn(kind, self.logits(point, "train"), self._classes("train"))
 
@@ -348,9 +348,9 @@ class TextTask(Task):
         chosen = {prefix: some[0] for prefix, some in after.items()}
         return Scores(found, cost, Predicted.of(rows, truth, chosen, self._positive))
 
-    def checks(self, bare: Task) -> list[str]:
-        """Return what is known of the rows, the label words and the start; it evaluates both starts on train."""
-        assert isinstance(bare, TextTask)
+    def checks(self, bare: Task | None) -> list[str]:
+        """Return what is known of the rows and the label words, and of the start: both are evaluated on train."""
+        assert bare is None or isinstance(bare, TextTask)
         return [*self.notes, *check_all(Facts.of(self, bare))]
 
     def texts(self, point: Points | None = None) -> Texts:

@@ -10,10 +10,8 @@ space of a task that is pooled there, and where only some tasks have them, no bl
 
 import pandas as pd
 
-from dfo_bench.errors import InputError
-from dfo_bench.plugins.component import Component, parse
 from dfo_bench.runs.columns import REFERENCE
-from dfo_bench.runs.titles import PROMPT, TITLE
+from dfo_bench.runs.titles import split_prompt
 
 
 def place_baselines(runs: pd.DataFrame) -> pd.DataFrame:
@@ -54,14 +52,3 @@ def _homes(runs: pd.DataFrame) -> dict[str, list[str]]:
     )
     homes = {task: [other for other in searched if split_prompt(other)[0] == split_prompt(task)[0]] for task in bare}
     return {task: tasks for task, tasks in homes.items() if tasks}
-
-
-def split_prompt(task: str) -> tuple[str, str]:
-    """Return a task without its prompt and title, and what its prompt is; an imported task has any name."""
-    try:
-        read = parse(task)
-    except InputError:
-        return task, ""
-    inside = {name: value for name, value in read.params.items() if name in PROMPT}
-    outside = {name: value for name, value in read.params.items() if name not in {*PROMPT, TITLE}}
-    return str(Component(read.name, outside)), str(Component(read.name, inside)).partition(":")[2]

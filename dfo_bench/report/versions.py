@@ -9,7 +9,7 @@ import shlex
 import pandas as pd
 
 from dfo_bench.plugins.component import parse
-from dfo_bench.report.baselines import split_prompt
+from dfo_bench.runs.titles import split_prompt
 
 DIGEST = "data_digest"
 """The parameter by which the versions of a task are told apart in a report; no task takes it."""

@@ -25,7 +25,8 @@ from dfo_bench.runs.columns import MONEY
 from dfo_bench.runs.columns import scores as score_columns
 from dfo_bench.runs.titles import ANSWER
 
-HEADS = ["method", "train loss", "dev", "test", "calls", "tokens", "time", "money"]
+HEADS = ["method", "test", "dev", "train loss", "calls", "time", "tokens", "money"]
+"""What matters first, as a terminal may have no room for the last."""
 
 
 @dataclass(frozen=True)
@@ -124,12 +125,12 @@ def _row(name: str, own: pd.DataFrame, number: Callable[[float], str], seeds: st
     )
     return [
         Cell(name),
-        Cell(number(loss.mean()) + spread(loss.std(), number), loss.mean()),
-        Cell(percent(dev.mean()), dev.mean()),
         Cell(f"{percent(test.mean())}{behind}", test.mean(), seeds, float(test.std())),
+        Cell(percent(dev.mean()), dev.mean()),
+        Cell(number(loss.mean()) + spread(loss.std(), number), loss.mean()),
         *(
             Cell(write(own[column].mean()), own[column].mean())
-            for column, write in (("evaluations", count), ("all_tokens", count), ("spent", seconds), (MONEY, money))
+            for column, write in (("evaluations", count), ("spent", seconds), ("all_tokens", count), (MONEY, money))
         ),
     ]
 
@@ -155,9 +156,9 @@ def _without_model(members: pd.DataFrame, predictions: pd.DataFrame) -> list[lis
     return [
         [
             Cell(name),
-            Cell(f"{loss:.3f}" if loss == loss else MISSING, loss),
-            Cell(MISSING),
             Cell(percent(share), share),
+            Cell(MISSING),
+            Cell(f"{loss:.3f}" if loss == loss else MISSING, loss),
             *[Cell(MISSING)] * 4,
         ]
         for name, (share, loss) in said.items()

@@ -43,3 +43,14 @@ def give(task: Component, title: str, kept: frozenset[str] = frozenset()) -> Com
     """Return a task under a title, with what says how it is answered, and with the parameters `kept`."""
     beside = {name: value for name, value in task.params.items() if name in PROMPT | ANSWER | kept and name != TITLE}
     return Component(title, beside)
+
+
+def split_prompt(task: str) -> tuple[str, str]:
+    """Return a task without its prompt and title, and what its prompt is; an imported task has any name."""
+    try:
+        read = parse(task)
+    except InputError:
+        return task, ""
+    inside = {name: value for name, value in read.params.items() if name in PROMPT}
+    outside = {name: value for name, value in read.params.items() if name not in {*PROMPT, TITLE}}
+    return str(Component(read.name, outside)), str(Component(read.name, inside)).partition(":")[2]

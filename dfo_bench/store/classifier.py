@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from scipy.special import softmax
 
-from dfo_bench.core import Array, Classifier, FitProgress, InputError, Rows, Unavailable, UnknownNameError
+from dfo_bench.core import Array, Classifier, FitProgress, InputError, Points, Rows, Unavailable, UnknownNameError
+from dfo_bench.errors import ReplayError
 from dfo_bench.plugins.component import parse
-from dfo_bench.runs.assembly import assemble
+from dfo_bench.runs.assembly import Assembly, assemble
 from dfo_bench.runs.fitted import Fitted
 from dfo_bench.runs.rebuild import rebuild
+from dfo_bench.store.replay import find_best, no_replay
 from dfo_bench.store.store import Store
 from dfo_bench.store.text_runs import BEST, TextRun, find_differences, find_text_runs, name_task, without_service
 from dfo_bench.threads import single_threaded
@@ -136,7 +138,7 @@ def choose(store: Store, runs: Sequence[TextRun], task: str | None = None) -> tu
         if one.reference and (one.task, one.spec.seed) == (best.bare, best.spec.seed) and one.dev > best.dev
     ]
     rivals.sort(key=lambda one: -one.dev)
-    return best, [f"a reference is better on dev: --run {one.describe()}" for one in rivals[:1]]
+    return best, [f"a reference is better on dev: run {one.describe()}" for one in rivals[:1]]
 
 
 def searches_of(store: Store, runs: Sequence[TextRun], task: str | None = None) -> list[TextRun]:
@@ -160,24 +162,58 @@ def build(run: TextRun, *, here: bool = False) -> TextClassifier:
 
     `here` asks for the model in this process, though the run asked a service.
     """
-    key = run.summary.key
     with single_threaded():
-        try:
-            assembly = assemble(without_service(run.spec) if here else run.spec)
-        except (InputError, Unavailable) as error:
-            raise InputError(
-                f"run {key} cannot be built again: {error}; if data or a model moved: dfo-bench relocate OLD=NEW"
-            ) from error
-        changed = find_differences(assembly, run.summary, "take another run")
+        assembly, changed = _assemble(run, here=here)
         if isinstance(fitted := assembly.task, Fitted):
-            classifier = TextClassifier(key, cast("Texts", fitted.view), lambda: fitted.classifier)
+            classifier = TextClassifier(run.summary.key, cast("Texts", fitted.view), lambda: fitted.classifier)
         else:
-            task = cast("TextTask", assembly.task)
             assert run.summary.selected
-            point = rebuild(run.summary.selected.recipe, task.space, assembly.embed)
-            classifier = TextClassifier(key, task.texts(point), lambda: task.classifier(point))
+            point = rebuild(run.summary.selected.recipe, assembly.task.space, assembly.embed)
+            classifier = _of_prompt(run.summary.key, assembly, point)
     classifier.notes = changed
     return classifier
+
+
+def build_best(store: Store, run: TextRun, size: int) -> list[TextClassifier]:
+    """Return the classifiers of a search's best prompts that differ, `size` at most: what was selected comes first.
+
+    The others have the lowest train losses of the run. Their keys are KEY:EVALUATION. Raise InputError as `build` does,
+    and where the run cannot be replayed.
+    """
+    key = run.summary.key
+    if run.summary.baseline:
+        raise InputError(f"run {key} evaluated one prompt; take a search, or leave out --run")
+    with single_threaded():
+        assembly, changed = _assemble(run)
+        assert run.summary.selected
+        try:
+            if reason := no_replay(assembly):
+                raise ReplayError(reason)
+            best = find_best(assembly, store.curves([key]), run.summary.selected.evaluation, size)
+        except ReplayError as error:
+            raise InputError(
+                f"the prompts of run {key} cannot be had again: {error}; take another run, or leave out --run"
+            ) from error
+        found = [_of_prompt(f"{key}:{evaluation}", assembly, point) for evaluation, point in best.items()]
+    found[0].notes = changed
+    return found
+
+
+def _assemble(run: TextRun, *, here: bool = False) -> tuple[Assembly, list[str]]:
+    """Return the parts of a run, and which plugins have changed (see `find_differences`)."""
+    try:
+        assembly = assemble(without_service(run.spec) if here else run.spec)
+    except (InputError, Unavailable) as error:
+        raise InputError(
+            f"run {run.summary.key} cannot be built again: {error}; if data or a model moved: "
+            "dfo-bench relocate OLD=NEW"
+        ) from error
+    return assembly, find_differences(assembly, run.summary, "take another run")
+
+
+def _of_prompt(key: str, assembly: Assembly, point: Points) -> TextClassifier:
+    task = cast("TextTask", assembly.task)
+    return TextClassifier(key, task.texts(point), lambda: task.classifier(point))
 
 
 def _find(store: Store, runs: Sequence[TextRun], key: str) -> TextRun:

@@ -1,5 +1,6 @@
-"""Ensembles: the selected prompts of several runs of one task, whose log-probabilities are averaged.
+"""Ensembles: several prompts that answer one question, whose log-probabilities are averaged.
 
+They are those that several runs selected, of one task or of tasks that differ in their prompt alone, or one run's best.
 Boosted, they vote instead, each with a weight that is fitted on train.
 """
 
@@ -14,8 +15,9 @@ from scipy.special import log_softmax
 from dfo_bench.core import Array, Classifier, InputError, Predicted, Rows
 from dfo_bench.errors import count
 from dfo_bench.runs.columns import PREDICTIONS, SPLITS
+from dfo_bench.runs.titles import split_prompt
 from dfo_bench.store.boosting import boost, votes
-from dfo_bench.store.classifier import TextClassifier, build, searches_of
+from dfo_bench.store.classifier import TextClassifier, build, build_best, searches_of, take_run
 from dfo_bench.store.store import Store
 from dfo_bench.store.text_runs import TextRun, find_text_runs
 
@@ -57,17 +59,19 @@ def _log_probabilities(members: Sequence[TextClassifier], rows: Rows) -> Array:
 
 
 class Ensemble(TextClassifier):
-    """The prompts of several runs as one classifier of texts."""
+    """Several prompts as one classifier of texts."""
 
-    def __init__(self, runs: Sequence[TextRun], *, boosted: bool = False) -> None:
-        """Build the runs; raise InputError where one cannot be built any more."""
-        self.runs, self.boosted = list(runs), boosted
-        """The runs, the best on dev first, and whether they vote by weights instead of being averaged."""
-        self.members = [build(run) for run in self.runs]
-        super().__init__(BOOSTED if boosted else ENSEMBLE, self.members[0].texts, self._combine)
+    def __init__(self, runs: Sequence[TextRun], members: Sequence[TextClassifier], *, boosted: bool = False) -> None:
+        self.runs, self.members, self.boosted = list(runs), list(members), boosted
+        """The run of each member, the members, the first the one to beat, and whether they vote by weights."""
+        # What is said of texts that are cut holds of the member that cuts most.
+        least = min(self.members, key=lambda member: member.texts.asked.room)
+        super().__init__(BOOSTED if boosted else ENSEMBLE, least.texts, self._combine)
+        own = list({run.summary.key: run for run in self.runs}.values())
+        of = f"{len(own)} runs" if len(own) > 1 else f"{len(runs)} prompts of one run"
         self.notes = [
-            f"ensemble of {len(runs)} runs, {len(runs)} calls a text",
-            *(f"run {run.describe()}" for run in self.runs),
+            f"ensemble of {of}, {len(runs)} calls a text",
+            *(f"run {run.describe()}" for run in own),
             *(note for member in self.members for note in member.notes),
         ]
         if boosted:
@@ -123,23 +127,26 @@ class Ensemble(TextClassifier):
 
     @property
     def keys(self) -> list[str]:
-        """What is scored: boosted, where it is, the average, and the run of each member."""
-        return [*([BOOSTED] if self.boosted else []), ENSEMBLE, *(run.summary.key for run in self.runs)]
+        """What is scored: boosted, where it is, the average, and each member."""
+        return [*([BOOSTED] if self.boosted else []), ENSEMBLE, *(member.key for member in self.members)]
 
     def scores(self) -> pd.DataFrame:
         """Return the accuracy and the cross-entropy of the ensemble and of each member alone, on the same rows.
 
-        One row each, in the order of `keys`; `calls` is what a text costs. Boosted, `weight` is that of a member.
+        One row each, in the order of `keys`; `calls` is what a text costs. `prompt` is there where the tasks have
+        several: what their prompts are. Boosted, `weight` is that of a member.
         """
         named: list[dict[str, Any]] = [{"key": ENSEMBLE, "seed": "", "calls": len(self.runs)}]
-        for run in self.runs:
+        several = len({run.task for run in self.runs}) > 1
+        for run, member in zip(self.runs, self.members, strict=True):
+            prompt = {"prompt": split_prompt(run.task)[1]} if several else {}
             shown = {name: run.summary.shown[name] for name in ("optimizer", "projection")}
-            named.append({"key": run.summary.key, **shown, "seed": str(run.spec.seed), "calls": 1})
+            named.append({"key": member.key, **prompt, **shown, "seed": str(run.spec.seed), "calls": 1})
         if self.boosted:
             named = [{"key": BOOSTED, "seed": "", "calls": np.count_nonzero(self.weights)}, *named]
             for row, weight in zip(named[2:], self.weights, strict=True):
                 row["weight"] = float(weight)
-        frame = pd.DataFrame(named).fillna({"optimizer": "", "projection": ""})
+        frame = pd.DataFrame(named).fillna({"prompt": "", "optimizer": "", "projection": ""})
         for split, (rows, each) in self.logits_of.items():
             truth = self._truth(rows)
             frame[f"{split}_accuracy"] = [float((one.argmax(axis=1) == truth).mean()) for one in each]
@@ -162,20 +169,40 @@ class Ensemble(TextClassifier):
         return np.array([self.labels.index(row.label) for row in rows])
 
 
-def take_ensemble(store: Store, size: int = SIZE, task: str | None = None, *, boosted: bool = False) -> Ensemble:
-    """Return the ensemble of the best searches of a task by dev, then by train loss; of fewer than `size` all.
+def take_ensemble(
+    store: Store, size: int = SIZE, task: str | None = None, *, run: str | None = None, boosted: bool = False
+) -> Ensemble:
+    """Return the ensemble of `Store.ensemble`; of fewer prompts than `size` all.
 
-    Raise InputError where there are searches of several tasks, of several models or data, or fewer than two.
+    Raise InputError where there are searches of several questions, models or data, or fewer than two prompts.
     """
     if size < 2:
         raise InputError(f"an ensemble has at least 2 prompts, not {size}; for one, leave it out")
+    if run is None:
+        runs = _best_runs(store, size, task)
+        return Ensemble(runs, [build(one) for one in runs], boosted=boosted)
+    chosen, notes = take_run(store, run, task)
+    members = build_best(store, chosen, size)
+    if len(members) < 2:
+        raise InputError(
+            f"run {chosen.summary.key} has evaluated one prompt only, and an ensemble needs 2; leave out --run"
+        )
+    ensemble = Ensemble([chosen] * len(members), members, boosted=boosted)
+    ensemble.notes += notes
+    return ensemble
+
+
+def _best_runs(store: Store, size: int, task: str | None) -> list[TextRun]:
+    """Return the best searches by dev, then by train loss: of `task`, or of all tasks if their prompts alone differ."""
     found = find_text_runs(store)
-    runs = searches_of(store, found, task) if found else []
+    runs = [one for one in found if not one.summary.baseline]
+    if found and (task is not None or len({split_prompt(one.task)[0] for one in runs}) != 1):
+        runs = searches_of(store, found, task)
     made: dict[str, list[str]] = {}
     if runs:
         data = store.runs().set_index("key")["data"]
-        for run in runs:
-            made.setdefault(str(data[run.summary.key]), []).append(run.summary.key)
+        for one in runs:
+            made.setdefault(str(data[one.summary.key]), []).append(one.summary.key)
     if len(made) > 1:
         named = "; ".join(f"{digest}: {', '.join(keys)}" for digest, keys in sorted(made.items()))
         raise InputError(
@@ -185,6 +212,6 @@ def take_ensemble(store: Store, size: int = SIZE, task: str | None = None, *, bo
     if len(runs) < 2:
         raise InputError(
             f"{store.path} has {len(runs)} finished searches of a text task, and an ensemble needs 2; make more, such "
-            f"as: dfo-bench sweep -t helpdesk -o cma -s 0-4 --store {store.path}"
+            f"as: dfo-bench sweep -t helpdesk -o cma -s 0-4 --store {store.path}; or, of one run: --run KEY"
         )
-    return Ensemble(sorted(runs, key=lambda run: (-run.dev, run.loss(store)))[:size], boosted=boosted)
+    return sorted(runs, key=lambda one: (-one.dev, one.loss(store)))[:size]

@@ -188,19 +188,24 @@ class Store:
 
         return take_classifier(self, run, task)
 
-    def ensemble(self, size: int = 5, task: str | None = None, *, boosted: bool = False) -> "Ensemble":
-        """Return the selected prompts of the `size` best searches of a task by dev as one classifier.
+    def ensemble(
+        self, size: int = 5, task: str | None = None, *, run: str | None = None, boosted: bool = False
+    ) -> "Ensemble":
+        """Return `size` prompts, fewer where there are no more, as one classifier.
 
-        Their log-probabilities are averaged; a text costs a call for each. `boosted`: they vote by weights that are
-        fitted on the texts that they were trained on, which costs a call for each of these and each prompt; then a
-        text costs a call for each that has a weight. `task` is as in `classifier`. Raise InputError where there are
-        searches of several tasks, models or data, or fewer than two.
+        They are those that the best searches by dev have selected: of `task`, or of all tasks where these differ in
+        their prompt (template and mode, too) alone. With `run`, a key or "best" as in `classifier`, they are those of
+        one search that differ: the selected one, then those of the lowest train losses, for which its optimizer is
+        replayed. Their log-probabilities are averaged; a text costs a call for each. `boosted`: they vote by weights
+        that are fitted on the texts that they were trained on, which costs a call for each of these and each prompt;
+        then a text costs a call for each that has a weight. Raise InputError where tasks, models or data are others,
+        where there are fewer than two prompts, and for a run whose optimizer saw more than losses.
 
         >>> store.ensemble(3).scores()
         """
         from dfo_bench.store.ensemble import take_ensemble
 
-        return take_ensemble(self, size, task, boosted=boosted)
+        return take_ensemble(self, size, task, run=run, boosted=boosted)
 
     def find(self, run: str) -> str:
         """Return the key of a run, of which `run` is the beginning of no other; raise InputError where it is not."""

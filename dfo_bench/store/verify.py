@@ -1,16 +1,16 @@
 """Whether the curves of a store are what the tasks really return: stored points are made again and evaluated again.
 
-Two roads lead to a run's points. The summary keeps the recipes of the incumbent and of the selected candidate. And a
-fresh optimizer of the run's seed, told the stored losses, asks for all of them again, which costs its own time and no
-evaluation; not one that sees more than losses, of which nothing else is kept.
+Two roads lead to a run's points. The summary keeps the recipes of the incumbent and of the selected candidate. And an
+optimizer is replayed (`dfo_bench.store.replay`).
 """
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 
-from dfo_bench.core import Array, Points
+from dfo_bench.core import Points
 from dfo_bench.errors import InputError, ReplayError, say
 from dfo_bench.runs.assembly import Assembly, assemble
 from dfo_bench.runs.loop import changes
@@ -19,6 +19,7 @@ from dfo_bench.runs.rebuild import rebuild
 from dfo_bench.runs.spec import describe
 from dfo_bench.runs.summary import Summary
 from dfo_bench.store import frames
+from dfo_bench.store.replay import find_points, no_replay
 from dfo_bench.store.store import Store
 from dfo_bench.threads import single_threaded
 
@@ -98,13 +99,11 @@ def _verify(store: Store, assembly: Assembly, summary: Summary, verdict: Verdict
             found[evaluation] = point
         else:
             verdict.problems.append(f"evaluation {evaluation} was another point than the one kept of it")
-    if points and assembly.sees != "losses":
-        verdict.notes.append(f"not replayed: what it sees, {assembly.sees}, is not kept of a run that has ended")
-    elif points and assembly.unit > 1:
-        verdict.notes.append("not replayed: losses on some examples only are not kept of a run that has ended")
+    if points and (reason := no_replay(assembly)):
+        verdict.notes.append(f"not replayed: {reason}")
     elif points:
         try:
-            found |= _drawn(assembly, losses, digests, points, seed)
+            found |= _drawn(assembly, curve, points, seed)
         except ReplayError as error:
             (verdict.notes if changed else verdict.problems).append(str(error))
     for evaluation, point in sorted(found.items()):
@@ -119,34 +118,8 @@ def _other_versions(summary: Summary) -> list[str]:
     return [f"{name} ({then[name]}, now {now[name]})" for name in now if name in then and then[name] != now[name]]
 
 
-def _drawn(assembly: Assembly, losses: Array, digests: list[str], points: int, seed: int) -> dict[int, Points]:
+def _drawn(assembly: Assembly, curve: pd.DataFrame, points: int, seed: int) -> dict[int, Points]:
     """Return so many of a run's evaluations, drawn among those that did not fail, with their points."""
-    succeeded = 1 + np.flatnonzero(np.isfinite(losses))
+    succeeded = 1 + np.flatnonzero(np.isfinite(curve["loss"]))
     rng = np.random.default_rng([seed, int(assembly.key, 16)])
-    chosen = set(rng.choice(succeeded, min(points, len(succeeded)), replace=False).tolist())
-    found: dict[int, Points] = {}
-    for begin, batch in _replay(assembly, losses, digests):
-        for i in range(len(batch)):
-            if begin + i + 1 in chosen:
-                found[begin + i + 1] = batch[i : i + 1]
-        if len(found) == len(chosen):
-            break
-    return found
-
-
-def _replay(assembly: Assembly, losses: Array, digests: list[str]) -> Iterator[tuple[int, Points]]:
-    """Yield the batches of a run, each with how many evaluations came before; raise ReplayError where they differ."""
-    optimizer = assembly.optimizer()
-    told = np.where(losses > -np.inf, losses, np.inf)
-    spent = 0
-    while spent < len(losses):
-        asked = optimizer.ask()
-        # The last batch was cut at the budget, and not told.
-        batch = asked[: len(losses) - spent]
-        end = spent + len(batch)
-        if batch.digests() != digests[spent:end]:
-            raise ReplayError(f"asked again, {assembly.spec.optimizer.name} differs after evaluation {spent}")
-        yield spent, batch
-        if len(batch) == len(asked):
-            optimizer.tell(told[spent:end].copy())
-        spent = end
+    return find_points(assembly, curve, set(rng.choice(succeeded, min(points, len(succeeded)), replace=False).tolist()))

@@ -14,17 +14,18 @@ from dfo_bench.runs.spec import RunSpec, streams
 
 
 def add_checks(
-    runs: Sequence[PlannedRun], tasks: Mapping[Component, Task], begun: Mapping[str, Header]
+    runs: Sequence[PlannedRun], tasks: Mapping[Component, Task], begun: Mapping[str, Header], *, evaluate: bool
 ) -> list[PlannedRun]:
     """Return the runs with their checks: those in the header of a run that has begun, else made now, once per task.
 
-    `tasks` are built of the first seed; `begun` is what a store has of the runs, by key.
+    `tasks` are built of the first seed; `begun` is what a store has of the runs, by key. Unless `evaluate`, nothing
+    is said of a start, for which it would be evaluated.
     """
     known: dict[Component, Sequence[str]] = {}
     built = dict(tasks)
     for run in runs:
         if run.key not in begun and run.spec.task not in known:
-            known[run.spec.task] = _check(run.spec, built)
+            known[run.spec.task] = _check(run.spec, built, evaluate=evaluate)
     return [
         replace(run, checks=begun[run.key].checks)
         if run.key in begun
@@ -39,13 +40,18 @@ def starts(task: Component) -> set[Component]:
     return {task, task.replace(**bare)} if bare else set()
 
 
-def _check(spec: RunSpec, built: dict[Component, Task]) -> Sequence[str]:
+def _check(spec: RunSpec, built: dict[Component, Task], *, evaluate: bool) -> Sequence[str]:
+    if not evaluate:
+        return _inner(built[spec.task]).checks(None)
     without = spec.task.replace(**TASKS.load(spec.task.name).bare)
     if without not in built:
         built[without] = resolve(TASKS, without).construct(rngs=streams(spec.seed))
-    # A reference sees the very texts of its task.
-    task, bare = (one.inner if isinstance(one, Fitted) else one for one in (built[spec.task], built[without]))
-    return task.checks(bare)
+    return _inner(built[spec.task]).checks(_inner(built[without]))
+
+
+def _inner(task: Task) -> Task:
+    """Return the task of a reference, which sees its very texts; another as it is."""
+    return task.inner if isinstance(task, Fitted) else task
 
 
 def _check_dev(spec: RunSpec, task: Task) -> list[str]:

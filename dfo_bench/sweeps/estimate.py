@@ -39,6 +39,8 @@ class Estimate:
     """Evaluations on train."""
     checks: int
     """Evaluations of starts on train by the checks before it, which no budget counts."""
+    fits: int
+    """Evaluations on train that a service is asked for anew, to fit the calibrations of scores; in no budget either."""
     scores: int
     """Scores on dev and test."""
     tokens: int
@@ -54,6 +56,8 @@ class Estimate:
     """Per million tokens."""
     least: "Estimate | None" = None
     """Of a race, what it takes where all is decided as early as can be; the rest is what it takes at most."""
+    known: Sequence[str] = ()
+    """What there is to know of its tasks before any call, a line each; the checks of the sweep itself say it, too."""
 
     @property
     def money(self) -> float | None:
@@ -70,6 +74,8 @@ class Estimate:
         found = [f"{left:,} of {count(self.runs, 'run')} ahead: {self.calls:,} calls{scores}"]
         if self.checks:
             found.append(f"{count(self.checks, 'call')} more for the checks at the start, in no budget")
+        if self.fits:
+            found.append(f"up to {count(self.fits, 'call')} more on train for calibrations, in no budget")
         if self.tokens:
             whole = f" ({size(self.bytes_up_prompt)} with prompts)" if self.bytes_up_prompt > self.bytes_up else ""
             found.append(f"{self.tokens:,} tokens, {size(self.bytes_up)} up{whole}, {size(self.bytes_down)} down")
@@ -86,7 +92,7 @@ def estimate_runs(
     runs: Sequence[PlannedRun], assemblies: Iterable[Assembly], store: Path, workers: int, price: float | None
 ) -> Estimate:
     """Return what is left of runs in a store that need not be there; `assemblies` are their parts, in that order."""
-    finished = calls = scores = untimed = 0
+    finished = calls = scores = fits = untimed = 0
     spent: list[tuple[Cost, int]] = []
     starting: dict[Component, Cost] = {}
     took = 0.0
@@ -100,8 +106,9 @@ def estimate_runs(
         task = assembly.task
         measuring = {"dev": measured * math.ceil(left / run.spec.dev_every), "test": measured}
         costs = [(task.measuring_cost(split), times) for split, times in measuring.items() if split in task.splits]
-        calls, scores = calls + left, scores + sum(times for _, times in costs)
-        spent += [(assembly.cost, left), *costs]
+        again = sum(measuring[split] for split in task.refits if split in task.splits) if task.traffic else 0
+        calls, scores, fits = calls + left, scores + sum(times for _, times in costs), fits + again
+        spent += [(assembly.cost, left + again), *costs]
         once = task.call_seconds(run.spec.backend)
         if math.isnan(once):
             untimed += 1
@@ -117,6 +124,7 @@ def estimate_runs(
         finished=finished,
         calls=calls,
         checks=len(starting),
+        fits=fits,
         scores=scores,
         tokens=total["tokens"],
         bytes_up=total["bytes_up_z"],

@@ -29,7 +29,7 @@ from dfo_bench.store.prices import write_price
 from dfo_bench.store.races import write_races
 from dfo_bench.store.store import Store
 from dfo_bench.sweeps import backends, race
-from dfo_bench.sweeps.checks import add_checks
+from dfo_bench.sweeps.checks import add_checks, said
 from dfo_bench.sweeps.estimate import Estimate, estimate_runs
 from dfo_bench.sweeps.events import Listener
 from dfo_bench.sweeps.executors import executor
@@ -143,16 +143,17 @@ def estimate(request: SweepRequest) -> Estimate:
     A few products of every model are timed. InputError is raised for what `sweep` would refuse.
     """
     with sharing(request):
-        return _prepare(request, check=False)[1]
+        runs, ahead, *_ = _prepare(request, evaluate=False)
+        return replace(ahead, known=said(runs))
 
 
-def _prepare(request: SweepRequest, *, check: bool = True) -> tuple[list[PlannedRun], Estimate, set[str], list[str]]:
+def _prepare(request: SweepRequest, *, evaluate: bool = True) -> tuple[list[PlannedRun], Estimate, set[str], list[str]]:
     """Return the runs, what is ahead, and keys: of runs that compute a model where they run, and of the opponents'."""
     path = Path(request.store)
     specs = expand_axes(request)
     Store.refuse_foreign_folder(path)
     with single_threaded():
-        runs, assemblies = plan_runs(specs, path, {component(one) for one in request.optimizers}, check=check)
+        runs, assemblies = plan_runs(specs, path, {component(one) for one in request.optimizers}, evaluate=evaluate)
         workers = request.workers or 1
         opponents = find_opponents(request.opponents, runs) if request.opponents else []
         # What is taken over is not run.
@@ -218,13 +219,13 @@ def _whole(name: str, value: Any) -> int:
 
 
 def plan_runs(
-    specs: Sequence[RunSpec], store: Path, asked: Container[Component], *, check: bool = True
+    specs: Sequence[RunSpec], store: Path, asked: Container[Component], *, evaluate: bool = True
 ) -> tuple[list[PlannedRun], list[Assembly]]:
     """Return the runs of specs, which two spellings may share, and the parts of each.
 
     Raise InputError where one cannot be made or go on.
 
-    Unless `check` is false the starts of tasks of texts are evaluated for their checks.
+    Unless `evaluate` is false the starts of tasks of texts are evaluated for their checks.
 
     A reference that nobody `asked` for is left out where its task does not allow it, with a warning.
 
@@ -257,7 +258,7 @@ def plan_runs(
             kept[0],
         )
     computed = {key: header.spec.backend or backends.FORMER for key, header in begun.items()}
-    checked = add_checks(list(runs.values()), tasks, begun) if check else list(runs.values())
+    checked = add_checks(list(runs.values()), tasks, begun, evaluate=evaluate)
     return backends.settle(checked, tasks, computed, store), assemblies
 
 
