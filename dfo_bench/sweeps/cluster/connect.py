@@ -69,8 +69,9 @@ def _connect(ray: Any, address: str) -> None:
                 "the port is that of the Ray Client, 10001 unless set otherwise"
             ) from error
     quiet: dict[str, Any] = {} if remote else {"include_dashboard": False, "logging_level": logging.ERROR}
-    # What it says at every start, whatever level it is given.
-    logging.getLogger("ray.client_builder").setLevel(logging.ERROR)
+    # What it says at every start, whatever level it is given; the second passes on what its server says.
+    for name in ("ray.client_builder", "ray.util.client.logsclient"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM)
     try:
