@@ -28,7 +28,7 @@ from dfo_bench.runs.assembly import Assembly, assemble
 from dfo_bench.runs.spec import RunSpec
 from dfo_bench.service.app import make_app
 from dfo_bench.service.book import Book
-from dfo_bench.service.desk import Desk
+from dfo_bench.service.desk import Desk, find_models
 from dfo_bench.service.keys import Anyone
 from dfo_bench.threads import single_threaded
 
@@ -42,7 +42,7 @@ def assembly(more: str) -> Assembly:
 
 
 def serve(folder: str) -> str:
-    app = make_app(Desk([]), Book(Path(folder) / "book"), Anyone())
+    app = make_app(Desk(find_models([])), Book(Path(folder) / "book"), Anyone())
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
     threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True).start()

@@ -4,7 +4,7 @@ import socket
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import uvicorn
@@ -12,10 +12,13 @@ from fastapi import FastAPI
 
 from dfo_bench.service.app import make_app
 from dfo_bench.service.book import Book
-from dfo_bench.service.desk import Desk
+from dfo_bench.service.desk import Desk, find_models
 from dfo_bench.service.guard import Guard
 from dfo_bench.service.keys import Anyone, Keys
 from dfo_bench.service.line import Line
+
+if TYPE_CHECKING:
+    from dfo_bench.service.fleet import Fleet
 
 
 class Listening:
@@ -40,7 +43,7 @@ class Running(Listening):
 
     def __init__(
         self,
-        models: Sequence[str],
+        models: "Sequence[str] | Fleet",
         book: Path,
         *,
         keys: Keys | None = None,
@@ -48,7 +51,8 @@ class Running(Listening):
         line: Line | None = None,
         port: int = 0,
     ) -> None:
-        app = make_app(Desk(models), Book(book), keys or Anyone(), guard)
+        desk = Desk(find_models(models)) if isinstance(models, Sequence) else models
+        app = make_app(desk, Book(book), keys or Anyone(), guard)
         if line:
             app.state.house.line = line
         self.house = app.state.house

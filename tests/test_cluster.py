@@ -260,6 +260,16 @@ def test_an_address_that_does_not_answer_is_refused_before_anything_is_written(
     assert not (tmp_path / "store").exists()
 
 
+def test_an_address_in_the_environment_that_does_not_answer_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'dfo-bench[ray]'")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(InputError, match=r"nobody answers at 127.0.0.1:1: .*; the port is the head's, 6379 unless"):
+        dfo_bench.sweep(tasks=["sphere"], optimizers=["random"], budget=10, store=tmp_path / "store", cluster="ray")
+
+
 def test_ray_that_is_not_installed_is_named_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"needs Ray, and ray is missing; pip install 'dfo-bench\[ray\]'"):

@@ -75,7 +75,7 @@ def recipe(size: int = 32, **other: Any) -> bytes:
 
 def test_it_says_what_it_is_and_describes_every_path_with_an_example(client: httpx2.Client) -> None:
     assert client.get("/healthz").json()["service"] == "dfo-bench"
-    assert client.get("/readyz").json() == {"waiting": 0}
+    assert client.get("/readyz").json() == {"waiting": 0, "replicas": 1}
     assert [one["name"] for one in client.get("/v1/models").json()] == ["bert"]
     described = client.get("/openapi.json").json()
     assert "/v1/problems/{problem}/logits" in described["paths"]
@@ -297,6 +297,18 @@ def test_the_line_serves_keys_in_turns_and_finishes_what_waits() -> None:
 
     asyncio.run(main())
     assert done == ["a1", "b1", "a2", "a3"]
+
+
+def test_a_line_of_two_lanes_does_two_pieces_at_once_and_finishes_what_waits() -> None:
+    both = threading.Barrier(2)
+
+    async def main() -> list[int]:
+        line = Line(lanes=2)
+        done = [line.put(key, lambda: both.wait(30)) for key in "abab"]
+        await line.close()
+        return sorted(one.result() for one in done)
+
+    assert asyncio.run(main()) == [0, 0, 1, 1]
 
 
 def test_a_book_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -3,10 +3,10 @@
 import asyncio
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Union
 
 import numpy as np
 from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request, Response
@@ -16,16 +16,16 @@ from starlette.requests import ClientDisconnect
 
 import dfo_bench
 from dfo_bench.errors import InputError
-from dfo_bench.lm import features
-from dfo_bench.lm.local import Local
 from dfo_bench.lm.remote import wire
-from dfo_bench.lm.templates import Encoded
 from dfo_bench.service.book import Answer, Book, OtherCallError, Usage
-from dfo_bench.service.desk import MOST_COORDINATES, Desk, UnknownError, states
+from dfo_bench.service.desk import Asked, Desk, Known, LostError, UnknownError
 from dfo_bench.service.guard import Guard
 from dfo_bench.service.keys import Holder, Keys, LimitError
 from dfo_bench.service.line import FullError, Line, Part
-from dfo_bench.service.portion import Portion
+from dfo_bench.service.portion import MOST_COORDINATES
+
+if TYPE_CHECKING:
+    from dfo_bench.service.fleet import Fleet
 
 DEADLINE_S = 300.0
 """How long a call is waited for before the client is told to ask again; what was begun goes on."""
@@ -77,11 +77,11 @@ _REFUSALS: Any = {
 class _House:
     """What the paths share."""
 
-    desk: Desk
+    desk: Union[Desk, "Fleet"]
     book: Book
     keys: Keys
     guard: Guard
-    line: Line = field(default_factory=Line)
+    line: Line
     under_way: dict[tuple[str, str], tuple[str, "asyncio.Future[Answer]"]] = field(default_factory=dict)
     deadline_s: float = DEADLINE_S
 
@@ -181,9 +181,9 @@ def _respond(answer: Answer, *, billed: bool) -> Response:
     return Response(answer.body, media_type=wire.RAW, headers=headers)
 
 
-def make_app(desk: Desk, book: Book, keys: Keys, guard: Guard | None = None) -> FastAPI:
+def make_app(desk: Union[Desk, "Fleet"], book: Book, keys: Keys, guard: Guard | None = None) -> FastAPI:
     """Return the application of a desk; the book is closed when it ends."""
-    house = _House(desk, book, keys, guard or Guard())
+    house = _House(desk, book, keys, guard or Guard(), Line(lanes=desk.lanes))
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
@@ -198,7 +198,7 @@ def make_app(desk: Desk, book: Book, keys: Keys, guard: Guard | None = None) -> 
         description="Label logits of texts under continuous prompts. Register a problem, then ask with points.",
     )
     app.state.house = house
-    house.guard.watch(app, house.line)
+    house.guard.watch(app, house.line, desk.count_replicas)
 
     def holder_of(request: Request) -> Holder:
         kind, _, key = request.headers.get("authorization", "").partition(" ")
@@ -217,14 +217,16 @@ def make_app(desk: Desk, book: Book, keys: Keys, guard: Guard | None = None) -> 
         return {"service": wire.SERVICE, "version": dfo_bench.__version__, "wire": wire.WIRE}
 
     @app.get("/readyz", tags=["state"], responses={503: _REFUSALS[503]})
-    async def ready() -> dict[str, Any]:
-        """Say whether calls are taken now."""
+    def ready() -> dict[str, Any]:
+        """Say whether calls are taken now, how many wait, and how many processes have the models."""
         if house.line.full:
             raise _later("too much waits", 1)
-        return {"waiting": house.line.waiting}
+        if not (replicas := desk.count_replicas()):
+            raise _later("no process has the models", 1)
+        return {"waiting": house.line.waiting, "replicas": replicas}
 
     @app.get("/metrics", tags=["state"], response_class=Response)
-    async def metrics() -> Response:
+    def metrics() -> Response:
         """Return counters in Prometheus' format."""
         return house.guard.metrics()
 
@@ -243,26 +245,25 @@ def make_app(desk: Desk, book: Book, keys: Keys, guard: Guard | None = None) -> 
     async def register(holder: asking, body: wire.ProblemBody, request: Request) -> wire.Facts:
         """Register texts with all that is put around them; doing so again changes nothing."""
         house.guard.note_texts(request, body)
-        facts: wire.Facts = await house.work(holder, lambda: desk.register(holder.name, body))
-        return facts
+        known: Known = await house.work(holder, lambda: desk.register(holder.name, body))
+        return known.facts
 
     @app.get("/v1/problems/{problem}/scales", tags=["problems"], responses=_REFUSALS)
     async def scales(holder: asking, problem: _Problem) -> list[float]:
         """Return the size of a typical step in each block, with mode=deep or prefix."""
-        local, _ = desk.known(holder.name, problem)
-        if local.problem.mode not in ("deep", "prefix"):
+        if desk.known(holder.name, problem).mode not in ("deep", "prefix"):
             raise HTTPException(422, "only mode=deep and mode=prefix have blocks")
-        found: list[float] = await house.work(holder, lambda: list(local.block_scales()))
+        found: list[float] = await house.work(holder, lambda: desk.scales(holder.name, problem))
         return found
 
     @app.get("/v1/problems/{problem}/written", tags=["problems"], responses={**_REFUSALS, **_raw("float64")})
     async def written(holder: asking, problem: _Problem, text: _Written = None) -> Response:
         """Return the prompt that puts a text where the prompt stands; without one, with mode=prefix, the first ids."""
-        local, facts = desk.known(holder.name, problem)
-        if not local.problem.prompt_tokens or (text is None and local.problem.mode != "prefix"):
+        known = desk.known(holder.name, problem)
+        if not known.prompt_tokens or (text is None and known.mode != "prefix"):
             raise HTTPException(422, "there is no prompt, or no text for it; pass text=..., or mode=prefix")
-        found = await house.work(holder, lambda: local.written(text))
-        return _respond(Answer(wire.write_shape(facts.shape), wire.pack(found, "float64")), billed=False)
+        found = await house.work(holder, lambda: desk.written(holder.name, problem, text))
+        return _respond(Answer(wire.write_shape(known.facts.shape), wire.pack(found, "float64")), billed=False)
 
     @app.post("/v1/embeddings", tags=["problems"], responses=_REFUSALS, openapi_extra=_RECIPE)
     async def embed(holder: asking, request: Request) -> wire.Embedded:
@@ -271,17 +272,17 @@ def make_app(desk: Desk, book: Book, keys: Keys, guard: Guard | None = None) -> 
         embedded: wire.Embedded = await house.work(holder, lambda: desk.embed(holder.name, body))
         return embedded
 
-    def some(holder: Holder, problem: str, begin: int, end: int | None) -> tuple[Local, wire.Facts, Sequence[Encoded]]:
+    def some(holder: Holder, problem: str, begin: int, end: int | None) -> tuple[Known, Asked]:
         """Return a problem, and those of its texts that are asked for."""
-        local, facts = desk.known(holder.name, problem)
-        end = facts.texts if end is None else end
-        if not begin < end <= facts.texts:
-            raise HTTPException(422, f"begin={begin} and end={end} are no part of {facts.texts} texts")
-        return local, facts, local.inputs.of("train")[begin:end]
+        known = desk.known(holder.name, problem)
+        end = known.facts.texts if end is None else end
+        if not begin < end <= known.facts.texts:
+            raise HTTPException(422, f"begin={begin} and end={end} are no part of {known.facts.texts} texts")
+        return known, Asked(holder.name, problem, begin, end)
 
-    def bill(local: Local, texts: Sequence[Encoded], points: int, body: bytes) -> Usage:
-        tokens = points * local.inputs.tokens(texts)
-        return Usage(1, points, points * len(texts), tokens, len(body))
+    def bill(known: Known, asked: Asked, points: int, body: bytes) -> Usage:
+        tokens = points * sum(known.tokens[asked.begin : asked.end])
+        return Usage(1, points, points * (asked.end - asked.begin), tokens, len(body))
 
     @app.post(
         "/v1/problems/{problem}/logits",
@@ -301,28 +302,28 @@ def make_app(desk: Desk, book: Book, keys: Keys, guard: Guard | None = None) -> 
         end: _End = None,
     ) -> Response:
         """Return the label logits of each text under each point."""
-        local, facts, texts = some(holder, problem, begin, end)
+        known, asked = some(holder, problem, begin, end)
+        shape = known.facts.shape
         lift = desk.lift(holder.name, embedding) if embedding else None
-        if lift and list(lift.shape) != facts.shape:
-            raise HTTPException(422, f"the embedding makes prompts of shape {lift.shape}, not {tuple(facts.shape)}")
-        if points * int(np.prod(facts.shape)) > MOST_COORDINATES:
-            raise HTTPException(413, f"{points} prompts of shape {tuple(facts.shape)} are too many; send fewer points")
+        if lift and list(lift.shape) != shape:
+            raise HTTPException(422, f"the embedding makes prompts of shape {lift.shape}, not {tuple(shape)}")
+        if points * int(np.prod(shape)) > MOST_COORDINATES:
+            raise HTTPException(413, f"{points} prompts of shape {tuple(shape)} are too many; send fewer points")
         body = await request.body()
         try:
-            numbers = wire.unpack(body, [points, lift.embedding.dim] if lift else [points, *facts.shape], dtype)
+            numbers = wire.unpack(body, [points, lift.dim] if lift else [points, *shape], dtype)
         except ValueError as error:
             raise HTTPException(422, str(error)) from error
         if not np.isfinite(numbers).all():
             raise HTTPException(422, "nan or inf among the numbers; send finite ones")
 
-        portion = Portion((facts.problem, begin, end or facts.texts), local, texts, numbers, lift)
+        logits, part = desk.logits(asked, numbers, embedding)
 
         def compute() -> Answer:
-            found = portion.logits()
+            found = logits()
             return Answer(wire.write_shape(found.shape), wire.pack(found))
 
-        part = portion if portion.leaves_room else None
-        return await house.answer(request, holder, body, compute, bill(local, texts, points, body), part)
+        return await house.answer(request, holder, body, compute, bill(known, asked, points, body), part)
 
     @app.post(
         "/v1/problems/{problem}/features",
@@ -334,13 +335,13 @@ def make_app(desk: Desk, book: Book, keys: Keys, guard: Guard | None = None) -> 
         request: Request, holder: asking, problem: _Problem, begin: _Begin = 0, end: _End = None
     ) -> Response:
         """Return what the head reads of each text without a prompt: a hidden state, or its embedding."""
-        local, _, texts = some(holder, problem, begin, end)
+        known, asked = some(holder, problem, begin, end)
 
         def compute() -> Answer:
-            found = features.features(local.model, local.head, texts)
+            found = desk.features(asked)
             return Answer(wire.write_shape(found.shape), wire.pack(found))
 
-        return await house.answer(request, holder, b"", compute, bill(local, texts, 1, b""))
+        return await house.answer(request, holder, b"", compute, bill(known, asked, 1, b""))
 
     @app.post(
         "/v1/problems/{problem}/states",
@@ -352,9 +353,9 @@ def make_app(desk: Desk, book: Book, keys: Keys, guard: Guard | None = None) -> 
         request: Request, holder: asking, problem: _Problem, begin: _Begin = 0, end: _End = None
     ) -> Response:
         """Return all last hidden states of each text without a prompt."""
-        local, _, texts = some(holder, problem, begin, end)
+        known, asked = some(holder, problem, begin, end)
         return await house.answer(
-            request, holder, b"", lambda: Answer("", states(local, texts)), bill(local, texts, 1, b"")
+            request, holder, b"", lambda: Answer("", desk.states(asked)), bill(known, asked, 1, b"")
         )
 
     @app.exception_handler(InputError)
@@ -377,6 +378,10 @@ def make_app(desk: Desk, book: Book, keys: Keys, guard: Guard | None = None) -> 
     @app.exception_handler(FullError)
     async def full(request: Request, error: FullError) -> JSONResponse:
         return JSONResponse({"detail": "too much waits; ask again"}, 503, {"retry-after": "1"})
+
+    @app.exception_handler(LostError)
+    async def lost(request: Request, error: LostError) -> JSONResponse:
+        return JSONResponse({"detail": "the processes died that computed it; ask again"}, 503, {"retry-after": "10"})
 
     @app.exception_handler(ClientDisconnect)
     async def leave(request: Request, error: ClientDisconnect) -> Response:

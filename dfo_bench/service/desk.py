@@ -3,27 +3,30 @@
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Generic, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from dfo_bench.core import Anchor, Array, Component, Embedding, InputError, Projection, Space, UnknownNameError
+from dfo_bench.core import Anchor, Array, Component, InputError, Projection, Space, UnknownNameError
 from dfo_bench.lm import features, folders, gguf, models
 from dfo_bench.lm.data import Row
 from dfo_bench.lm.local import Local
 from dfo_bench.lm.models import LanguageModel
-from dfo_bench.lm.modes import check
+from dfo_bench.lm.modes import ModeName, check
 from dfo_bench.lm.problem import Problem, Prompts
 from dfo_bench.lm.remote import wire
 from dfo_bench.lm.templates import Encoded
 from dfo_bench.plugins.component import parse
 from dfo_bench.plugins.plugin import resolve
 from dfo_bench.plugins.registry import PROJECTIONS
+from dfo_bench.service.line import Part
+from dfo_bench.service.portion import Lift, Portion
 
 TOKENS, NUMBERS = 2**24, 2**28
 """The most tokens of problems that are kept, and the most numbers of matrices (2 GiB); the oldest in use go first."""
@@ -31,12 +34,13 @@ TOKENS, NUMBERS = 2**24, 2**28
 MOST_THINGS = 4096
 """The most problems, and the most matrices, that are kept, however small: each takes some kB beside its numbers."""
 
-MOST_COORDINATES = 2**27
-"""The most coordinates of the points of a call."""
-
 
 class UnknownError(Exception):
     """There is no problem, or embedding, of this name: it was never registered, or forgotten."""
+
+
+class LostError(Exception):
+    """The processes died that were to compute a call."""
 
 
 @dataclass(frozen=True)
@@ -49,18 +53,30 @@ class Served:
 
 
 @dataclass(frozen=True)
-class Lift:
-    """An embedding, and the form of the prompts that it makes."""
+class Known:
+    """A problem as far as it is known without its model."""
 
-    embedding: Embedding
-    shape: tuple[int, ...]
-    steps: Prompts | None
+    facts: wire.Facts
+    mode: ModeName
+    prompt_tokens: int
+    tokens: tuple[int, ...]
+    """The positions of each text, a prompt's included."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Some texts of a problem, the first and the one after the last, for the key that registered it."""
+
+    key: str
+    problem: str
+    begin: int
+    end: int
 
 
 _Kept = TypeVar("_Kept")
 
 
-class _Shelf(Generic[_Kept]):
+class Shelf(Generic[_Kept]):
     """Things by name, up to a total size and MOST_THINGS."""
 
     def __init__(self, room: int) -> None:
@@ -69,6 +85,7 @@ class _Shelf(Generic[_Kept]):
         self._lock = threading.Lock()
 
     def get(self, key: tuple[str, str]) -> _Kept | None:
+        """Return what has this name, if it is still there."""
         with self._lock:
             if key not in self._things:
                 return None
@@ -76,6 +93,7 @@ class _Shelf(Generic[_Kept]):
             return self._things[key][0]
 
     def put(self, key: tuple[str, str], thing: _Kept, size: int = 1) -> None:
+        """Keep something; what was used longest ago goes where there is no room."""
         with self._lock:
             self._things[key] = thing, size
             while len(self._things) > 1 and (
@@ -84,45 +102,64 @@ class _Shelf(Generic[_Kept]):
                 self._things.popitem(last=False)
 
 
+def find_models(names: Sequence[str]) -> dict[str, Served]:
+    """Return models by what they are called, the default one where none is named.
+
+    Raise InputError where one is not there, or two have one name.
+    """
+    found: dict[str, Served] = {}
+    for written in names or [models.DEFAULT]:
+        folder = models.find(written)
+        name = call_model(written)
+        if name in found:
+            raise InputError(f"two models are called {name!r}: {found[name].folder} and {folder}; rename one")
+        found[name] = Served(name, folder, gguf.digest(folder) or folders.digest(folder))
+    return found
+
+
+def name_problem(offered: Mapping[str, Served], body: wire.ProblemBody) -> tuple[Served, str]:
+    """Return the model that a problem names, and its digest; raise UnknownNameError where there is no such model."""
+    name = call_model(body.model or models.DEFAULT)
+    if name not in offered:
+        raise UnknownNameError("model of this service", body.model, offered)
+    served = offered[name]
+    return served, wire.name(served.digest, body.model_copy(update={"model": served.name}).model_dump_json())
+
+
 class Desk:
-    """Everything that touches a model; only one thread may be at it, but for `known` and `lift`.
+    """Everything that touches a model; only one thread may be at it, but for `known`, `lift` and `logits` itself.
 
     What one key has registered no other can ask for, or learn of.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
-        """Find the models; raise InputError where one is not there, or two have one name."""
-        self.models: dict[str, Served] = {}
-        for written in names or [models.DEFAULT]:
-            folder = models.find(written)
-            name = call_model(written)
-            if name in self.models:
-                raise InputError(f"two models are called {name!r}: {self.models[name].folder} and {folder}; rename one")
-            self.models[name] = Served(name, folder, gguf.digest(folder) or folders.digest(folder))
+    lanes = 1
+    """How many pieces of work may be at it at once."""
+
+    def __init__(self, offered: Mapping[str, Served]) -> None:
+        self.models = offered
         self._loaded: dict[tuple[str, str, str], LanguageModel] = {}
-        self._problems: _Shelf[tuple[Local, wire.Facts]] = _Shelf(TOKENS)
-        self._lifts: _Shelf[Lift] = _Shelf(NUMBERS)
+        self._problems: Shelf[tuple[Local, Known]] = Shelf(TOKENS)
+        self._lifts: Shelf[Lift] = Shelf(NUMBERS)
 
-    def _find_model(self, written: str) -> Served:
-        """Return the model that a client names; raise UnknownNameError where there is none."""
-        name = call_model(written or models.DEFAULT)
-        if name not in self.models:
-            raise UnknownNameError("model of this service", written, self.models)
-        return self.models[name]
+    def count_replicas(self) -> int:
+        """Return how many processes have the models: this one."""
+        return 1
 
-    def known(self, key: str, problem: str) -> tuple[Local, wire.Facts]:
+    def known(self, key: str, problem: str) -> Known:
         """Return a problem that a key has registered; raise UnknownError for others."""
+        return self._found(key, problem)[1]
+
+    def _found(self, key: str, problem: str) -> tuple[Local, Known]:
         found = self._problems.get((key, problem))
         if found is None:
-            raise UnknownError(f"no problem {problem}; register it with POST /v1/problems")
+            raise unknown_problem(problem)
         return found
 
-    def register(self, key: str, body: wire.ProblemBody) -> wire.Facts:
+    def register(self, key: str, body: wire.ProblemBody) -> Known:
         """Put texts to a model, and say what comes of it; raise InputError where they do not fit."""
-        served = self._find_model(body.model)
-        digest = wire.name(served.digest, body.model_copy(update={"model": served.name}).model_dump_json())
-        if known := self._problems.get((key, digest)):
-            return known[1]
+        served, digest = name_problem(self.models, body)
+        if found := self._problems.get((key, digest)):
+            return found[1]
         check(body.mode, body.head)
         shown = [(Row("", tuple(one.texts), "an example"), one.word) for one in body.shown]
         rows = [Row("", tuple(texts), f"text {number}") for number, texts in enumerate(body.texts, 1)]
@@ -168,8 +205,10 @@ class Desk:
             needed=local.needed,
             width=sizes.width,
         )
-        self._problems.put((key, digest), (local, facts), facts.tokens)
-        return facts
+        tokens = tuple(local.inputs.tokens([text]) for text in texts)
+        known = Known(facts, body.mode, body.prompt_tokens, tokens)
+        self._problems.put((key, digest), (local, known), facts.tokens)
+        return known
 
     def _load(self, served: Served, problem: Problem) -> LanguageModel:
         """Return the model with what a head needs; it is never let go."""
@@ -196,8 +235,54 @@ class Desk:
         """Return an embedding that a key has registered; raise UnknownError for others."""
         found = self._lifts.get((key, embedding))
         if found is None:
-            raise UnknownError(f"no embedding {embedding}; register it with POST /v1/embeddings")
+            raise unknown_embedding(embedding)
         return found
+
+    def logits(
+        self, asked: Asked, numbers: npt.NDArray[np.floating], embedding: str | None
+    ) -> tuple[Callable[[], Array], Part | None]:
+        """Return what computes label logits, shape (points, texts, classes), and what of it may be done with others'.
+
+        The numbers are z of an embedding, shape (points, dim), or prompts, shape (points, *shape).
+        """
+        local, texts = self._texts(asked)
+        lift = self.lift(asked.key, embedding) if embedding else None
+        portion = Portion((asked.problem, asked.begin, asked.end), local, texts, numbers, lift)
+        return portion.logits, portion if portion.leaves_room else None
+
+    def features(self, asked: Asked) -> Array:
+        """Return what the head reads of texts without a prompt, shape (texts, width)."""
+        local, texts = self._texts(asked)
+        return features.features(local.model, local.head, texts)
+
+    def states(self, asked: Asked) -> bytes:
+        """Return the last hidden states of texts, one after another, and how many each has, as safetensors."""
+        local, texts = self._texts(asked)
+        found = features.states(local.model, texts)
+        lengths = np.array([len(one) for one in found], np.int64)
+        return save({"states": np.concatenate(found).astype(np.float32), "lengths": lengths})
+
+    def scales(self, key: str, problem: str) -> list[float]:
+        """Return the size of a typical step in each block."""
+        return list(self._found(key, problem)[0].block_scales())
+
+    def written(self, key: str, problem: str, text: str | None) -> Array:
+        """Return the prompt of a text, or of the first train ids."""
+        return self._found(key, problem)[0].written(text)
+
+    def _texts(self, asked: Asked) -> tuple[Local, Sequence[Encoded]]:
+        local, _ = self._found(asked.key, asked.problem)
+        return local, local.inputs.of("train")[asked.begin : asked.end]
+
+
+def unknown_problem(problem: str) -> UnknownError:
+    """Say that there is no such problem."""
+    return UnknownError(f"no problem {problem}; register it with POST /v1/problems")
+
+
+def unknown_embedding(embedding: str) -> UnknownError:
+    """Say that there is no such embedding."""
+    return UnknownError(f"no embedding {embedding}; register it with POST /v1/embeddings")
 
 
 def call_model(written: str) -> str:
@@ -247,10 +332,3 @@ def _offered(written: str, factor: float) -> Projection:
     if any(isinstance(value, str | list | dict | Component) for value in component.params.values()):
         raise InputError(f"projection {component} has parameters that are no numbers; send whole prompts")
     return resolve(PROJECTIONS, component.replace(alpha=1.0, scale=factor)).construct()
-
-
-def states(local: Local, texts: Sequence[Encoded]) -> bytes:
-    """Return the last hidden states of texts, one after another, and how many each has, as safetensors."""
-    found = features.states(local.model, texts)
-    lengths = np.array([len(one) for one in found], np.int64)
-    return save({"states": np.concatenate(found).astype(np.float32), "lengths": lengths})

@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, HTTPException, Request, Response
@@ -39,9 +40,11 @@ class Guard:
         self._tokens = Counter("dfo_bench_tokens", "Tokens billed.", registry=self._registry)
         self.replayed = Counter("dfo_bench_replayed", "Calls answered from the book.", registry=self._registry)
         self._waiting = Gauge("dfo_bench_waiting", "Pieces of work before the model.", registry=self._registry)
+        self._replicas = Gauge("dfo_bench_replicas", "Processes that have the models.", registry=self._registry)
 
-    def watch(self, app: FastAPI, line: "Line") -> None:
+    def watch(self, app: FastAPI, line: "Line", count_replicas: Callable[[], int]) -> None:
         """Stand before an application."""
+        self._replicas.set_function(count_replicas)
         self._waiting.set_function(lambda: line.waiting)
         app.add_middleware(_Watched, guard=self)
 

@@ -1,4 +1,4 @@
-"""The line before the model: one piece of work at a time, or several computed as one, in turns between keys."""
+"""The line before the models: one piece of work at a time, or several computed as one, in turns between keys."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -51,15 +51,16 @@ class _Piece:
 class Line:
     """Work for the one thread that has the models: hooks put prompts into them, so no two calls may run at once.
 
-    Each key has a queue of its own, and they are served in turns. With the piece whose turn it is those are computed
-    that cost less so, whosever they are.
+    Or for several `lanes`, threads that have others compute. Each key has a queue of its own, and they are served in
+    turns. With the piece whose turn it is those are computed that cost less so, whosever they are.
     """
 
-    def __init__(self, most: int = MOST) -> None:
-        self._most = most
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+    def __init__(self, most: int = MOST, lanes: int = 1) -> None:
+        """With several lanes pieces have no parts: what would join them may just as well be computed beside them."""
+        self._most, self._lanes = most, lanes
+        self._thread = ThreadPoolExecutor(lanes, thread_name_prefix="model")
         self._queues: dict[str, deque[_Piece]] = {}
-        self._server: asyncio.Task[None] | None = None
+        self._servers: list[asyncio.Task[None]] = []
         self._came = asyncio.Event()
         self._expected: tuple[object, int] = (None, 0)
         """The kind of the last part, and how many of it were under way when it was done."""
@@ -87,8 +88,9 @@ class Line:
         done.add_done_callback(lambda future: future.cancelled() or future.exception())
         self._queues.setdefault(key, deque()).append(_Piece(work, part, done))
         self._came.set()
-        if self._server is None or self._server.done():
-            self._server = loop.create_task(self._serve())
+        self._servers = [one for one in self._servers if not one.done()]
+        if len(self._servers) < self._lanes:
+            self._servers.append(loop.create_task(self._serve()))
         return done
 
     async def _serve(self) -> None:
@@ -150,8 +152,7 @@ class Line:
 
     async def close(self) -> None:
         """Finish what waits."""
-        if self._server:
-            await self._server
+        await asyncio.gather(*self._servers)
         self._thread.shutdown()
 
 

@@ -1,17 +1,34 @@
 """The points of a call, which may be computed with those of others where that saves work."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from dfo_bench.core import Array
-from dfo_bench.embedding import Lifted
+from dfo_bench.embedding import Embedding, Lifted
 from dfo_bench.lm.local import Local
 from dfo_bench.lm.problem import Candidates, Prompts
 from dfo_bench.lm.templates import Encoded
-from dfo_bench.service.desk import MOST_COORDINATES, Lift
 from dfo_bench.service.line import Part
+
+MOST_COORDINATES = 2**27
+"""The most coordinates of the points of a call."""
+
+
+@dataclass(frozen=True)
+class Lift:
+    """An embedding, and the form of the prompts that it makes."""
+
+    embedding: Embedding
+    shape: tuple[int, ...]
+    steps: Prompts | None
+
+    @property
+    def dim(self) -> int:
+        """The numbers of a point."""
+        return self.embedding.dim
 
 
 class Portion(Part):

@@ -60,13 +60,14 @@ def connected(cluster: str) -> Iterator[bool]:
 
 def _connect(ray: Any, address: str) -> None:
     remote = re.fullmatch(CLUSTER, address)
-    if remote:
+    if named := remote or re.fullmatch(r"(?P<host>[^:/\s]+):(?P<port>\d{1,5})", address):
         try:
-            socket.create_connection((remote["host"], int(remote["port"])), _TIMEOUT_S).close()
+            socket.create_connection((named["host"], int(named["port"])), _TIMEOUT_S).close()
         except (OSError, OverflowError) as error:
+            port = "that of the Ray Client, 10001" if remote else "the head's, 6379"
             raise InputError(
                 f"nobody answers at {address}: {error}; start the cluster (ray start --head), or correct the address; "
-                "the port is that of the Ray Client, 10001 unless set otherwise"
+                f"the port is {port} unless set otherwise"
             ) from error
     quiet: dict[str, Any] = {} if remote else {"include_dashboard": False, "logging_level": logging.ERROR}
     # What it says at every start, whatever level it is given; the second passes on what its server says.

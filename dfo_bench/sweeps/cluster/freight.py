@@ -42,10 +42,11 @@ class Freight:
         paths = _paths(spec)
         for written, path in paths.items():
             if written not in self._parcels:
-                self._parcels[written] = self._pack(path)
+                self._parcels[written] = self.pack(path)
         return {written: self._parcels[written] for written in paths}
 
-    def _pack(self, path: Path) -> Parcel:
+    def pack(self, path: Path) -> Parcel:
+        """Return the parcel of a file or a folder."""
         if self._put is None:
             return Parcel(str(path), "", {})
         if path.suffix == ".py":
@@ -64,7 +65,7 @@ class Freight:
 
 def unpack(spec: RunSpec, freight: Mapping[str, Parcel]) -> RunSpec:
     """Return a spec whose paths lead to what the parcels hold, on this node."""
-    places = {written: str(_fetch(parcel)) for written, parcel in freight.items()}
+    places = {written: str(fetch(parcel)) for written, parcel in freight.items()}
     return located(spec, lambda written: places.get(written, written))
 
 
@@ -104,7 +105,7 @@ def _paths(spec: RunSpec) -> dict[str, Path]:
     return found
 
 
-def _fetch(parcel: Parcel) -> Path:
+def fetch(parcel: Parcel) -> Path:
     """Return where a parcel lies on this node, to which it comes when it is first asked for."""
     if not parcel.files:
         return Path(parcel.name)
