@@ -103,7 +103,7 @@ def test_failed_runs_give_exit_status_one_and_the_error(call: Call) -> None:
     done = call("run", "-t", "toy", "-o", "odd:fail=third", "-b", "60", "--store", "demo")
     assert done.returncode == 1
     assert "failed: RuntimeError: lost my way" in done.stderr
-    assert done.stderr.endswith("dfo-bench: 1 of 1 runs failed; the same command tries them again\n")
+    assert done.stderr.endswith("dfo-bench: 1 of 1 run failed; the same command tries them again\n")
     assert "lost my way" in call("status", "--store", "demo").stdout
 
 
@@ -245,7 +245,7 @@ def test_ctrl_c_on_a_watched_report_gives_130_and_a_page_that_rests(home: Path) 
         (["sweep"], "no tasks; name at least one with -t"),
         (["sweep", "quickstrt"], "did you mean quickstart"),
         (["sweep", "-t", "toy", "-o", "cma", "--selection", "best"], "no selection named 'best'"),
-        (["sweep", "no.yaml"], "sweep file no.yaml cannot be read"),
+        (["sweep", "no.yaml"], "sweep file no.yaml cannot be read: No such file or directory; write one, or take a p"),
         (["sweep", "-t", "toy", "-o", "cma", "-s", "x"], "seeds 'x': write a whole number or a range"),
         (["sweep", "-t", "toy", "-o", "cma", "-s", "5-2"], "seeds '5-2'"),
         (["list", "optimisers"], "did you mean optimizer"),
@@ -283,6 +283,14 @@ def test_wrong_input_is_one_line_with_exit_status_two(
     assert list(home.iterdir()) == []
 
 
+def test_a_sweep_file_in_another_encoding_is_refused(home: Path, call: Call) -> None:
+    (home / "bad.yaml").write_bytes("tasks: [toy]  # größer".encode("latin-1"))
+    done = call("sweep", "bad.yaml")
+    assert done.returncode == 2
+    assert "bad.yaml cannot be read: 'utf-8' codec can't decode byte 0xf6" in done.stderr
+    assert done.stderr.endswith("; save it as UTF-8 text\n")
+
+
 @pytest.mark.parametrize(
     "text", ["[1, 2]", "tasks: toy", "budget: many", "taskz: [toy]", "tasks: [toy", "dim: 1.5", "selection: best"]
 )
@@ -301,12 +309,17 @@ def test_a_store_that_cannot_be_written_is_refused(home: Path, call: Call) -> No
     assert "file/below cannot be written" in done.stderr
 
 
-@pytest.mark.parametrize("output", ["store", "store/dfo-bench.json/page.html"])
-def test_a_page_that_cannot_be_written_is_refused_and_leaves_nothing(home: Path, output: str, call: Call) -> None:
+@pytest.mark.parametrize(
+    ("command", "output"),
+    [("report", "store"), ("report", "store/dfo-bench.json/page.html"), ("plot table", "store/dfo-bench.json/a.png")],
+)
+def test_what_cannot_be_written_is_refused_with_the_remedy_and_leaves_nothing(
+    home: Path, command: str, output: str, call: Call
+) -> None:
     call("run", "-t", "toy", "-o", "start", "--store", "store")
-    done = call("report", "--store", "store", "--output", output)
+    done = call(*command.split(), "--store", "store", "--output", output)
     assert done.returncode == 2
-    assert f"{output} cannot be written" in done.stderr
+    assert re.search(rf"{output} cannot be written: .*; name another", done.stderr)
     assert [path.name for path in home.iterdir()] == ["store"]
 
 

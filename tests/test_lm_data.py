@@ -303,6 +303,13 @@ def test_a_damaged_parquet_file_is_refused(
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
+def test_a_git_lfs_pointer_is_refused_as_what_it_is(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 133466304\n")
+    refused(path, f"a{suffix} is a Git LFS pointer, not the file itself; run git lfs pull in its folder")
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
 def test_a_file_that_is_missing_or_a_folder_is_refused(tmp_path: Path, suffix: str) -> None:
     refused(tmp_path / f"a{suffix}", f"no data file .*a{suffix}; it must hold one example per row")
     (tmp_path / f"b{suffix}").mkdir()

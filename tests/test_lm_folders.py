@@ -250,6 +250,11 @@ def test_a_folder_that_lacks_a_file_is_refused(tmp_path: Path, file: str) -> Non
     refused(folder, f"model folder .*bare holds no {file}; copy the model again$")
 
 
+def test_a_git_lfs_pointer_in_the_place_of_a_gguf_is_refused_as_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "small.gguf").write_text(POINTER)
+    refused(tmp_path / "small.gguf", r"small\.gguf is a Git LFS pointer, not the file itself; run git lfs pull")
+
+
 def test_a_file_that_is_no_gguf_is_refused(zoo: Zoo) -> None:
     refused(Path(zoo.folder()) / "model.safetensors", r"model\.safetensors' cannot be read as a GGUF")
 

@@ -8,12 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfo_bench.core import Anchor, Array, Cost, Dense, Points, Space, Task
-from dfo_bench.errors import RunError
+from dfo_bench.errors import InputError, RunError
+from dfo_bench.plugins.component import parse
+from dfo_bench.runs.assembly import assemble
 from dfo_bench.runs.defaults import Selection
 from dfo_bench.runs.journal import Journal, Log
 from dfo_bench.runs.measure import Measurer
 from dfo_bench.runs.meter import Meter
 from dfo_bench.runs.oracle import Oracle
+from dfo_bench.runs.spec import RunSpec
 from tests import toys
 
 
@@ -115,3 +118,11 @@ def test_a_metric_that_would_hide_a_column_is_refused_by_its_name(tmp_path: Path
         meter.evaluate(Dense(np.zeros((1, 1))))
         with pytest.raises(RunError, match="metric 'every', whose column dev_every is taken; rename it"):
             Measurer(task, journal, "incumbent").dev(meter)
+
+
+def test_a_metric_that_selects_and_would_hide_a_column_is_refused_before_anything_is_paid() -> None:
+    class Rows(Scored):
+        metric = "rows"
+
+    with pytest.raises(InputError, match="metric 'rows', whose column dev_rows is taken; rename it"):
+        assemble(RunSpec(parse("sphere"), parse("random"), parse("normal")), Rows())

@@ -45,7 +45,7 @@ def test_letters_are_drawn_in_an_installed_font_that_has_them_and_the_others_are
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         (bare,) = save(KINDS["curve"].draw(runs, curves), path)
-        assert bare == f"no installed font has {HAVE}{LACK}, drawn as boxes; install one, e.g. Noto Sans CJK"
+        assert bare == f"no installed font has {HAVE}{LACK}, drawn as boxes; install one, e.g. of the Noto fonts"
         build(tmp_path / "square.ttf")
         monkeypatch.setattr(font_manager, "X11FontDirectories", [str(tmp_path)])
         monkeypatch.setattr(font_manager.fontManager, "ttflist", [*font_manager.fontManager.ttflist])

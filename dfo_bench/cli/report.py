@@ -186,10 +186,7 @@ def plot(
         figure = KINDS[kind].draw(runs, curves, rules=rules, style=style)
         if kind == "speedup":
             _print_speedups(runs, curves, rules)
-        try:
-            print_notes([*beyond_reach(curves), *save(figure, path)])
-        except OSError as error:
-            raise InputError(f"{path} cannot be written: {error.strerror}") from error
+        print_notes([*beyond_reach(curves), *save(figure, path)])
     print(path)
 
 

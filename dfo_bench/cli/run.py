@@ -8,7 +8,7 @@ import typer
 from dfo_bench.cli._command import examples
 from dfo_bench.cli._options import OPTIMIZER, PROJECTION, TASK, Budget, Dim, DryRun, Price, Seeds, StoreTo, Workers
 from dfo_bench.cli._output import print_notes, print_results, print_words
-from dfo_bench.errors import InputError
+from dfo_bench.errors import InputError, count
 from dfo_bench.runs.defaults import DEV_EVERY, MARGIN, MOST_SEEDS, SELECTION, Selection
 from dfo_bench.sweeps.presets import names as presets
 
@@ -216,12 +216,13 @@ def work_off(settings: "SweepSettings") -> tuple["Store", int]:
         [event for event in bars.ended if event.failed],
         [event for event in bars.ended if event.elsewhere],
     )
+    of_all = f"of {count(len(bars.ended), 'run')}"
     if elsewhere:
-        print_notes([f"{len(elsewhere)} of {len(bars.ended)} runs under way in another process"])
+        print_notes([f"{len(elsewhere)} {of_all} under way in another process"])
     if interrupted := [event for event in bars.ended if event.interrupted]:
-        print_notes([f"{len(interrupted)} of {len(bars.ended)} runs interrupted; the same command goes on with them"])
+        print_notes([f"{len(interrupted)} {of_all} interrupted; the same command goes on with them"])
     if failed:
-        print_notes([f"{len(failed)} of {len(bars.ended)} runs failed; the same command tries them again"])
+        print_notes([f"{len(failed)} {of_all} failed; the same command tries them again"])
     return store, 1 if failed or interrupted else 0
 
 

@@ -86,17 +86,21 @@ def check(folder: Path) -> None:
             raise InputError(f"model folder {folder} holds no {needed}{_instead(folder)}")
     for path in _files(folder, (*FILES, *SENTENCE_FILES)):
         try:
-            with path.open("rb") as file:
-                start = file.read(len(_POINTER))
+            refuse_pointer(path)
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}; it must be a file you may read") from error
-        if start == _POINTER:
-            raise InputError(f"{path} is a Git LFS pointer, not the file itself; run git lfs pull in its folder")
     for name in ("config.json", "tokenizer_config.json"):
         settings = read_json(folder / name)
         for key, why in _SETTINGS.items():
             if settings.get(key) and settings[key] not in ("sdpa", "eager"):
                 raise InputError(f"model folder {folder} {why} ({key} in {name})")
+
+
+def refuse_pointer(path: Path) -> None:
+    """Raise InputError for what Git LFS leaves in the place of a file that it has not fetched."""
+    with path.open("rb") as file:
+        if file.read(len(_POINTER)) == _POINTER:
+            raise InputError(f"{path} is a Git LFS pointer, not the file itself; run git lfs pull in its folder")
 
 
 def _refuse_adapter(folder: Path) -> None:

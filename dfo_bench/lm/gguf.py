@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dfo_bench.errors import InputError, StoreError, writing
+from dfo_bench.lm.folders import refuse_pointer
 
 _logger = logging.getLogger("dfo_bench")
 
@@ -62,6 +63,8 @@ def converted(name: str) -> Path | None:
         return None
     _require(name, "platformdirs")
     try:
+        if not packaged:
+            refuse_pointer(path)
         sha256 = packaged.sha256 if packaged else _sha256(path.resolve())
     except OSError as error:
         raise InputError(f"model {name!r} cannot be read: {error.strerror}") from error

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dfo_bench.errors import InputError, count
+from dfo_bench.lm.folders import refuse_pointer
 
 Record = Mapping[str, Any]
 
@@ -74,6 +75,7 @@ def read_records(path: Path, wanted: str, readers: Iterable[str] = ()) -> Record
     if inner.suffix.lower() not in known:
         raise InputError(f"data file {path} must be {', '.join(known)}, or one of these and {PACKED}")
     try:
+        refuse_pointer(path)
         raw = path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"no data file {path}; it must hold one example per row: {wanted}") from None

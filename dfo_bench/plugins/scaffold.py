@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dfo_bench import core
-from dfo_bench.errors import InputError
+from dfo_bench.errors import InputError, writing
 from dfo_bench.plugins.registry import OPTIMIZERS, PROJECTIONS, REFERENCES, TASKS, Kind
 
 _OPTIMIZER = '''"""One line: what it does, and the paper it comes from."""
@@ -183,9 +183,7 @@ _USE = {
 
 def _write(files: Mapping[Path, str]) -> None:
     for path, text in files.items():
-        try:
+        with writing(path, "choose another name"):
             path.parent.mkdir(exist_ok=True)
             with path.open("x", encoding="utf-8") as file:
                 file.write(text)
-        except OSError as error:
-            raise InputError(f"{path} cannot be written: {error.strerror}; choose another name") from error

@@ -31,7 +31,7 @@ from dfo_bench.errors import InputError, RunError
 from dfo_bench.plugins.component import Component
 from dfo_bench.plugins.plugin import AnyOptimizer, Method, Plugin, resolve, resolve_method
 from dfo_bench.plugins.registry import OPTIMIZERS, PROJECTIONS, TASKS
-from dfo_bench.runs.columns import REFERENCE
+from dfo_bench.runs.columns import REFERENCE, meets
 from dfo_bench.runs.defaults import DIM
 from dfo_bench.runs.fitted import Fitted, Once, settle
 from dfo_bench.runs.oracle import Oracle, oracle
@@ -306,6 +306,10 @@ def assemble(spec: RunSpec, task: Task | None = None) -> Assembly:
         task = plugins.task.construct(rngs=streams(spec.seed))
     elif isinstance(task, Fitted):
         task = task.inner
+    if column := meets(task.metric):
+        raise InputError(
+            f"task {spec.task} selects by the metric {task.metric!r}, whose column {column} is taken; rename it"
+        )
     budget = spendable(plugins.optimizer, spec.budget)
     of_letters = getattr(plugins.optimizer.cls, "of_letters", False)
     stepless = of_letters and task.space.letters and plugins.projection.cls.whole

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
-from dfo_bench.errors import BusyError, StoreError
+from dfo_bench.errors import BusyError, StoreError, writing
 from dfo_bench.runs.lock import lock
 from dfo_bench.store.filenames import JOURNAL, MARKER, PACKS, SUMMARY, TOLD
 
@@ -91,18 +91,15 @@ def edit(store: Path, changed: Mapping[str, Mapping[str, bytes] | None]) -> None
 
     Raise BusyError where another process packs. Every pack changes at once; a kill leaves packs that have not.
     """
-    try:
-        with _alone(store):
-            _clean(store)
-            for pack in _packs(store):
-                if changed.keys().isdisjoint(name.partition("/")[0] for name in pack.namelist()):
-                    continue
-                before = Path(str(pack.filename))
-                members = list(_edited(pack, changed))
-                if not members or _put(store, members) != before:
-                    before.unlink()
-    except OSError as error:
-        raise StoreError(f"{store / PACKS} cannot be written: {error.strerror}; free space and run again") from error
+    with writing(store / PACKS), _alone(store):
+        _clean(store)
+        for pack in _packs(store):
+            if changed.keys().isdisjoint(name.partition("/")[0] for name in pack.namelist()):
+                continue
+            before = Path(str(pack.filename))
+            members = list(_edited(pack, changed))
+            if not members or _put(store, members) != before:
+                before.unlink()
 
 
 def _edited(pack: zipfile.ZipFile, changed: Mapping[str, Mapping[str, bytes] | None]) -> Iterator[tuple[str, bytes]]:

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dfo_bench.errors import InputError, StoreError, UnknownNameError
+from dfo_bench.errors import InputError, StoreError, UnknownNameError, writing
 from dfo_bench.runs import columns
 from dfo_bench.runs.curve import curve
 from dfo_bench.runs.header import Header
@@ -68,15 +68,13 @@ class Store:
         """Open a store, made now if the folder is new, empty or full of stores; raise StoreError where it cannot be."""
         path = Path(path)
         cls.refuse_foreign_folder(path)
-        try:
+        with writing(path, "name another folder"):
             if not (path / MARKER).exists():
                 path.mkdir(parents=True, exist_ok=True)
                 (path / MARKER).write_text(json.dumps({"format": FORMAT}) + "\n", encoding="utf-8")
             probe = path / f".{MARKER}.{os.getpid()}"
             probe.touch()
             probe.unlink(missing_ok=True)
-        except OSError as error:
-            raise StoreError(f"{path} cannot be written: {error.strerror}; name another folder") from error
         return cls(path)
 
     @staticmethod

@@ -95,8 +95,13 @@ def read_sweep(name: str) -> SweepSettings:
     elif Path(name).suffix in (".yaml", ".yml"):
         try:
             text = Path(name).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"sweep file {name} cannot be read: {error}") from error
+        except OSError as error:
+            known = ", ".join(presets.names())
+            raise InputError(
+                f"sweep file {name} cannot be read: {error.strerror}; write one, or take a preset: {known}"
+            ) from error
+        except UnicodeDecodeError as error:
+            raise InputError(f"sweep file {name} cannot be read: {error}; save it as UTF-8 text") from error
     else:
         raise UnknownNameError("preset (a file's name ends in .yaml)", name, presets.names())
     try:

@@ -19,6 +19,7 @@ from dfo_bench.errors import InputError
 from dfo_bench.report.figures import FORMATS, STYLES
 from dfo_bench.report.figures.fonts import complete_fonts
 from dfo_bench.report.labels import Look, looks, shorten
+from dfo_bench.store.atomic import replacing
 
 PANEL, LINE, LETTER, SMALL, HANDLE = 2.1, 0.15, 0.058, 0.053, 0.55
 """In inches: heights of a panel and of a line of the legend, widths of letters of 8 and 7 points and of its samples."""
@@ -172,20 +173,21 @@ def seeds(numbers: pd.Series) -> str:
 
 
 def save(figure: Figure, path: Path) -> list[str]:
-    """Write the figure as the suffix says; the same figure gives the same bytes. Raises InputError.
+    """Write the figure as the suffix says; the same figure gives the same bytes.
 
-    Return what its reader should know: that no installed font has some of its letters.
+    Return what its reader should know: that no installed font has some of its letters. Raise InputError for another
+    suffix, and StoreError where the file cannot be written.
     """
     kind = path.suffix.removeprefix(".").lower()
     if kind not in FORMATS:
         raise InputError(f"cannot write {str(path)!r}; the name must end in {', '.join('.' + f for f in FORMATS)}")
     date = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
-    with matplotlib.rc_context(SETTINGS), warnings.catch_warnings():
+    with matplotlib.rc_context(SETTINGS), warnings.catch_warnings(), replacing(path, "name another file") as unfinished:
         missing = "".join(sorted(complete_fonts(figure)))
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # said in a sentence
-        figure.savefig(path, dpi=300, metadata=date)
+        figure.savefig(unfinished, format=kind, dpi=300, metadata=date)
     shown = f"{missing[:9]}{'...' * (len(missing) > 9)}"
-    return [f"no installed font has {shown}, drawn as boxes; install one, e.g. Noto Sans CJK"] if missing else []
+    return [f"no installed font has {shown}, drawn as boxes; install one, e.g. of the Noto fonts"] if missing else []
 
 
 def _legend(labels: list[str], width: float) -> tuple[list[str], int]:
