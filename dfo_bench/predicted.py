@@ -1,4 +1,4 @@
-"""What was predicted for the rows of a split: as small as it can be kept with a run, and enough to compare runs by."""
+"""Predictions for the rows of a split: as small as it can be kept with a run, and enough to compare runs by."""
 
 import zlib
 from base64 import b85decode, b85encode

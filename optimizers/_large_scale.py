@@ -1,4 +1,4 @@
-"""What the evolution strategies for many dimensions share: a mean, a step, and a few vectors for a covariance."""
+"""The base of the evolution strategies for many dimensions: a mean, a step, and a few vectors for a covariance."""
 
 from abc import abstractmethod
 from typing import Annotated, Unpack

@@ -1,4 +1,4 @@
-"""What searches in a trust region share: the least of a model within a radius, and how the radius moves."""
+"""The steps of searches in a trust region: the least of a model within a radius, and how the radius moves."""
 
 from collections.abc import Callable
 

@@ -1,5 +1,6 @@
 """The doors to whole libraries: nevergrad, optuna, evosax, optimagic, and COBYQA, which calls a function."""
 
+import runpy
 import subprocess
 import sys
 import weakref
@@ -45,13 +46,14 @@ def drive(optimizer: Optimizer, loss: Callable[[Array], Array] = bowl) -> list[A
     return batches
 
 
-# One of every kind nevergrad has: steps, populations, designs, minimisers in threads, chains, and those that draw from
-# NumPy's global generator.
+# One of every kind nevergrad has: steps, populations, designs, minimisers in threads, chains, those that draw from
+# NumPy's global generator, and those that a NumPy too new for nevergrad breaks.
 METHODS = [
     "CMA",
     "ChainCMAPowell",
     "Cobyla",
     "HugeLognormalDiscreteOnePlusOne",
+    "NGOptF",
     "OnePlusOne",
     "PSO",
     "Powell",
@@ -138,6 +140,17 @@ def test_a_package_that_a_method_misses_is_found_before_a_sweep_begins(tmp_path:
 @pytest.mark.parametrize(("method", "size"), [("TwoPointsDE", 20), ("Cobyla", 1)])
 def test_nevergrad_is_asked_for_twenty_points_where_it_works_in_parallel(method: str, size: int) -> None:
     assert {len(batch) for batch in drive(build("nevergrad", method=method))} == {size}
+
+
+def test_a_numpy_that_is_too_new_for_nevergrad_is_named_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(np, "__version__", "2.4.6")
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "1.0.12")
+    monkeypatch.delitem(sys.modules, "dfo_bench.optimizers.nevergrad", raising=False)
+    runpy.run_module("dfo_bench.optimizers.nevergrad")
+    assert "does not work with NumPy 2.4.6" in caplog.text
+    assert "pip install 'numpy<2.4'" in caplog.text
 
 
 def test_the_last_batch_of_nevergrad_is_as_short_as_the_budget_leaves_it() -> None:

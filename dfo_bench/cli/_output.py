@@ -1,4 +1,4 @@
-"""What commands print and write."""
+"""The output of commands: tables, notes and files."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Who answers a task's problem: the model in this process, a service of this package, or somebody else's engine."""
+"""The answerer of a task's problem: the model in this process, a service of this package, or somebody else's engine."""
 
 import os
 from typing import Literal

@@ -14,9 +14,9 @@ from dfo_bench.lm.templates import Encoded
 from dfo_bench.points import Array
 
 
-def alike(texts: Sequence[Encoded], size: int = ROWS) -> Iterator[tuple[list[int], list[Encoded]]]:
+def alike(texts: Sequence[Encoded]) -> Iterator[tuple[list[int], list[Encoded]]]:
     """Yield batches without padding, each as the places of its texts, and the texts."""
-    for batch in batches([(len(text.ids), len(text.decoder)) for text in texts], size):
+    for batch in batches([(len(text.ids), len(text.decoder)) for text in texts], ROWS):
         yield batch, [texts[i] for i in batch]
 
 

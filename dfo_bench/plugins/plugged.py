@@ -1,4 +1,4 @@
-"""What every plugin class may say of its parameters."""
+"""The base of all plugin classes: what each may say of its parameters."""
 
 from collections.abc import Mapping
 from typing import ClassVar

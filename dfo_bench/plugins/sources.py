@@ -1,4 +1,4 @@
-"""Where plugins are: files of the plugin folders, and entry points of other packages. Nothing of them is imported."""
+"""The places of plugins: files of the plugin folders, entry points of other packages. Nothing of them is imported."""
 
 import ast
 import importlib.metadata

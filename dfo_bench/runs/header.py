@@ -1,4 +1,4 @@
-"""What is known of a run before it ends: what names it, and what it is made of."""
+"""The header of a run, known before it ends: what names the run, and what it is made of."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field

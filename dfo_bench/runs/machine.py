@@ -1,4 +1,4 @@
-"""What a process runs on and holds: versions, hardware, git revision, memory."""
+"""The process and its machine: versions, hardware, git revision, memory."""
 
 import os
 import platform

@@ -41,10 +41,8 @@ class Meter:
     of these are of calls that are over, and of points that were complete by then.
     """
 
-    def __init__(
-        self, oracle: Oracle, budget: int, journal: Journal, progress: Progress, patience: Patience | None = None
-    ) -> None:
-        """Begin to meter; what `journal` already holds is replayed first. `patience` is the task's unless given.
+    def __init__(self, oracle: Oracle, budget: int, journal: Journal, progress: Progress) -> None:
+        """Begin to meter; what `journal` already holds is replayed first.
 
         Where processes were stopped at unknown moments since, the batch then in flight is paid again, and counted so.
         """
@@ -55,7 +53,7 @@ class Meter:
         self.told: tuple[Array, ...] = ()
         self.events: list[str] = []
         self._journal, self._progress, self._repeats = journal, progress, Repeats(oracle)
-        self.patience = patience or Patience(oracle.task.patience_s)
+        self.patience = Patience(oracle.task.patience_s)
         self._recorded, self._taken = len(journal.log.batches), 0
         self._stopped = journal.log.stopped
         self._in_a_row = 0

@@ -1,4 +1,4 @@
-"""What an optimizer is told of its points: their losses, or more, as much as it sees."""
+"""Oracles: each evaluates points, and tells an optimizer their losses, or more, as much as it sees."""
 
 from math import prod
 

@@ -1,4 +1,4 @@
-"""What a run is: a frozen spec of plain values, its seeded streams, and the key that names it."""
+"""The spec of a run: a frozen record of plain values, its seeded streams, and the key that names it."""
 
 import hashlib
 import json

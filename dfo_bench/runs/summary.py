@@ -1,4 +1,4 @@
-"""What a run comes to, in one record."""
+"""The summary of a run: all that it came to, in one record."""
 
 import math
 from collections.abc import Mapping, Sequence

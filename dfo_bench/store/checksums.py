@@ -1,4 +1,4 @@
-"""What a published store carries: the digests of its files, written as sha256sum does.
+"""The checksums of a published store: the digests of its files, written as sha256sum does.
 
 The files are those of runs that have ended, wherever they are: in their folders, where `sha256sum -c SHA256SUMS` checks
 them, too, or packed. What is derived, the caches and the report, has none.

@@ -1,4 +1,4 @@
-"""What tokens cost: a file of a store with a price per million of them for each task, as its runs name it.
+"""The prices of tokens: a file of a store with a price per million of them for each task, as its runs name it.
 
 It changes no run and no key, so it may come after the runs, and change.
 """

@@ -1,4 +1,4 @@
-"""Whether the curves of a store are what the tasks really return: stored points are made again and evaluated again.
+"""The verification of a store: stored points are made and evaluated again, and the losses compared.
 
 Two roads lead to a run's points. The summary keeps the recipes of the incumbent and of the selected candidate. And an
 optimizer is replayed (`dfo_bench.store.replay`).

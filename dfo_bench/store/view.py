@@ -1,4 +1,4 @@
-"""What there is to know of one run, gathered to be shown."""
+"""The view of one run: all there is to know of it, gathered to be shown."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

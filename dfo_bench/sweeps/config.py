@@ -1,4 +1,4 @@
-"""What people write to describe a sweep: YAML files, presets, seed ranges."""
+"""The settings of a sweep as people write them: YAML files, presets, seed ranges."""
 
 import re
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""What a sweep will take, before it is paid: what is left of it in calls, tokens, bytes, time and money."""
+"""The estimate of a sweep, before it is paid: what is left of it in calls, tokens, bytes, time and money."""
 
 import math
 from collections.abc import Iterable, Sequence

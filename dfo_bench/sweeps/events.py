@@ -1,4 +1,4 @@
-"""What a sweep tells whoever listens to it."""
+"""The events of a sweep, told to whoever listens to it."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

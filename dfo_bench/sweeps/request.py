@@ -1,4 +1,4 @@
-"""What a sweep is asked for: one record, whether Python, a sweep file or the command line asks."""
+"""The request for a sweep: one record, whether Python, a sweep file or the command line asks."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Whether the box of a random embedding holds an optimum of Branin's function."""
+"""The boxes of random embeddings, and whether one holds an optimum of Branin's function."""
 
 import numpy as np
 

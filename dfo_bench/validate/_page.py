@@ -1,4 +1,4 @@
-"""What validations have found, as a Markdown page."""
+"""The Markdown page of what validations have found."""
 
 from collections.abc import Sequence
 

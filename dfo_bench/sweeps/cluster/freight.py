@@ -1,4 +1,4 @@
-"""What travels to the nodes of a cluster: the files that the components of runs name by their paths.
+"""The freight to the nodes of a cluster: the files that the components of runs name by their paths.
 
 Each goes once a node, by the digest of what it holds, and is kept in the cache of the node's user.
 """

@@ -1,4 +1,4 @@
-"""What stands on a node of a cluster: it works off runs, and tells the driver all that their journals take."""
+"""The worker on a node of a cluster: it works off runs, and tells the driver all that their journals take."""
 
 import queue
 import threading

@@ -1,4 +1,4 @@
-"""What all engines have in common: an address, a name for their model, a version, answers in JSON."""
+"""The base of all engines: an address, a name for their model, a version, answers in JSON."""
 
 import json
 from abc import ABC, abstractmethod

@@ -1,4 +1,4 @@
-"""What answers as OpenAI does: texts go up; the likeliest next tokens, or embeddings, come down."""
+"""Engines that answer as OpenAI does: texts go up; the likeliest next tokens, or embeddings, come down."""
 
 from collections.abc import Sequence
 from copy import copy
