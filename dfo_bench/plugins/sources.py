@@ -84,10 +84,10 @@ def _declared(path: tuple[str, ...]) -> Mapping[str, importlib.metadata.EntryPoi
 
 def _docstring(file: Path) -> str:
     """Return the docstring of a module, which is its first statement; to parse all others takes ten times as long."""
-    with tokenize.open(file) as lines:
-        for token in tokenize.generate_tokens(lines.readline):
+    with file.open("rb") as lines:
+        for token in tokenize.tokenize(lines.readline):
             if token.type == tokenize.STRING:
                 return inspect.cleandoc(str(ast.literal_eval(token.string)))
-            if token.type not in (tokenize.COMMENT, tokenize.NL):
+            if token.type not in (tokenize.ENCODING, tokenize.COMMENT, tokenize.NL):
                 break
     return ""
