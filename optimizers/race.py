@@ -3,7 +3,7 @@
 from typing import Annotated, Unpack
 
 import numpy as np
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Lt
 from scipy.stats import t as student
 
 from dfo_bench.core import Array, Component, ExampleGiven, Index, Space
@@ -29,7 +29,7 @@ class Race(Racing):
         *,
         inner: Component = Component("cma"),
         blocks: Annotated[int, Ge(2)] = 8,
-        error: Annotated[float, Gt(0), Lt(0.5)] = 0.2,
+        error: Annotated[float, Ge(1e-6), Lt(0.5)] = 0.2,
         **given: Unpack[ExampleGiven],
     ) -> None:
         super().__init__(space, **given)
