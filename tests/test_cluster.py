@@ -23,6 +23,7 @@ from dfo_bench.sweeps.cluster.mirror import Mirror
 from dfo_bench.sweeps.cluster.node import Piece, Results, Slot
 from dfo_bench.sweeps.events import Ended, Event, Listener
 from tests import toys as toy_plugins
+from tests.rays import quiet_ray
 from tests.tiny_lm import Zoo, reviews, write
 
 EXACT = ["key", "evaluation", "loss", "best", "digest"]
@@ -38,12 +39,7 @@ def client_port() -> int:
 def cluster(client_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Start a cluster of two nodes of one core each, and connect this process to it."""
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'dfo-bench[ray]'")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_AUTH_MODE", "disabled")
-        # Ray's own processes give way to all others.
-        patch.setenv("RAY_worker_niceness", "0")
-        patch.setenv("DFO_BENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+    with quiet_ray(tmp_path_factory.mktemp("cache")):
         import ray
         from ray.cluster_utils import Cluster
 

@@ -24,6 +24,7 @@ from dfo_bench.service.desk import Asked, Desk, find_models
 from dfo_bench.service.scale import Scale
 from dfo_bench.service.serve import serve
 from dfo_bench.sweeps.events import Listener
+from tests.rays import quiet_ray
 from tests.services import Running, problem
 from tests.tiny_lm import Zoo, reviews, write
 
@@ -34,12 +35,7 @@ EXACT = ["key", "evaluation", "loss", "best", "digest"]
 def service(zoo: Zoo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Start a cluster, two replicas of a model on it, and a service before them."""
     pytest.importorskip("grpc_reflection", reason="needs the extra ray")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_AUTH_MODE", "disabled")
-        # Ray's own processes give way to all others.
-        patch.setenv("RAY_worker_niceness", "0")
-        patch.setenv("DFO_BENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+    with quiet_ray(tmp_path_factory.mktemp("cache")):
         import ray
 
         from dfo_bench.service.fleet import fleet
