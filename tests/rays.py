@@ -13,6 +13,8 @@ def quiet_ray(cache: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_AUTH_MODE", "disabled")
+        # Who asks once more after the end, such as a thread of Ray Serve, starts no Ray anew.
+        patch.setenv("RAY_ENABLE_AUTO_CONNECT", "0")
         # Ray's own processes give way to all others.
         patch.setenv("RAY_worker_niceness", "0")
         patch.setenv("DFO_BENCH_CACHE", str(cache))

@@ -1,4 +1,4 @@
-"""What stands on a node of a cluster: a desk and a line before it, told with every call what it rests on."""
+"""The replica of the models on a node of a cluster: a desk and a line before it; each call says what it rests on."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

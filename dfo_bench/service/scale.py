@@ -1,4 +1,4 @@
-"""How many replicas of the models there are to be, and what each takes of a node."""
+"""The scale of a service: how many replicas of the models there are to be, and what each takes of a node."""
 
 import re
 from dataclasses import dataclass
