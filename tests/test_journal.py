@@ -1,4 +1,6 @@
 import json
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from dfo_bench.core import Cost
 from dfo_bench.errors import BusyError, StoreError
 from dfo_bench.runs.journal import Batch, Journal, Log, Measurement, Seconds
+from dfo_bench.runs.summary import in_progress
 from tests import toys
 
 HEADER = toys.header()
@@ -80,6 +83,19 @@ def test_every_process_stopped_since_the_last_batch_may_have_paid_for_the_next(p
     journal.add_batch(_batch(4, 7.0))
     journal.close()
     assert Log.read(path).stopped == 0
+
+
+def test_a_run_under_way_ended_when_its_journal_was_last_written_however_often_it_is_read(path: Path) -> None:
+    _filled(path)
+    written = datetime(2025, 3, 4, 5, 6, 7, tzinfo=UTC).timestamp()
+    os.utime(path, (written, written))
+
+    log = Log.read(path)
+    made = in_progress(toys.header(), log).provenance
+
+    assert log.written == "2025-03-04T05:06:07+00:00"
+    assert made
+    assert made.ended == log.written
 
 
 def test_damage_in_the_middle_is_named_and_never_skipped(path: Path) -> None:

@@ -34,8 +34,8 @@ SENT = ["sent_up", "sent_down"]
 MADE = ["backend", "ended", "data"]
 """What computed the task, of its parameter of that name: it changes no result beyond rounding, but the seconds.
 
-`ended` is when, in ISO 8601, of one under way when it was read. `data` is a digest of the contents of train, dev, test
-and model, "" where the task names no files.
+`ended` is when, in ISO 8601; of one under way, when its journal was last written. `data` is a digest of the contents of
+train, dev, test and model, "" where the task names no files.
 """
 
 ROWS = ["train_rows", "dev_rows", "test_rows"]

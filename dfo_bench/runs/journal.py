@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -111,12 +112,16 @@ class Log:
     measurements: list[Measurement] = field(default_factory=list)
     size: int = 0
     """Bytes up to the end of the last whole record."""
+    written: str = ""
+    """When the file was last written to, in UTC, in ISO 8601."""
 
     @classmethod
     def read(cls, path: Path) -> "Log":
         """Read a journal, which somebody else may be writing; half a line at its end is passed over."""
         log = cls()
         with path.open("rb") as lines:
+            written = datetime.fromtimestamp(os.fstat(lines.fileno()).st_mtime, UTC)
+            log.written = written.isoformat(timespec="seconds")
             for line in lines:
                 if not line.endswith(b"\n"):
                     break

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from dfo_bench.points import Points, expand
@@ -177,5 +177,5 @@ def in_progress(header: Header, log: Log, status: Status = "unfinished", error: 
         lost=log.lost,
         events=[],
         interrupted=True,
-        provenance=provenance(header.spec.backend),
+        provenance=replace(provenance(header.spec.backend), ended=log.written),
     )
