@@ -1,3 +1,4 @@
+import inspect
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from dfo_bench.errors import BusyError, InputError, StoreError
 from dfo_bench.plugins.component import parse
+from dfo_bench.plugins.registry import OPTIMIZERS
 from dfo_bench.runs.assembly import assemble
 from dfo_bench.runs.journal import Journal, Log
 from dfo_bench.runs.spec import RunSpec
@@ -418,6 +420,27 @@ def test_a_run_that_another_process_writes_is_left_to_it(store: Store, tmp_path:
             execute(spec, store.path)
 
     assert execute(spec, store.path, meanwhile).status == "finished"
+
+
+SIZES = [
+    f"{name}:{size}"
+    for name in OPTIMIZERS.names()
+    for size in ("batch", "popsize", "samples")
+    if size in inspect.signature(OPTIMIZERS.load(name)).parameters
+]
+"""The parameters that say how many points are asked for at a time."""
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("count", [10**5, 10**18])
+def test_a_batch_far_beyond_the_budget_is_refused_before_memory_is_taken_for_it(size: str, count: int) -> None:
+    with pytest.raises(InputError, match=f"{size}={count} is more than the .* take a smaller one"):
+        assemble(_spec("sphere", f"{size}={count}", budget=20)).optimizer()
+
+
+def test_a_batch_of_an_inner_optimizer_is_refused_likewise() -> None:
+    with pytest.raises(InputError, match=r"cma:popsize=100000 is more than the .* take a smaller one"):
+        assemble(_spec("sphere", "sre:inner=(cma:popsize=100000)", budget=20)).optimizer().ask()
 
 
 def test_a_budget_of_one_is_a_run(store: Store) -> None:

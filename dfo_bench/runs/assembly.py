@@ -39,6 +39,12 @@ from dfo_bench.runs.spec import RunSpec, streams
 from dfo_bench.runs.step import ALPHA, AUTO, LEAST_BUDGET, Stepped
 from dfo_bench.runs.titles import TITLE, check_title
 
+_AT_A_TIME = ("batch", "popsize", "samples")
+"""The parameters of optimizers that say how many points they ask for at a time."""
+
+_LARGE_BATCH = 10_000
+"""So many points may be asked for at a time though the budget be smaller; more would take memory for nothing."""
+
 
 class InOneEmbedding(EmbeddingOptimizer):
     """A plain optimizer in the run's first embedding: the common case."""
@@ -266,6 +272,13 @@ class Assembly:
         self, plugin: AnyOptimizer, space: Space, budget: int, rng: np.random.Generator, make: Make | None = None
     ) -> Optimizer:
         """Build a plain optimizer with what it sees of the task, and `make` for what stands inside it."""
+        for name in _AT_A_TIME:
+            size = plugin.component.params.get(name)
+            if isinstance(size, int) and size > max(budget, _LARGE_BATCH):
+                raise InputError(
+                    f"{plugin.name}:{name}={size} is more than the {budget} evaluations that {plugin.name} has: no "
+                    "batch would be whole; take a smaller one, or a larger budget"
+                )
         more: dict[str, Any] = {}
         if issubclass(plugin.cls, VectorOptimizer):
             more = {"outer": self.task.outer}

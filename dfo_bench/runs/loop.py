@@ -4,6 +4,7 @@ import traceback
 
 import pyarrow as pa
 
+from dfo_bench.core import EmbeddingOptimizer
 from dfo_bench.errors import ReplayError, RunError, StoreError, Unavailable, say
 from dfo_bench.runs.assembly import Assembly
 from dfo_bench.runs.curve import curve
@@ -13,7 +14,7 @@ from dfo_bench.runs.journal import Journal
 from dfo_bench.runs.machine import peak_device_memory, peak_memory, provenance
 from dfo_bench.runs.measure import Measurer
 from dfo_bench.runs.meter import Meter, Progress
-from dfo_bench.runs.spec import describe
+from dfo_bench.runs.spec import RunSpec, describe
 from dfo_bench.runs.summary import Kept, Status, Summary, Totals, count_repaid, count_repeats, count_sent
 
 
@@ -63,24 +64,13 @@ def attempt(assembly: Assembly, journal: Journal, progress: Progress, discarded:
         assembly.task.progress = lambda share: progress(share, meter.best, False)
     status: Status = "finished"
     error = ""
-    events: list[str] = []
+    optimizer: EmbeddingOptimizer | None = None
     try:
         optimizer = assembly.optimizer()
-        events = optimizer.events
-        while meter.spent < spec.budget:
-            before = meter.spent
-            losses = meter.evaluate(optimizer.ask())
-            if meter.spent // spec.dev_every > before // spec.dev_every or meter.spent == spec.budget:
-                measurer.dev(meter)
-                meter.rest()
-            if losses is not None:
-                optimizer.tell(losses, *meter.told)
+        _search(optimizer, meter, measurer, spec)
         if meter.incumbent is None:
-            reason = (
-                "every loss is nan or infinite, or of some of the examples only"
-                if assembly.unit > 1
-                else "every loss is nan or infinite"
-            )
+            parts = ", or of some of the examples only" if assembly.unit > 1 else ""
+            reason = f"every loss is nan or infinite{parts}"
             raise RunError(f"no evaluation succeeded: {(meter.errors or [reason])[0]}")
         measurer.test(meter)
     except (Unavailable, KeyboardInterrupt):
@@ -92,6 +82,7 @@ def attempt(assembly: Assembly, journal: Journal, progress: Progress, discarded:
     except (Exception, SystemExit) as exception:
         status, error = "failed", say(exception)
         meter.events.append(traceback.format_exc())
+    events = map(str, optimizer.events) if optimizer else ()
     batches, log = meter.batches, journal.log
     sent_up, sent_down = count_sent(batches)
     return curve(batches, assembly.unit, meter.spent), Summary(
@@ -113,7 +104,19 @@ def attempt(assembly: Assembly, journal: Journal, progress: Progress, discarded:
         repaid=count_repaid(batches, assembly.unit),
         discarded=discarded,
         lost=log.lost,
-        events=[*meter.patience.events, *meter.events, *meter.errors, *assembly.task.events, *map(str, events)],
+        events=[*meter.patience.events, *meter.events, *meter.errors, *assembly.task.events, *events],
         interrupted=False,
         provenance=provenance(assembly.task.backend),
     )
+
+
+def _search(optimizer: EmbeddingOptimizer, meter: Meter, measurer: Measurer, spec: RunSpec) -> None:
+    """Ask for points, evaluate them and tell the losses until the budget is spent, with dev scored on the way."""
+    while meter.spent < spec.budget:
+        before = meter.spent
+        losses = meter.evaluate(optimizer.ask())
+        if meter.spent // spec.dev_every > before // spec.dev_every or meter.spent == spec.budget:
+            measurer.dev(meter)
+            meter.rest()
+        if losses is not None:
+            optimizer.tell(losses, *meter.told)

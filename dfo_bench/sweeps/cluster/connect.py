@@ -76,7 +76,12 @@ def _connect(ray: Any, address: str) -> None:
     main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(address, log_to_driver=False, **quiet)
+        try:
+            ray.init(address, log_to_driver=False, **quiet)
+        except ConnectionAbortedError:
+            # The head starts a server per client, and that may die while it starts on a busy machine.
+            ray.shutdown()
+            ray.init(address, log_to_driver=False, **quiet)
     except Exception as error:
         # Of many kinds: RuntimeError for other versions, ConnectionError, and gRPC's own.
         raise InputError(
