@@ -6,7 +6,7 @@ from dfo_bench.core import Array, Component, EmbeddingGiven, EmbeddingOptimizer,
 
 
 class Auto(EmbeddingOptimizer):
-    """composite where the task has outputs, else cma; the run's events say which.
+    """composite where the task has outputs, else composite_loss, the same on losses; the run's events say which.
 
     The choice depends on nothing else but what the run is told, so that a comparison is one of two known methods.
     """
@@ -15,7 +15,7 @@ class Auto(EmbeddingOptimizer):
 
     def __init__(self, space: Space, **given: Unpack[EmbeddingGiven]) -> None:
         super().__init__(space, **given)
-        chosen = Component("composite" if self.told == "outputs" else "cma")
+        chosen = Component("composite" if self.told == "outputs" else "composite_loss")
         self.events.append(f"auto: {chosen}")
         self._embedding = self.embed(0)
         self._optimizer = self.make(chosen, self._embedding.search_space, self.budget, self.rng)

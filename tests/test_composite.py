@@ -226,8 +226,10 @@ def test_the_scalar_forms_are_told_losses_only(name: str) -> None:
     assert cls.sees == "losses"
 
 
-@pytest.mark.parametrize(("task", "chosen", "sees"), [("sphere", "composite", "outputs"), ("ackley", "cma", "losses")])
-def test_auto_is_composite_where_there_are_outputs_and_cma_elsewhere(task: str, chosen: str, sees: str) -> None:
+@pytest.mark.parametrize(
+    ("task", "chosen", "sees"), [("sphere", "composite", "outputs"), ("ackley", "composite_loss", "losses")]
+)
+def test_auto_is_composite_and_where_there_are_no_outputs_the_same_on_losses(task: str, chosen: str, sees: str) -> None:
     specs = [RunSpec(parse(task), parse(name), parse("normal"), dim=4, budget=60) for name in ("auto", chosen)]
     assert assemble(specs[0]).sees == sees
     assert best_of(specs[0]) == best_of(specs[1])
