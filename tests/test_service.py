@@ -81,6 +81,8 @@ def test_it_says_what_it_is_and_describes_every_path_with_an_example(client: htt
     assert "/v1/problems/{problem}/logits" in described["paths"]
     assert "example" in json.dumps(described["components"]["schemas"]["ProblemBody"])
     assert client.get("/docs").status_code == 200
+    memory = next(line for line in client.get("/metrics").text.splitlines() if line.startswith("process_resident"))
+    assert float(memory.split()[1]) > 1e7
 
 
 def test_an_answer_has_the_declared_shape_and_the_digest_of_its_bytes(client: httpx2.Client, registered: str) -> None:

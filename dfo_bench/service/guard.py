@@ -9,7 +9,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, HTTPException, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 
 from dfo_bench.lm.remote import wire
 
@@ -32,6 +40,7 @@ class Guard:
     def __init__(self, *, log_texts: bool = False, most_bytes: int = MOST_BYTES) -> None:
         self._log_texts, self._most = log_texts, most_bytes
         self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
         labels = ["path", "status"]
         self._requests = Counter("dfo_bench_requests", "Requests answered.", labels, registry=self._registry)
         self._seconds = Histogram("dfo_bench_seconds", "Seconds to an answer.", ["path"], registry=self._registry)
