@@ -7,7 +7,7 @@
 
 Exit status 1 where one of these fails. Run: DFO_BENCH_DATA=FOLDER python benchmarks/vllm.py ENGINE MODEL [TASK]
 
-MODEL is the folder of a decoder, TASK sst2:shots=16,prompt_tokens=10 unless given.
+MODEL is the folder of a decoder or gemma-3-270m, TASK sst2:shots=16,prompt_tokens=10 unless given.
 """
 
 import os
@@ -27,6 +27,7 @@ from _timing import machine
 import dfo_bench
 from dfo_bench.core import Unavailable
 from dfo_bench.lm import TextTask
+from dfo_bench.lm.gguf import converted
 from dfo_bench.plugins.component import parse
 from dfo_bench.runs.assembly import Assembly, assemble
 from dfo_bench.runs.spec import RunSpec
@@ -153,6 +154,7 @@ if __name__ == "__main__":
     print(machine(), "dfo-bench", dfo_bench.__version__)
     folder, model, *other = sys.argv[1:]
     task = other[0] if other else "sst2:shots=16,prompt_tokens=10"
+    model = str(converted(model) or model)
     engine = Engine(prepare(Path(folder)), model)
     try:
         with tempfile.TemporaryDirectory() as scratch:

@@ -4,8 +4,9 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ from dfo_bench import predicted
 from dfo_bench.runs import columns, former, header, machine, measure, summary
 from dfo_bench.runs import curve as curves
 from dfo_bench.runs.header import PlannedRun
+from dfo_bench.runs.machine import Provenance
 from dfo_bench.runs.measure import best_on_dev
 from dfo_bench.runs.summary import Summary
 
@@ -30,6 +32,20 @@ FACTS = pa.schema(
     ]
 )
 """A run that ended: `row` is its row of the frame `runs`, `made` its provenance and digests, both as JSON."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a run was made with: machine and versions, where they are known, and the digests of code and data."""
+
+    provenance: Provenance | None
+    digests: Mapping[str, str]
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Self:
+        """Read what stands in the column `made` of FACTS."""
+        return cls(Provenance(**plain["provenance"]) if plain["provenance"] else None, plain["digests"])
+
 
 MEASURES = pa.schema(
     [

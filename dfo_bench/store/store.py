@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -169,9 +169,9 @@ class Store:
         cache = self._cache("predictions", frames.PREDICTIONS)
         return _frame([cache.read(stamps, self._spared(self._of_summary(frames.predictions)))], frames.PREDICTIONS)
 
-    def made_with(self) -> list[dict[str, Any]]:
-        """Return the `provenance` and the `digests` of every run that ended, as its summary has them."""
-        return [json.loads(made) for made in self._runs()[0]["made"].to_pylist()]
+    def made_with(self) -> list[frames.Made]:
+        """Return what every run that ended was made with."""
+        return [frames.Made.from_json(json.loads(made)) for made in self._runs()[0]["made"].to_pylist()]
 
     def classifier(self, run: str = "best", task: str | None = None) -> "TextClassifier":
         """Return what a finished run of a text task has found as a classifier.

@@ -3,13 +3,12 @@
 import math
 import shlex
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
 from dfo_bench.runs.columns import GROUP, REFERENCE
 from dfo_bench.runs.spec import RunSpec
-from dfo_bench.store.frames import IMPORTED
+from dfo_bench.store.frames import IMPORTED, Made
 
 _AXES = {"task": "-t", "optimizer": "-o", "projection": "-p"}
 
@@ -52,18 +51,17 @@ def _seeds(seeds: Sequence[int]) -> str:
     return " ".join(f"-s {seed}" for seed in seeds)
 
 
-def provenance(summaries: Sequence[dict[str, Any]]) -> dict[str, str]:
+def provenance(runs: Sequence[Made]) -> dict[str, str]:
     """Return names and versions of what the runs were made with; where they differ, every value there is."""
     values: dict[str, set[str]] = {}
-    for summary in summaries:
-        facts = dict(summary["provenance"])
-        versions = facts.pop("versions", {})
-        flat = {"git revision": facts.get("git"), "processor": facts.get("cpu"), "platform": facts.get("platform")}
-        flat["backend"] = facts.get("backend")
-        flat |= versions | {name: digest for name, digest in summary["digests"].items() if ":" in name}
+    for run in runs:
+        flat = {name: digest for name, digest in run.digests.items() if ":" in name}
+        if on := run.provenance:
+            flat |= {"git revision": on.git or "", "processor": on.cpu, "platform": on.platform, "backend": on.backend}
+            flat |= on.versions
         for name, value in flat.items():
             if value:
-                values.setdefault(name, set()).add(str(value))
-    ended = sorted(summary["provenance"]["ended"] for summary in summaries if summary["provenance"])
+                values.setdefault(name, set()).add(value)
+    ended = sorted(run.provenance.ended for run in runs if run.provenance)
     dates = {"ended": f"{ended[0]} to {ended[-1]}"} if ended else {}
     return {name: ", ".join(sorted(several)) for name, several in values.items()} | dates
