@@ -93,8 +93,15 @@ def until(tab: "Page", condition: str, arg: object) -> None:
 def curve(tab: "Page", title: str) -> int:
     """Scroll to the first figure of a title, so that it is drawn, and return its number."""
     number: int = tab.evaluate("title => curves.findIndex(curve => curve.figure.innerText.startsWith(title))", title)
-    tab.evaluate("i => curves[i].figure.scrollIntoView()", number)
-    until(tab, "i => curves[i].fresh", number)
+    # The page's own observer was there first, so it has seen the scrolling when this one has.
+    tab.evaluate(
+        """i => new Promise((done) => {
+        curves[i].figure.scrollIntoView();
+        new IntersectionObserver(() => done()).observe(curves[i].figure);
+    })""",
+        number,
+    )
+    until(tab, "i => curves[i].fresh && curves[i].inView", number)
     return number
 
 
