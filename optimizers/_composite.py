@@ -9,7 +9,7 @@ from scipy.linalg import eigh, qr, solve
 
 from dfo_bench.core import Array, Index, Outer, Space
 
-from ._trust import Steps, least_within, moved
+from ._trust import LEAST, Steps, least_within, moved
 
 _FIRST = 10
 """How many points come before the first process, or one more than there are dimensions: the start, and around it."""
@@ -171,6 +171,8 @@ class Search:
             length = float(np.linalg.norm(asked[0] - self._x[best]))
             self._radius = moved(self._radius, length, self._losses[best] - losses[0], self._expected)
             self._expected = None
+            if self._radius <= LEAST:  # where the search would stand still: explorers have changed the process since
+                self._radius = 1.0
         known = np.isfinite(losses) & np.isfinite(outputs).all(axis=tuple(range(1, outputs.ndim)))
         self._x = np.concatenate([self._x, asked[known]])
         self._losses = np.concatenate([self._losses, losses[known]])

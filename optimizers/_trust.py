@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 
 from dfo_bench.core import Array, Outer, Space
 
-_LEAST = 0.05
+LEAST = 0.05
 """The smallest radius, in steps."""
 
 
@@ -85,4 +85,4 @@ def moved(radius: float, length: float, fallen: float, promised: float) -> float
     """
     if fallen > 0.5 * promised:
         return max(radius, (2.0 if abs(fallen - promised) < 0.1 * promised else 1.2) * length)
-    return max(_LEAST, 0.7 * min(radius, 2 * length)) if not fallen >= 0.1 * promised else radius
+    return max(LEAST, 0.7 * min(radius, 2 * length)) if not fallen >= 0.1 * promised else radius

@@ -19,7 +19,7 @@ class Composite(VectorOptimizer):
     First come the start and nine random directions. Then, in turns: a Gaussian process with one kernel for all outputs
     is fitted to the points nearest to the best one, and the outer function is minimised on its mean within a radius;
     other points surround the best one in directions that are not yet known. The radius grows where the loss falls as
-    foretold, and shrinks where it does not. Points that fail are left out.
+    foretold, shrinks where it does not, and begins anew where it is least. Points that fail are left out.
 
     sigma: the first step in units of the space's scale, as that of cma; at most 0.3 of the width of a box.
     batch: how many points are asked in two turns: the one that promises most, and explorers, one at least.

@@ -1,5 +1,8 @@
 """The ellipsoid: convex, of condition 10^6 (Hansen & Ostermeier, 2001; f10 of BBOB without its oscillation)."""
 
+from decimal import Decimal
+from functools import cache
+
 import numpy as np
 from typing_extensions import override
 
@@ -13,4 +16,10 @@ class Ellipsoid(SumOfSquares, Rotated):
 
     @override
     def residuals(self, x: Array) -> Array:
-        return np.logspace(0, 3, x.shape[1]) * x
+        return _axes(x.shape[1]) * x
+
+
+@cache
+def _axes(n: int) -> Array:
+    """Return 10^(3 (i - 1) / (n - 1)) for i = 1 to n; NumPy's power differs in the last bit between processors."""
+    return np.array([float(10 ** (Decimal(3 * i) / max(n - 1, 1))) for i in range(n)])

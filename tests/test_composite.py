@@ -120,6 +120,20 @@ def test_a_step_too_small_grows() -> None:
     assert min(losses) < 0.2 * losses[0]
 
 
+def test_a_radius_that_was_shrunk_to_the_least_begins_anew() -> None:
+    """Outputs that nothing foretells shrink it each time."""
+    optimizer = build("composite", free(), Squares(8))
+    rng, radii = np.random.default_rng(5), list[float]()
+    for _ in range(60):
+        x = optimizer.ask()
+        outputs = rng.standard_normal((len(x), 8))
+        optimizer.tell(x, 9 + (outputs**2).sum(axis=1), outputs)
+        radii.append(optimizer._search._radius)
+    assert min(radii) < 2 * _trust.LEAST
+    assert 1.0 in radii[radii.index(min(radii)) :]
+    assert min(radii) > _trust.LEAST
+
+
 def test_memory_is_flat_in_calls() -> None:
     optimizer = build("composite", free(), Squares(8), points=12)
     for _ in range(30):

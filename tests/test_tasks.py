@@ -128,6 +128,13 @@ def test_a_rotation_turns_the_axes_of_the_ellipsoid_and_keeps_their_lengths() ->
     assert np.abs(matrix[~np.eye(3, dtype=bool)]).min() > 100
 
 
+def test_the_axes_of_the_ellipsoid_are_rounded_once() -> None:
+    """The third of five has 10^1.5, whose nearest number is the root of 1,000 on every processor."""
+    task = make("ellipsoid", dim=5, effective=5, shift=0.0, rotated=False)
+    residuals = task.outputs(Dense(np.eye(5)))
+    np.testing.assert_array_equal(np.diag(residuals)[[0, 2, 4]], [1, math.sqrt(1000), 1000])
+
+
 @pytest.mark.parametrize("name", ROTATED)
 def test_a_rotation_is_of_the_seed(name: str) -> None:
     points = Dense(random_points(2, 10))
