@@ -153,10 +153,14 @@ def row(summary: Summary) -> dict[str, Any]:
 _PROMPT = ("task:initial", "task:vocabulary", "task:clusters")
 """The contents that are part of a prompt."""
 
+_WORDS = ", words of "
+"""What follows it in the name of a model is part of a prompt, too: whose words an engine that takes text is sent."""
+
 
 def _data(digests: Mapping[str, str]) -> str:
     """Return a digest of the contents that a task was made of, its prompt left out."""
-    named = {name: digest for name, digest in digests.items() if name.startswith("task:") and name not in _PROMPT}
+    told = {name: digest for name, digest in digests.items() if name.startswith("task:") and name not in _PROMPT}
+    named = {name: digest.partition(_WORDS)[0] for name, digest in told.items()}
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:8] if named else ""
 
 
