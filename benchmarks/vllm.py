@@ -1,8 +1,10 @@
-"""The real vLLM, on this machine's CPU, beside the model itself: losses, and a sweep that outlives the engine.
+"""The real vLLM, on this machine's CPU, beside the model itself: losses, words, and a sweep that outlives the engine.
 
 1. makes an environment for vLLM in ENGINE where there is none (3.5 GB; pip, minutes), and starts it on MODEL in fp32;
 2. compares the losses of the start and of random points with the model's own: they must agree to 1e-4;
-3. sweeps cma and random through it, kills it in the middle, starts it again, and sweeps on; every run must be finished
+3. sends it texts alone, as to OpenAI: a search of words, whose selected prompt, pasted into the template, must have the
+   logits that the model itself gives, but for labels that are not among the likeliest tokens;
+4. sweeps cma and random through it, kills it in the middle, starts it again, and sweeps on; every run must be finished
    with the losses of the same sweep without it.
 
 Exit status 1 where one of these fails. Run: DFO_BENCH_DATA=FOLDER python benchmarks/vllm.py ENGINE MODEL [TASK]
@@ -121,10 +123,51 @@ def compare(here: Assembly, there: Assembly) -> bool:
     return bool(here.key == there.key and apart <= AGREE)
 
 
+def compare_words(task: str, folder: Path) -> bool:
+    """Search words by text alone, and say how far the logits of what is selected are from the model's own.
+
+    A label that is not among the likeliest tokens has the least of their logits there, which is above its own.
+    """
+    component, service = parse(task).replace(demonstrations=1), {"service": URL, "engine": "openai"}
+    run = RunSpec(
+        component.replace(mode="words", **service),
+        parse("genetic"),
+        parse("normal"),
+        dim=DIM,
+        budget=BUDGET,
+        dev_every=10,
+    )
+    summary = execute(run, Store.create(folder / "words").path)
+    words = summary.selected.text if summary.selected else ""
+    print(f"genetic: {summary.status}, {summary.evaluations} calls for text alone; selected: {words}")
+    task_class = type(text_task(assemble(run)))
+    task_class.causal_template = f"{words} {task_class.causal_template}"
+    pasted = component.replace(prompt_tokens=0)
+    ours, theirs = (
+        text_task(assemble(RunSpec(one, parse("start"), parse("normal"), dim=0, budget=1)))
+        for one in (pasted, pasted.replace(**service))
+    )
+    task_class.causal_template = task_class.causal_template.removeprefix(f"{words} ")
+    here, there = (one.logits(one.space.start, "train")[0] for one in (ours, theirs))
+    likeliest = there.argmax(axis=1, keepdims=True)
+    apart = np.subtract(*(one - np.take_along_axis(one, likeliest, axis=1) for one in (there, here)))
+    shown = np.abs(apart) <= AGREE
+    print(f"{shown.mean():.0%} of {shown.size} logits are the model's own to {AGREE}, the least other is above it by "
+          f"{apart[~shown].min() if not shown.all() else np.nan:.1e}", flush=True)  # fmt: skip
+    return bool(summary.status == "finished" and shown.mean() > 0.5 and (apart >= -AGREE).all())
+
+
+def text_task(assembly: Assembly) -> TextTask:
+    """Return the task."""
+    assert isinstance(assembly.task, TextTask)
+    return assembly.task
+
+
 def check(engine: Engine, task: str, folder: Path) -> bool:
     """Return whether all is as it should be."""
     more = f",service={URL},engine=vllm"
     good = compare(*(assemble(spec(task, "random", other)) for other in ("", more)))
+    good &= compare_words(task, folder)
     stores = {name: Store.create(folder / name) for name in ("here", "there")}
 
     def kill(spent: float, best: float, replayed: bool) -> None:

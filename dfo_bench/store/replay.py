@@ -62,7 +62,8 @@ def _replay(assembly: Assembly, curve: pd.DataFrame) -> Iterator[tuple[int, Poin
         batch = asked[: len(losses) - spent]
         end = spent + len(batch)
         if batch.digests() != digests[spent:end]:
-            raise ReplayError(f"asked again, {assembly.spec.optimizer.name} differs after evaluation {spent}")
+            name = assembly.spec.optimizer.name
+            raise ReplayError(f"asked again, {name} differs after evaluation {spent}, as it may on another processor")
         yield spent, batch
         if len(batch) == len(asked):
             optimizer.tell(told[spent:end].copy())

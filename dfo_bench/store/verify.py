@@ -23,6 +23,12 @@ from dfo_bench.store.replay import find_points, no_replay
 from dfo_bench.store.store import Store
 from dfo_bench.threads import single_threaded
 
+_ROUNDING = 1e-9
+"""What processors may differ by, of a loss above 1: they round tanh and rotations otherwise, and functions multiply it.
+
+So may what was added up of parts.
+"""
+
 
 @dataclass
 class Verdict:
@@ -35,7 +41,7 @@ class Verdict:
     difference: float = 0.0
     """The largest between a stored loss and the loss now."""
     tolerance: float = 0.0
-    """What the task allows; 0 asks for the same bits."""
+    """What the task allows, and what another processor may round otherwise."""
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -81,10 +87,6 @@ def verify(
 
 
 def _verify(store: Store, assembly: Assembly, summary: Summary, verdict: Verdict, points: int, seed: int) -> None:
-    verdict.tolerance = assembly.task.tolerance
-    if assembly.unit > 1:
-        # What was added up of parts may differ in the last bits.
-        verdict.tolerance += 1e-12 * max(1.0, abs(summary.best_loss))
     changed = [*changes(assembly, summary), *_other_versions(summary)]
     if changed:
         verdict.notes.append(f"changed since: {', '.join(changed)}")
@@ -109,6 +111,8 @@ def _verify(store: Store, assembly: Assembly, summary: Summary, verdict: Verdict
     for evaluation, point in sorted(found.items()):
         difference = abs(float(assembly.task.evaluate(point)[0]) - losses[evaluation - 1])
         verdict.compared += 1
+        allowed = assembly.task.tolerance + _ROUNDING * max(1.0, abs(losses[evaluation - 1]))
+        verdict.tolerance = max(verdict.tolerance, allowed)
         # nan is as far away as can be.
         verdict.difference = max(verdict.difference, np.inf if np.isnan(difference) else difference)
 
