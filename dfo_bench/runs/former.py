@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from dfo_bench.plugins.component import Value, parse
+from dfo_bench.plugins.component import Component, Value, parse
 from dfo_bench.runs.spec import RunSpec
 
 _TASK: Mapping[str, Value] = {"include_prompt": True, "initial": None, "mode": "add", "prompt_tokens": 50}
 """Of a prompt's parameters those whose defaults have changed, each with its former one."""
+
+_NOW: Mapping[str, Value] = {"include_prompt": False, "initial": ".", "mode": "inputs_embeds", "prompt_tokens": 10}
+"""Their present ones, which no name says."""
 
 _ALPHA = 1.0
 
@@ -26,7 +29,9 @@ def complete(spec: RunSpec, shown: Mapping[str, str]) -> tuple[RunSpec, dict[str
     found = dict(shown)
     if params["prompt_tokens"]:
         kept = {name: value for name, value in _TASK.items() if spec.task.params[name] == value}
-        found["task"] = str(parse(shown["task"]).replace(**kept))
+        named = parse(shown["task"]).replace(**kept)
+        said = {name: value for name, value in named.params.items() if name not in _NOW or value != _NOW[name]}
+        found["task"] = str(Component(named.name, said))
     if params["prompt_tokens"] and spec.projection.params.get("alpha", _ALPHA) == _ALPHA:
         found["projection"] = str(parse(shown["projection"]).replace(alpha=_ALPHA))
     return spec, found
