@@ -12,13 +12,15 @@ from dfo_bench.report.titles import name_tasks
 from dfo_bench.report.worth import worth
 from dfo_bench.sweeps.config import read_sweep
 
+TEST = 1
+"""The column of test in the table of an answer."""
+
 STORE = sys.argv[1] if len(sys.argv) > 1 else str(read_sweep("four-sets").store)
 
 run([sys.executable, "-m", "dfo_bench", "sweep", "four-sets", "--store", STORE], check=True)
 store = Store(STORE)
 answered = worth(name_tasks(store.runs()), store.predictions())
 # What guessing gives differs from set to set; the class that test has most of says as much.
-TEST = 1
 tests = [
     {row[0].text: row[TEST].text for row in one.table.rows if not row[0].text.startswith("guessing")}
     for one in answered

@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
@@ -128,21 +129,14 @@ def compare_words(task: str, folder: Path) -> bool:
 
     A label that is not among the likeliest tokens has the least of their logits there, which is above its own.
     """
-    component, service = parse(task).replace(demonstrations=1), {"service": URL, "engine": "openai"}
-    run = RunSpec(
-        component.replace(mode="words", **service),
-        parse("genetic"),
-        parse("normal"),
-        dim=DIM,
-        budget=BUDGET,
-        dev_every=10,
-    )
+    given, service = f"{task},demonstrations=1", {"service": URL, "engine": "openai"}
+    run = replace(spec(given, "genetic", f",mode=words,service={URL},engine=openai"), dev_every=10)
     summary = execute(run, Store.create(folder / "words").path)
     words = summary.selected.text if summary.selected else ""
     print(f"genetic: {summary.status}, {summary.evaluations} calls for text alone; selected: {words}")
     task_class = type(text_task(assemble(run)))
     task_class.causal_template = f"{words} {task_class.causal_template}"
-    pasted = component.replace(prompt_tokens=0)
+    pasted = parse(given).replace(prompt_tokens=0)
     ours, theirs = (
         text_task(assemble(RunSpec(one, parse("start"), parse("normal"), dim=0, budget=1)))
         for one in (pasted, pasted.replace(**service))

@@ -41,14 +41,16 @@ class Verdict:
     difference: float = 0.0
     """The largest between a stored loss and the loss now."""
     tolerance: float = 0.0
-    """What the task allows, and what another processor may round otherwise."""
+    """What the task allows, and what another processor may round otherwise, at the point where that is most."""
+    beyond: bool = False
+    """Whether a point differs by more than is allowed of its own loss."""
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
     def agrees(self) -> bool:
         """Whether every loss is what was stored, and nothing stands against it."""
-        return not self.problems and self.difference <= self.tolerance
+        return not self.problems and not self.beyond
 
 
 def verify(
@@ -109,9 +111,11 @@ def _verify(store: Store, assembly: Assembly, summary: Summary, verdict: Verdict
         except ReplayError as error:
             (verdict.notes if changed else verdict.problems).append(str(error))
     for evaluation, point in sorted(found.items()):
-        difference = abs(float(assembly.task.evaluate(point)[0]) - losses[evaluation - 1])
+        stored = losses[evaluation - 1]
+        difference = abs(float(assembly.task.evaluate(point)[0]) - stored)
+        allowed = assembly.task.tolerance + _ROUNDING * max(1.0, abs(stored))
         verdict.compared += 1
-        allowed = assembly.task.tolerance + _ROUNDING * max(1.0, abs(losses[evaluation - 1]))
+        verdict.beyond |= not difference <= allowed
         verdict.tolerance = max(verdict.tolerance, allowed)
         # nan is as far away as can be.
         verdict.difference = max(verdict.difference, np.inf if np.isnan(difference) else difference)
