@@ -31,11 +31,11 @@ def loss(x: Array) -> float:
 
 def ours(component: Component, evaluations: int) -> Callable[[], None]:
     """Ask and tell through dfo-bench."""
-    resolved, cls = resolve(OPTIMIZERS, component), OPTIMIZERS.load(component.name)
+    plugin = resolve(OPTIMIZERS, component)
     space = Space(DIM, None, None, Anchor.origin(DIM), 1.0)
 
     def run() -> None:
-        optimizer = cls(space, budget=evaluations, rng=np.random.default_rng(0), **resolved.params)
+        optimizer = plugin.construct(space, budget=evaluations, rng=np.random.default_rng(0))
         spent = 0
         while spent < evaluations:
             x = optimizer.ask()

@@ -50,7 +50,7 @@ def stock(of: TextTask, prompts: torch.Tensor) -> Any:
         for i, pad in enumerate(padding.sum(1).tolist()):
             rows[i, pad : pad + TOKENS], rows[i, pad + TOKENS :] = prompt, words[i, pad:]
         logits = model(inputs_embeds=rows, attention_mask=seen, position_ids=places, logits_to_keep=1).logits[:, 0]
-        found.append(logits[:, of._head._tokens])
+        found.append(logits[:, of.local.head._tokens])
     return torch.stack(found).double().numpy()
 
 
