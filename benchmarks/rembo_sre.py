@@ -25,6 +25,6 @@ if __name__ == "__main__":
     for name, spec in RUNS.items():
         with tempfile.TemporaryDirectory() as folder:
             seconds = execute(spec, Store.create(Path(folder) / "store").path).seconds
-        own, task = seconds["optimizer_cpu"], seconds["task_cpu"]
+        own, task = seconds.optimizer_cpu, seconds.task_cpu
         figures = f"{own:.1f} s of its own, the task {task:.1f} s"
         print(f"{name} on {spec.task}, {spec.budget} evaluations: {figures}", flush=True)
