@@ -10,6 +10,7 @@ import pytest
 
 from dfo_bench.core import Array, Dense, InputError
 from dfo_bench.lm.engine import Engine
+from dfo_bench.lm.losses import LOSSES
 from dfo_bench.lm.templates import Encoded
 from dfo_bench.plugins.component import parse
 from dfo_bench.report.stats.costs import add_costs
@@ -220,7 +221,7 @@ def test_parts_of_a_sum_of_squares_are_its_mean(task: str) -> None:
     np.testing.assert_allclose(sum(losses), built.evaluate(points), rtol=1e-12)
 
 
-@pytest.mark.parametrize("loss", ["ce", "hinge"])
+@pytest.mark.parametrize("loss", LOSSES)
 def test_of_a_text_task_only_the_texts_that_are_asked_for_are_read(
     zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loss: str
 ) -> None:

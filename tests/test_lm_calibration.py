@@ -101,7 +101,7 @@ def test_without_calibration_logits_are_what_they_were() -> None:
     assert np.array_equal(test, logits[:, :3])
 
 
-@pytest.mark.parametrize("loss", ["ce", "hinge"])
+@pytest.mark.parametrize("loss", losses.LOSSES)
 @pytest.mark.parametrize("kind", ["none", *KINDS])
 @pytest.mark.parametrize("k", [2, 4])
 def test_a_loss_is_differentiated_through_the_fit(

@@ -78,7 +78,7 @@ def test_gradients_are_the_differences_of_the_loss(zoo: Zoo, name: str, head: st
 
 
 @pytest.mark.parametrize("calibrate", ["none", "bias", "affine"])
-@pytest.mark.parametrize("loss", ["ce", "hinge"])
+@pytest.mark.parametrize("loss", losses.LOSSES)
 @pytest.mark.parametrize("mode", ["add", "deep"])
 def test_a_task_returns_the_losses_of_evaluate_and_the_gradients_of_these(
     folder: Path,
@@ -167,5 +167,5 @@ def test_a_task_without_a_prompt_has_an_empty_gradient(folder: Path, zoo: Zoo) -
 
 
 def test_a_share_of_hits_has_no_gradient(folder: Path, zoo: Zoo) -> None:
-    with pytest.raises(InputError, match="loss=perf counts hits; pass loss=ce or loss=hinge"):
+    with pytest.raises(InputError, match="loss=perf counts hits; pass loss=ce, hinge or confidence"):
         small(folder, zoo.folder(), loss="perf").gradients(points(1))

@@ -63,6 +63,7 @@ def test_losses_of_one_example_by_hand() -> None:
     # The class has 2 of 8; the wrong ones are ln 2 below and ln 2.5 above it, within the margin of 2.
     assert losses.loss("ce", logits, classes, none) == pytest.approx([np.log(4)])
     assert losses.loss("hinge", logits, classes, none) == pytest.approx([4 - np.log(2) + np.log(2.5)])
+    assert losses.loss("confidence", logits, classes, none) == pytest.approx([np.log(4) + 3 / 4])
     far = np.array([[[-9.0, 0.0, -9.0]]])
     assert losses.loss("hinge", far, classes, none) == pytest.approx([0.0])
 
@@ -74,7 +75,9 @@ def test_losses_are_their_definitions() -> None:
         examples = list(zip(logits[i], classes, strict=True))
         ce = [np.log(np.exp(row).sum()) - row[y] for row, y in examples]
         hinge = [sum(max(0.0, row[j] - row[y] + 2) for j in range(3) if j != y) for row, y in examples]
+        own = [np.exp(row[y]) / np.exp(row).sum() for row, y in examples]
         assert losses.ce(logits, classes)[i] == pytest.approx(np.mean(ce))
+        assert losses.confidence(logits, classes)[i] == pytest.approx(np.mean(ce) + 1 - np.mean(own))
         assert losses.hinge(logits, classes)[i] == pytest.approx(np.mean(hinge))
 
 
@@ -100,7 +103,7 @@ def test_the_recorded_losses_of_the_original_program_are_met(shared: Path, mode:
     np.testing.assert_allclose(values, record[f"loss_{name}"], rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["ce", "hinge"])
+@pytest.mark.parametrize("name", losses.LOSSES)
 def test_slopes_are_the_differences_of_the_losses(name: str) -> None:
     rng, classes = np.random.default_rng(0), np.array([0, 2, 1, 2])
     logits, way = rng.standard_normal((3, 4, 3)), rng.standard_normal((3, 4, 3))

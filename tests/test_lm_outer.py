@@ -24,7 +24,7 @@ def outer(loss: LossName, kind: Calibration) -> TrainLoss:
 
 
 @pytest.mark.parametrize("kind", ["none", "bias", "affine"])
-@pytest.mark.parametrize("loss", ["ce", "hinge"])
+@pytest.mark.parametrize("loss", losses.LOSSES)
 def test_its_gradient_is_that_of_its_differences(
     monkeypatch: pytest.MonkeyPatch, loss: LossName, kind: Calibration
 ) -> None:
@@ -67,6 +67,6 @@ def test_the_loss_of_a_task_is_that_of_its_outputs_to_the_bit_as_optimizers_see_
 def test_a_share_of_hits_has_no_outputs_for_an_optimizer(folder: Path, zoo: Zoo) -> None:
     task = small(folder, zoo.folder(), head="masked", loss="perf")
     assert task.outer is None
-    assert "pass loss=ce or loss=hinge" in task.no_outputs
+    assert "pass loss=ce, hinge or confidence" in task.no_outputs
     with pytest.raises(InputError, match="pass loss=ce"):
         task.gradients(points(1, task.space.dim))

@@ -9,7 +9,7 @@ import torch
 from dfo_bench.core import Array, Cost, Dense, InputError, Points, Task
 from dfo_bench.lm import TextTask, data, models
 from dfo_bench.lm.calibration import Calibration, calibrate
-from dfo_bench.lm.losses import ce
+from dfo_bench.lm.losses import LOSSES, ce
 from dfo_bench.plugins.component import Component, parse
 from dfo_bench.plugins.plugin import resolve
 from dfo_bench.plugins.registry import TASKS
@@ -57,7 +57,7 @@ def points(n: int, dim: int = DIM) -> Points:
 def test_every_head_mode_and_loss_evaluates_and_measures(
     folder: Path, zoo: Zoo, name: str, head: str, mode: str
 ) -> None:
-    for loss in ("ce", "hinge", "perf") if mode == "add" else ("ce",):
+    for loss in (*LOSSES, "perf") if mode == "add" else ("ce",):
         task = small(folder, zoo.folder(name), head=head, mode=mode, loss=loss)
         blocks = {"deep": 2, "prefix": 4}.get(mode, 1)
         assert (task.space.dim, task.space.blocks, task.tolerance) == (blocks * DIM, blocks, 1e-5)

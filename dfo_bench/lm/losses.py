@@ -8,7 +8,7 @@ from scipy.special import log_softmax, softmax
 
 from dfo_bench.points import Array
 
-LossName = Literal["ce", "hinge", "perf"]
+LossName = Literal["ce", "hinge", "confidence", "perf"]
 
 Classes = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -52,6 +52,17 @@ def hinge(logits: Array, classes: Classes) -> Array:
     return mean
 
 
+def confidence(logits: Array, classes: Classes) -> Array:
+    """Return the mean cross-entropy plus the mean of 1 - p, shape (n,); p is a label's probability among the labels.
+
+    The cross-entropy asks most of the examples that are furthest from right; the second term, which is bounded, asks
+    for confidence in those that can be right. After the confidence regularizer of "Projection-Free Evolution Strategies
+    for Continuous Prompt Search" (arXiv 2603.13786), of which only the abstract was at hand: the form is ours.
+    """
+    own: Array = softmax(logits, axis=2)[:, np.arange(len(classes)), classes]
+    return ce(logits, classes) + 1.0 - own.mean(axis=1)
+
+
 def ce_slopes(logits: Array, classes: Classes) -> Array:
     """Return the derivative of each example's cross-entropy in its logits, shape of the logits."""
     slopes: Array = softmax(logits, axis=2)
@@ -68,7 +79,16 @@ def hinge_slopes(logits: Array, classes: Classes) -> Array:
     return within
 
 
-LOSSES: dict[str, Callable[[Array, Classes], Array]] = {"ce": ce, "hinge": hinge}
+def confidence_slopes(logits: Array, classes: Classes) -> Array:
+    """Return the derivative of each example's `confidence` in its logits, shape of the logits."""
+    slopes = ce_slopes(logits, classes)
+    # The derivative of ce is that of -log p: times p it is that of -p.
+    own = 1.0 + slopes[:, np.arange(len(classes)), classes]
+    both: Array = slopes * (1.0 + own[:, :, None])
+    return both
+
+
+LOSSES: dict[str, Callable[[Array, Classes], Array]] = {"ce": ce, "hinge": hinge, "confidence": confidence}
 """The losses that are functions of the logits alone."""
 
 
@@ -77,5 +97,9 @@ def loss(name: str, logits: Array, classes: Classes, metric: Array) -> Array:
     return -metric if name == "perf" else LOSSES[name](logits, classes)
 
 
-SLOPES: dict[str, Callable[[Array, Classes], Array]] = {"ce": ce_slopes, "hinge": hinge_slopes}
+SLOPES: dict[str, Callable[[Array, Classes], Array]] = {
+    "ce": ce_slopes,
+    "hinge": hinge_slopes,
+    "confidence": confidence_slopes,
+}
 """The derivatives of LOSSES: per example, where the loss is their mean."""

@@ -124,7 +124,8 @@ class TextTask(Task):
             the rest of the template (after, for head=causal); as the words nearest to these, which begin the text
             (words); added before every block (deep); or as keys and values before every block (prefix, for
             head=causal).
-        loss: cross-entropy (ce), hinge, or the metric itself, negative (perf).
+        loss: cross-entropy (ce), with 1 - the label's probability added (confidence), hinge, or the metric itself,
+            negative (perf).
         demonstrations: how many solved examples per class stand before every text.
         leading_space: cuts label words into tokens as within a sentence; null does for head=causal only.
         precision: that of the model's weights and arithmetic.
@@ -286,7 +287,7 @@ class TextTask(Task):
     @property
     def no_outputs(self) -> str:
         """Why it has no outputs for an optimizer: of a loss that is flat they say nothing."""
-        return "" if self.outer else "loss=perf counts hits; pass loss=ce or loss=hinge"
+        return "" if self.outer else "loss=perf counts hits; pass loss=ce, hinge or confidence"
 
     def evaluate_on(self, points: Points, examples: Sequence[int]) -> Array:
         """Return the losses of some train texts, shape (n,); the model reads no others."""
