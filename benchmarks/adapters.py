@@ -11,8 +11,9 @@ import nevergrad as ng
 import numpy as np
 import optuna
 from _timing import in_turn, machine, summarize
+from optuna.distributions import BaseDistribution
 
-from dfo_bench.core import Anchor, Array, Space
+from dfo_bench.core import Anchor, Array, Optimizer, Space
 from dfo_bench.plugins.component import Component
 from dfo_bench.plugins.plugin import resolve
 from dfo_bench.plugins.registry import OPTIMIZERS
@@ -36,6 +37,7 @@ def ours(component: Component, evaluations: int) -> Callable[[], None]:
 
     def run() -> None:
         optimizer = plugin.construct(space, budget=evaluations, rng=np.random.default_rng(0))
+        assert isinstance(optimizer, Optimizer)
         spent = 0
         while spent < evaluations:
             x = optimizer.ask()
@@ -69,7 +71,9 @@ def bare_optuna(sampler: str, evaluations: int) -> Callable[[], None]:
     def run() -> None:
         seed = int(np.random.default_rng(0).integers(2**31))
         study = optuna.create_study(sampler=getattr(optuna.samplers, sampler)(seed=seed))
-        axes = {f"x{i}": optuna.distributions.FloatDistribution(-BOX, BOX) for i in range(DIM)}
+        axes: dict[str, BaseDistribution] = {
+            f"x{i}": optuna.distributions.FloatDistribution(-BOX, BOX) for i in range(DIM)
+        }
         for _ in range(evaluations):
             trial = study.ask(axes)
             study.tell(trial, loss(np.array(list(trial.params.values()))))

@@ -7,7 +7,7 @@ import cma
 import numpy as np
 from _timing import in_turn, machine, summarize
 
-from dfo_bench.core import Anchor, Space
+from dfo_bench.core import Anchor, Optimizer, Space
 from dfo_bench.plugins.component import parse
 from dfo_bench.plugins.plugin import resolve
 from dfo_bench.plugins.registry import OPTIMIZERS
@@ -20,6 +20,7 @@ def ours() -> None:
     space = Space(DIM, None, None, Anchor.origin(DIM), 1.0)
     plugin = resolve(OPTIMIZERS, parse("cma"))
     optimizer = plugin.construct(space, budget=EVALUATIONS, rng=np.random.default_rng(0))
+    assert isinstance(optimizer, Optimizer)
     for _ in range(EVALUATIONS // POPULATION):
         x = optimizer.ask()
         optimizer.tell(x, (x**2).sum(axis=1))

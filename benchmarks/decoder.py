@@ -17,6 +17,7 @@ from _timing import in_turn, machine, summarize
 
 from dfo_bench.core import Dense
 from dfo_bench.lm import TextTask
+from dfo_bench.lm.heads import WordsHead
 from dfo_bench.plugins.component import parse
 from dfo_bench.plugins.plugin import resolve
 from dfo_bench.plugins.registry import TASKS
@@ -36,7 +37,8 @@ def task(mode: str) -> TextTask:
 @torch.inference_mode()
 def stock(of: TextTask, prompts: torch.Tensor) -> Any:
     """Return the label logits of the stock class, shape (n, texts, classes)."""
-    texts, model = of.inputs("train"), of.local.model.model
+    texts, model, head = of.inputs("train"), of.local.model.model, of.local.head
+    assert isinstance(head, WordsHead)
     longest = max(len(text.ids) for text in texts)
     ids = torch.tensor([[0] * (longest - len(text.ids)) + list(text.ids) for text in texts])
     seen = torch.tensor([[0] * (longest - len(text.ids)) + [1] * (len(text.ids) + TOKENS) for text in texts])
@@ -50,7 +52,7 @@ def stock(of: TextTask, prompts: torch.Tensor) -> Any:
         for i, pad in enumerate(padding.sum(1).tolist()):
             rows[i, pad : pad + TOKENS], rows[i, pad + TOKENS :] = prompt, words[i, pad:]
         logits = model(inputs_embeds=rows, attention_mask=seen, position_ids=places, logits_to_keep=1).logits[:, 0]
-        found.append(logits[:, of.local.head._tokens])
+        found.append(logits[:, head.tokens])
     return torch.stack(found).double().numpy()
 
 

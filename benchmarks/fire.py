@@ -173,7 +173,8 @@ def differs(path: Path, expected: list[pd.DataFrame]) -> bool:
 def survive(path: Path, moment: int, rng: np.random.Generator, expected: list[pd.DataFrame]) -> tuple[int, int, str]:
     """Let a sweep die, and maybe what resumes it, too; return deaths, repaid evaluations, and what is wrong."""
     CALLS.unlink(missing_ok=True)
-    deaths, next_death = 0, moment
+    deaths = 0
+    next_death: int | None = moment
     while dying(sweep, path, next_death)[0]:
         deaths += 1
         if (path / "dfo-bench.json").exists():

@@ -12,7 +12,10 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +30,7 @@ TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "in
 WORDS = ["a", "the", "film", "it", "was", "very", "funny", "sad", "long", "slow", "good", "bad", "story", "and", "but"]
 
 
-def write_model(folder: Path, shape: dict[str, int]) -> None:
+def write_model(folder: Path, shape: dict[str, Any]) -> None:
     """Save a model of RoBERTa's classes with random weights, and the tokenizer of the default model."""
     for file in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
         shutil.copy(models.find("") / file, folder)
@@ -63,7 +66,7 @@ def peak(dtype: torch.dtype, device: str) -> float:
     return 10 * 2 * size**3 / (time.perf_counter() - begin)
 
 
-def timed(task: str, budget: int, flop_per_token: int, precision: str) -> None:
+def timed(task: str, budget: int, flop_per_token: int, precision: models.Precision) -> None:
     """Run cma on a task and print its wall time and rate; {folder} in the task is where the texts are."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     name = torch.cuda.get_device_name() if device == "cuda" else machine()
@@ -86,7 +89,7 @@ def timed(task: str, budget: int, flop_per_token: int, precision: str) -> None:
     print(f"{rate:.3g} flop/s, {rate / peak(models.PRECISIONS[precision], device):.2f} of the peak", flush=True)
 
 
-def roberta(precision: str, shape: dict[str, int], budget: int) -> None:
+def roberta(precision: models.Precision, shape: dict[str, int], budget: int) -> None:
     """Time a model of RoBERTa's classes."""
     hidden, layers = shape["hidden_size"], shape["num_hidden_layers"]
     with tempfile.TemporaryDirectory() as folder:
@@ -105,10 +108,10 @@ def gemma() -> None:
 
 
 if __name__ == "__main__":
-    given = sys.argv[1] if len(sys.argv) > 1 else "bfloat16"
-    if given == "tiny":
-        roberta("float32", TINY, 100)
-    elif given == "gemma":
-        gemma()
-    else:
-        roberta(given, LARGE, 8000)
+    runs: dict[str, Callable[[], None]] = {
+        "bfloat16": partial(roberta, "bfloat16", LARGE, 8000),
+        "float32": partial(roberta, "float32", LARGE, 8000),
+        "gemma": gemma,
+        "tiny": partial(roberta, "float32", TINY, 100),
+    }
+    runs[sys.argv[1] if len(sys.argv) > 1 else "bfloat16"]()

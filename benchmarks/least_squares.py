@@ -13,16 +13,18 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
-from dfo_bench.tasks.least_squares import Function, LeastSquares
 from optimagic.benchmarking.get_benchmark_problems import get_benchmark_problems
 
 from dfo_bench.core import Array, Dense, Points, Space, Squares, VectorOptimizer
 from dfo_bench.plugins.registry import OPTIMIZERS
 from dfo_bench.runs.spec import streams
+
+family = import_module("dfo_bench.tasks.least_squares")
 
 TAUS, SEEDS = (1e-1, 1e-3, 1e-5), 3
 
@@ -42,17 +44,24 @@ class Problem(NamedTuple):
 
 
 def of_the_task() -> Iterator[Problem]:
-    for function in get_args(Function):
+    for function in get_args(family.Function):
         for n in (4, 8, 12):
-            task = LeastSquares(rngs=streams(0), function=function, dim=n, effective=n)
+            task = family.LeastSquares(rngs=streams(0), function=function, dim=n, effective=n)
             yield Problem(task.outputs, task.space, 0.0)
 
 
 def of_more_and_wild() -> Iterator[Problem]:
-    for problem in get_benchmark_problems("more_wild", exclude="brown_almost_linear_medium").values():
+    problems = get_benchmark_problems(  # type: ignore[no-untyped-call]
+        "more_wild", exclude="brown_almost_linear_medium"
+    )
+    for problem in problems.values():
         start, residuals = np.asarray(problem["inputs"]["params"], dtype=float), problem["noise_free_fun"]
         space = Space(len(start), None, None, Dense(start[None]), 0.1 * max(float(np.abs(start).max()), 1.0))
-        yield Problem(lambda p, r=residuals: np.array([r(x) for x in p.dense()]), space, problem["solution"]["value"])
+        yield Problem(partial(at_each, residuals), space, problem["solution"]["value"])
+
+
+def at_each(residuals: Callable[[Array], Array], points: Points) -> Array:
+    return np.array([residuals(x) for x in points.dense()])
 
 
 class SolvedError(Exception):
@@ -121,7 +130,7 @@ def told(taken: Array, simplex: Array, theirs: Array | None) -> str:
 
 
 def main(names: list[str]) -> None:
-    methods = {name: partial(ours, name) for name in names}
+    methods: dict[str, Callable[[Problem, int], Count]] = {name: partial(ours, name) for name in names}
     if find_spec("dfols"):
         methods = {"dfo_ls": dfo_ls, **methods}
     else:

@@ -17,6 +17,7 @@ Run: python benchmarks/objective.py [minilm] [minilm-masked] [base] [large]
 import statistics
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ def roberta(hidden: int, layers: int, heads: int) -> LanguageModel:
         intermediate_size=4 * hidden, max_position_embeddings=514, pad_token_id=1,
     )  # fmt: skip
     torch.manual_seed(0)
-    model = RobertaForMaskedLM(config).eval().requires_grad_(False)
+    model = RobertaForMaskedLM(config).requires_grad_(False).train(False)
     return LanguageModel("random", model, models.load("", "embedding").tokenizer, "", FAMILIES["roberta"])
 
 
@@ -63,7 +64,7 @@ def minilm_masked() -> LanguageModel:
     """Return all-MiniLM-L6-v2's shape with a head for masked words, all weights random."""
     sentences = models.load("", "embedding")
     torch.manual_seed(0)
-    model = BertForMaskedLM(sentences.model.config).eval().requires_grad_(False)
+    model = BertForMaskedLM(sentences.model.config).requires_grad_(False).train(False)
     return LanguageModel("random", model, sentences.tokenizer, "", FAMILIES["bert"])
 
 
@@ -178,7 +179,7 @@ def compare(name: str, loaded: LanguageModel, head: Head, count: int, population
 
     seconds = in_turn(
         {
-            **{key: keep(key, lambda one=one: one.logits(prompts, inputs)) for key, one in engines.items()},
+            **{key: keep(key, partial(one.logits, prompts, inputs)) for key, one in engines.items()},
             "each": keep("each", lambda: torch.cat([stock.logits(one[None]) for one in tensors])),
             "whole": keep("whole", lambda: stock.logits(tensors)),
             "products": products(loaded, inputs, population, by_torch),

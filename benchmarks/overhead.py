@@ -6,6 +6,7 @@ spread over 20,000 evaluations. Run: python benchmarks/overhead.py
 
 import json
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,6 @@ def bare(dim: int) -> None:
 if __name__ == "__main__":
     print(machine())
     for dim in (10, 500):
-        seconds = in_turn({"framework": lambda d=dim: framework(d), "bare loop": lambda d=dim: bare(d)}, rounds=5)
+        seconds = in_turn({"framework": partial(framework, dim), "bare loop": partial(bare, dim)}, rounds=5)
         for name, taken in seconds.items():
             print(f"d = {dim}: {name}: {summarize(taken, 1e6 / EVALUATIONS)} us of CPU an evaluation, min (median)")

@@ -95,7 +95,7 @@ def timed() -> Iterator[list[float]]:
         seconds.append(time.perf_counter() - begin)
         return found
 
-    Portion.logits = clocked  # type: ignore[method-assign]
+    Portion.logits = clocked  # type: ignore[method-assign, assignment]
     yield seconds
     Portion.logits = logits  # type: ignore[method-assign]
 
