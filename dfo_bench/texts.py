@@ -141,6 +141,10 @@ class LabelledTexts(Protocol):
         """Return logits after a bias per class that is fitted on those of train, both of shape (n, classes)."""
         ...
 
+    def call_seconds(self, backend: str) -> float:
+        """Return the seconds of the outputs of its train set here; nan where they are not known."""
+        ...
+
     def cost(self, split: str) -> Cost:
         """Return what it costs to ask for the outputs of a split."""
         ...

@@ -8,7 +8,8 @@ import pytest
 import dfo_bench
 from dfo_bench.core import Cost
 from dfo_bench.errors import InputError, PluginError, UnknownNameError
-from dfo_bench.lm import TextTask
+from dfo_bench.lm import TextTask, backends
+from dfo_bench.lm.texts import Texts
 from dfo_bench.plugins.component import Component, parse
 from dfo_bench.plugins.registry import OPTIMIZERS, REFERENCES, method_kind
 from dfo_bench.report.baselines import place_baselines
@@ -220,6 +221,19 @@ def test_what_goes_to_and_fro_is_counted_by_what_it_sees(tmp_path: Path, zoo: Zo
     tuned = costs["model_tuning"]
     assert tuned == Cost(examples=costs["manual"].examples, tokens=costs["manual"].tokens)
     assert costs["manual"].bytes_up_z == costs["feature_linear"].bytes_up_z > 0
+
+
+def test_in_context_learning_is_estimated_by_the_rows_behind_its_examples(
+    tmp_path: Path, zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backends, "call_seconds", lambda engine, mode, texts: float(engine.rows_of(texts)))
+    task = written(tmp_path, zoo.folder("gpt2"), head="causal")
+    fitted = assemble(planned(task, "in_context:demonstrations=1")).task
+    assert isinstance(fitted, Fitted)
+    assert isinstance(fitted.view, Texts)
+    train = fitted.view.local.inputs.of("train")
+    rows = fitted.view.local.engine.rows_of(train)
+    assert fitted.call_seconds("torch") == rows < sum(len(text.ids) for text in train) / 2
 
 
 def test_whoever_watches_hears_how_far_a_fit_is(tmp_path: Path, zoo: Zoo) -> None:

@@ -9,6 +9,7 @@ import torch
 
 from dfo_bench.lm import backends
 from dfo_bench.lm.backends import fastest, offered
+from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.heads import WordsHead
 from dfo_bench.lm.modes import Mode, ModeName
 from tests.test_lm_engine import LABELS, TOKENS, texts
@@ -77,6 +78,23 @@ def test_a_backend_is_offered_where_it_computes(zoo: Zoo, monkeypatch: pytest.Mo
     assert offered(half, Mode(half, "add", TOKENS)) == ["torch"]
     monkeypatch.setitem(sys.modules, "openvino", None)
     assert offered(bert, Mode(bert, "add", TOKENS)) == ["torch", "onednn"]
+
+
+@pytest.mark.parametrize(("name", "mode"), [("bert", "inputs_embeds"), ("gpt2", "inputs_embeds"), ("gpt2", "after")])
+def test_the_seconds_of_a_call_are_those_of_the_rows_that_it_computes(zoo: Zoo, name: str, mode: ModeName) -> None:
+    head = "masked" if name == "bert" else "causal"
+    loaded = zoo.load(name, head)
+    way, some = Mode(loaded, mode, TOKENS), texts(name, head, mode, shared=40)
+    engine = Engine(loaded, WordsHead(loaded, LABELS), way)
+    lengths = [len(text.ids) - (text.end if mode == "after" else 0) for text in some]
+    rows = sum(lengths) + TOKENS * len(some)
+    if (name, mode) == ("gpt2", "inputs_embeds"):
+        # The prompt and what all texts begin with are computed once.
+        rows = TOKENS + 40 + sum(length - 40 for length in lengths)
+    assert engine.rows_of(some) == rows
+    middle = sorted(some, key=lambda text: len(text.ids))[len(some) // 2]
+    seconds = backends.call_seconds(engine, way, some, lambda compute: 1.0)
+    assert seconds == pytest.approx(rows / (backends.ROWS * engine.rows_of([middle])))
 
 
 def test_a_decoder_is_computed_by_the_fastest_too(zoo: Zoo) -> None:

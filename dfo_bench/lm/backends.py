@@ -13,6 +13,7 @@ import torch
 from dfo_bench.lm import graph, packed
 from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.heads import Head
+from dfo_bench.lm.inputs import Inputs
 from dfo_bench.lm.models import LanguageModel
 from dfo_bench.lm.modes import Mode
 from dfo_bench.lm.templates import Encoded
@@ -52,9 +53,10 @@ def call_seconds(
     timed = timed or (_wall_seconds if engine.tokens else _cpu_seconds)
     some = texts if engine.tokens else [_middle(texts)]
     prompts = np.zeros((ROWS, *mode.shape), np.float32)
+    engine.keep(some)
     # The first computation is slower than those that follow.
     least = min(timed(lambda: engine.logits(prompts, some)) for _ in range(2))
-    return least * _share(texts, some, mode)
+    return least * _share(engine, texts, some)
 
 
 def fastest(
@@ -85,25 +87,27 @@ def fastest(
     if once * evaluations < WORTH_S:
         return "torch", once
     engines |= {backend: Engine(model, head, mode, backend) for backend in choices[1:]}
+    for engine in engines.values():
+        engine.keep([middle])
     rounds = [{backend: seconds(backend) for backend in choices} for _ in range(ROUNDS)]
     least = {backend: min(each[backend] for each in rounds) for backend in choices}
     if "openvino" not in choices and graph.computes(model, mode) and _has_avx512():
         _recommend_openvino()
     best = min(choices, key=lambda backend: least[backend])
     best = best if least["torch"] >= MARGIN * least[best] else "torch"
-    return best, least[best] * _share(texts, [middle], mode)
+    return best, least[best] * _share(engines[best], texts, [middle])
 
 
 class Speeds:
-    """How fast texts are computed here by each backend, measured when it is first asked for."""
+    """How fast the texts of train are computed here by each backend, measured when it is first asked for."""
 
-    def __init__(self, model: LanguageModel, head: Head, mode: Mode, texts: Sequence[Encoded]) -> None:
-        self._model, self._head, self._mode, self._texts = model, head, mode, texts
+    def __init__(self, model: LanguageModel, head: Head, mode: Mode, inputs: Inputs) -> None:
+        self._model, self._head, self._mode, self._inputs = model, head, mode, inputs
         self._seconds: dict[str, float] = {}
 
     def fastest(self, evaluations: int) -> str:
         """Return the backend to use for so many evaluations."""
-        backend, seconds = fastest(self._model, self._head, self._mode, self._texts, evaluations)
+        backend, seconds = fastest(self._model, self._head, self._mode, self._inputs.of("train"), evaluations)
         self._seconds[backend] = seconds
         return backend
 
@@ -111,7 +115,7 @@ class Speeds:
         """Return the seconds of one evaluation by a backend."""
         if backend not in self._seconds:
             engine = Engine(self._model, self._head, self._mode, backend)
-            self._seconds[backend] = call_seconds(engine, self._mode, self._texts)
+            self._seconds[backend] = call_seconds(engine, self._mode, self._inputs.of("train"))
         return self._seconds[backend]
 
 
@@ -120,10 +124,9 @@ def _middle(texts: Sequence[Encoded]) -> Encoded:
     return sorted(texts, key=lambda text: len(text.ids))[len(texts) // 2]
 
 
-def _share(texts: Sequence[Encoded], some: Sequence[Encoded], mode: Mode) -> float:
+def _share(engine: Engine, texts: Sequence[Encoded], some: Sequence[Encoded]) -> float:
     """Return how much of ROWS candidates on some texts one candidate on all texts is."""
-    all_tokens, tokens = (sum(len(text.ids) + mode.before for text in of) for of in (texts, some))
-    return all_tokens / (ROWS * tokens)
+    return engine.rows_of(texts) / (ROWS * engine.rows_of(some))
 
 
 def _wall_seconds(compute: Callable[[], object]) -> float:

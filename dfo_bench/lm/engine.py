@@ -98,6 +98,13 @@ class Engine:
             return ROWS
         return max(1, self.tokens // (max(map(self._own, texts)) + self.mode.before))
 
+    def rows_of(self, texts: Sequence[Encoded]) -> int:
+        """Return how many rows each candidate computes of texts; what all of them begin with counts once."""
+        shared = self._shared(texts)
+        if shared is None:
+            return sum(self._own(text) + self.mode.before for text in texts)
+        return self.mode.before + shared + sum(len(text.ids) - shared for text in texts)
+
     def batching(self, texts: Sequence[Encoded]) -> Batching:
         """Return how candidates on these texts are parted into batches."""
         room = self._room(texts)
@@ -236,6 +243,15 @@ class Engine:
         with self.mode.entering(rows, deltas) as embeds:
             return self._head.logits({"inputs_embeds": embeds, **inputs}, at)
 
+    def _shared(self, texts: Sequence[Encoded]) -> int | None:
+        """Return how many ids stand at the start of all texts; None where keys and values of them cannot be shared."""
+        if not self._causal or self._states is not None:
+            return None
+        shortest = min(len(text.ids) for text in texts) - 1
+        first = texts[0].ids
+        shared = next((i for i in range(shortest) if any(text.ids[i] != first[i] for text in texts)), shortest)
+        return None if shared < self._model.first + self.mode.slots else shared
+
     def _start(self, prompts: torch.Tensor, texts: Sequence[Encoded]) -> tuple[int, Any]:
         """Return how many ids are shared at the start of all texts, and the keys and values of the prompt and of these.
 
@@ -243,13 +259,10 @@ class Engine:
         """
         if not self._causal or self._states is not None:
             return 0, None
-        past = self.mode.past(prompts)
-        shortest = min(len(text.ids) for text in texts) - 1
-        first = texts[0].ids
-        shared = next((i for i in range(shortest) if any(text.ids[i] != first[i] for text in texts)), shortest)
-        if shared < self._model.first + self.mode.slots or not shared + (0 if past is not None else self.mode.before):
+        past, shared = self.mode.past(prompts), self._shared(texts)
+        if shared is None or not shared + (0 if past is not None else self.mode.before):
             return 0, past
-        rows = self.mode.rows(self._tensor([first[: shared or 1]]))[:, :shared]
+        rows = self.mode.rows(self._tensor([texts[0].ids[: shared or 1]]))[:, :shared]
         rows = self.mode.put(rows, prompts)
         with self.mode.entering(rows, prompts) as embeds:
             # Without a configuration it keeps all keys, also those a window has passed: masks see to the windows.

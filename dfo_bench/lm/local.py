@@ -56,11 +56,9 @@ class Local(Answerer):
             self.head = WordsHead(model, tokens, problem.groups)
         self.engine = Engine(model, self.head, self.mode, backend)
         self.backend = "torch" if backend == "auto" else backend
-        if "train" in problem.splits:
-            train = self.inputs.of("train")
-            if repeated:
-                self.engine.keep(train)
-            self._speeds = Speeds(model, self.head, self.mode, train)
+        if "train" in problem.splits and repeated:
+            self.engine.keep(self.inputs.of("train"))
+        self._speeds = Speeds(model, self.head, self.mode, self.inputs)
 
     def _put(self, shown: Shown) -> None:
         """Make the template, and the inputs of all splits under it."""
@@ -162,6 +160,7 @@ class Local(Answerer):
         """Return the same model, head and engine under another template."""
         other = copy(self)
         other._put(shown)
+        other._speeds = Speeds(other.model, other.head, other.mode, other.inputs)
         return other
 
     def admit(self, split: str) -> None:

@@ -124,8 +124,7 @@ class TextTask(Task):
             the rest of the template (after, for head=causal); as the words nearest to these, which begin the text
             (words); added before every block (deep); or as keys and values before every block (prefix, for
             head=causal).
-        loss: cross-entropy (ce), with 1 - the label's probability added (confidence), hinge, or the metric itself,
-            negative (perf).
+        loss: cross-entropy (ce), that plus 1 - the label's probability (confidence), hinge, or minus the metric (perf).
         demonstrations: how many solved examples per class stand before every text.
         leading_space: cuts label words into tokens as within a sentence; null does for head=causal only.
         precision: that of the model's weights and arithmetic.

@@ -126,6 +126,10 @@ class Texts:
         *_, found = calibrate("bias", train[None], self.classes("train"), logits[None])
         return found[0]
 
+    def call_seconds(self, backend: str) -> float:
+        """Return the seconds of the outputs of train here by a backend; nan where they are not known."""
+        return self.asked.call_seconds(backend)
+
     def cost(self, split: str) -> Cost:
         """Return what it costs to ask for the outputs of a split."""
         return self.asked.cost(split)

@@ -92,7 +92,7 @@ class Fitted(Task):
 
     def call_seconds(self, backend: str) -> float:
         """Return the seconds of the outputs that a fit asks for; nan where it trains the model's weights."""
-        return np.nan if self._sees == "weights" else self._larger * self.inner.call_seconds(backend)
+        return np.nan if self._sees == "weights" else self.view.call_seconds(backend)
 
     def measuring_cost(self, split: str) -> Cost:
         """Return what the text task's outputs will cost, in proportion to those on train."""
