@@ -1,15 +1,12 @@
 """The answerer of a task's problem: the model in this process, a service of this package, or somebody else's engine."""
 
 import os
-from typing import Literal
 
 from dfo_bench.errors import InputError
 from dfo_bench.lm import models
 from dfo_bench.lm.backends import Backend
 from dfo_bench.lm.local import Local
-from dfo_bench.lm.problem import Answerer, Problem
-
-EngineName = Literal["vllm", "sglang", "openai"]
+from dfo_bench.lm.problem import Answerer, EngineName, Problem
 
 SHARED = "DFO_BENCH_SHARED"
 """The variable of the environment with the URL of the service that a sweep has started for its text tasks."""

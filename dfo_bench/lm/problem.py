@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ from dfo_bench.lm.heads import HeadName
 from dfo_bench.lm.models import Precision
 from dfo_bench.lm.modes import ModeName
 from dfo_bench.lm.vocabulary import Vocabulary
+
+EngineName = Literal["vllm", "sglang", "openai"]
+"""The engines of others, whose languages are spoken here."""
 
 Prompts = npt.NDArray[np.float32]
 

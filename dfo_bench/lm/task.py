@@ -10,7 +10,7 @@ from annotated_types import Ge
 
 from dfo_bench.core import Array, Cost, InputError, PathName, PathOrName, Points, Predicted, Rngs, Scores, Task, Value
 from dfo_bench.lm import data, losses, models
-from dfo_bench.lm.asked import EngineName, answerer, shared
+from dfo_bench.lm.asked import answerer, shared
 from dfo_bench.lm.backends import Backend
 from dfo_bench.lm.calibration import Calibration, apply, learn
 from dfo_bench.lm.checks import Facts, check_all
@@ -22,7 +22,7 @@ from dfo_bench.lm.mapped import Mapped
 from dfo_bench.lm.modes import SLOTS, ModeName, check
 from dfo_bench.lm.nearest import nearest_words
 from dfo_bench.lm.outer import TrainLoss
-from dfo_bench.lm.problem import Problem, Prompts, Shown
+from dfo_bench.lm.problem import EngineName, Problem, Prompts, Shown
 from dfo_bench.lm.prompt_space import PromptSpace
 from dfo_bench.lm.templates import Encoded
 from dfo_bench.lm.texts import Texts

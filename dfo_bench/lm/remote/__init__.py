@@ -1,8 +1,7 @@
 """A text task whose model is behind a service: what goes over the wire, and who asks."""
 
 from dfo_bench.lm import models
-from dfo_bench.lm.asked import EngineName
-from dfo_bench.lm.problem import Answerer, Problem
+from dfo_bench.lm.problem import Answerer, EngineName, Problem
 from dfo_bench.lm.remote.engines.openai import OpenAI
 from dfo_bench.lm.remote.engines.served import Served
 from dfo_bench.lm.remote.engines.sglang import SGLang
