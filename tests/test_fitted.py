@@ -1,5 +1,6 @@
 """A run of a reference is an ordinary run: keyed without a prompt, stored, resumed, verified and reported."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ import dfo_bench
 from dfo_bench.core import Cost
 from dfo_bench.errors import InputError, PluginError, UnknownNameError
 from dfo_bench.lm import TextTask, backends
+from dfo_bench.lm.engine import Engine
+from dfo_bench.lm.modes import Mode
+from dfo_bench.lm.templates import Encoded
 from dfo_bench.lm.texts import Texts
 from dfo_bench.plugins.component import Component, parse
 from dfo_bench.plugins.registry import OPTIMIZERS, REFERENCES, method_kind
@@ -226,7 +230,13 @@ def test_what_goes_to_and_fro_is_counted_by_what_it_sees(tmp_path: Path, zoo: Zo
 def test_in_context_learning_is_estimated_by_the_rows_behind_its_examples(
     tmp_path: Path, zoo: Zoo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backends, "call_seconds", lambda engine, mode, texts: float(engine.rows_of(texts)))
+    measured: list[int] = []
+
+    def measure(engine: Engine, mode: Mode, some: Sequence[Encoded]) -> float:
+        measured.append(max(len(text.ids) for text in some))
+        return float(engine.rows_of(some))
+
+    monkeypatch.setattr(backends, "call_seconds", measure)
     task = written(tmp_path, zoo.folder("gpt2"), head="causal")
     fitted = assemble(planned(task, "in_context:demonstrations=1")).task
     assert isinstance(fitted, Fitted)
@@ -234,6 +244,9 @@ def test_in_context_learning_is_estimated_by_the_rows_behind_its_examples(
     train = fitted.view.local.inputs.of("train")
     rows = fitted.view.local.engine.rows_of(train)
     assert fitted.call_seconds("torch") == rows < sum(len(text.ids) for text in train) / 2
+    # Measured on the texts alone: with examples before them that would take minutes on a real model.
+    (longest,) = measured
+    assert longest < max(len(text.ids) for text in train)
 
 
 def test_whoever_watches_hears_how_far_a_fit_is(tmp_path: Path, zoo: Zoo) -> None:

@@ -80,7 +80,9 @@ def test_a_backend_is_offered_where_it_computes(zoo: Zoo, monkeypatch: pytest.Mo
     assert offered(bert, Mode(bert, "add", TOKENS)) == ["torch", "onednn"]
 
 
-@pytest.mark.parametrize(("name", "mode"), [("bert", "inputs_embeds"), ("gpt2", "inputs_embeds"), ("gpt2", "after")])
+@pytest.mark.parametrize(
+    ("name", "mode"), [("bert", "inputs_embeds"), ("gpt2", "inputs_embeds"), ("gpt2", "after"), ("gpt2", "prefix")]
+)
 def test_the_seconds_of_a_call_are_those_of_the_rows_that_it_computes(zoo: Zoo, name: str, mode: ModeName) -> None:
     head = "masked" if name == "bert" else "causal"
     loaded = zoo.load(name, head)
@@ -88,9 +90,9 @@ def test_the_seconds_of_a_call_are_those_of_the_rows_that_it_computes(zoo: Zoo, 
     engine = Engine(loaded, WordsHead(loaded, LABELS), way)
     lengths = [len(text.ids) - (text.end if mode == "after" else 0) for text in some]
     rows = sum(lengths) + TOKENS * len(some)
-    if (name, mode) == ("gpt2", "inputs_embeds"):
-        # The prompt and what all texts begin with are computed once.
-        rows = TOKENS + 40 + sum(length - 40 for length in lengths)
+    if name == "gpt2" and mode != "after":
+        # The prompt and what all texts begin with are computed once; a prefix is keys and values already.
+        rows = (0 if mode == "prefix" else TOKENS) + 40 + sum(length - 40 for length in lengths)
     assert engine.rows_of(some) == rows
     middle = sorted(some, key=lambda text: len(text.ids))[len(some) // 2]
     seconds = backends.call_seconds(engine, way, some, lambda compute: 1.0)

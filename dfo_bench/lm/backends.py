@@ -13,7 +13,6 @@ import torch
 from dfo_bench.lm import graph, packed
 from dfo_bench.lm.engine import Engine
 from dfo_bench.lm.heads import Head
-from dfo_bench.lm.inputs import Inputs
 from dfo_bench.lm.models import LanguageModel
 from dfo_bench.lm.modes import Mode
 from dfo_bench.lm.templates import Encoded
@@ -86,9 +85,9 @@ def fastest(
     once = call_seconds(engines["torch"], mode, texts, lambda compute: timed("torch", compute))
     if once * evaluations < WORTH_S:
         return "torch", once
-    engines |= {backend: Engine(model, head, mode, backend) for backend in choices[1:]}
-    for engine in engines.values():
-        engine.keep([middle])
+    for backend in choices[1:]:
+        engines[backend] = Engine(model, head, mode, backend)
+        engines[backend].keep([middle])
     rounds = [{backend: seconds(backend) for backend in choices} for _ in range(ROUNDS)]
     least = {backend: min(each[backend] for each in rounds) for backend in choices}
     if "openvino" not in choices and graph.computes(model, mode) and _has_avx512():
@@ -99,15 +98,15 @@ def fastest(
 
 
 class Speeds:
-    """How fast the texts of train are computed here by each backend, measured when it is first asked for."""
+    """How fast `texts` are computed here by each backend, measured when it is first asked for."""
 
-    def __init__(self, model: LanguageModel, head: Head, mode: Mode, inputs: Inputs) -> None:
-        self._model, self._head, self._mode, self._inputs = model, head, mode, inputs
+    def __init__(self, model: LanguageModel, head: Head, mode: Mode, texts: Sequence[Encoded]) -> None:
+        self._model, self._head, self._mode, self.texts = model, head, mode, texts
         self._seconds: dict[str, float] = {}
 
     def fastest(self, evaluations: int) -> str:
         """Return the backend to use for so many evaluations."""
-        backend, seconds = fastest(self._model, self._head, self._mode, self._inputs.of("train"), evaluations)
+        backend, seconds = fastest(self._model, self._head, self._mode, self.texts, evaluations)
         self._seconds[backend] = seconds
         return backend
 
@@ -115,7 +114,7 @@ class Speeds:
         """Return the seconds of one evaluation by a backend."""
         if backend not in self._seconds:
             engine = Engine(self._model, self._head, self._mode, backend)
-            self._seconds[backend] = call_seconds(engine, self._mode, self._inputs.of("train"))
+            self._seconds[backend] = call_seconds(engine, self._mode, self.texts)
         return self._seconds[backend]
 
 

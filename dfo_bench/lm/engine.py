@@ -102,8 +102,8 @@ class Engine:
         """Return how many rows each candidate computes of texts; what all of them begin with counts once."""
         shared = self._shared(texts)
         if shared is None:
-            return sum(self._own(text) + self.mode.before for text in texts)
-        return self.mode.before + shared + sum(len(text.ids) - shared for text in texts)
+            return sum(self._own(text) + self.mode.own_rows for text in texts)
+        return self.mode.own_rows + shared + sum(len(text.ids) - shared for text in texts)
 
     def batching(self, texts: Sequence[Encoded]) -> Batching:
         """Return how candidates on these texts are parted into batches."""
@@ -257,10 +257,8 @@ class Engine:
 
         Where nothing is gained by it: 0 and what stands before the texts anyway, which is None but with mode=prefix.
         """
-        if not self._causal or self._states is not None:
-            return 0, None
         past, shared = self.mode.past(prompts), self._shared(texts)
-        if shared is None or not shared + (0 if past is not None else self.mode.before):
+        if shared is None or not shared + self.mode.own_rows:
             return 0, past
         rows = self.mode.rows(self._tensor([texts[0].ids[: shared or 1]]))[:, :shared]
         rows = self.mode.put(rows, prompts)

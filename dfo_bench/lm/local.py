@@ -56,9 +56,11 @@ class Local(Answerer):
             self.head = WordsHead(model, tokens, problem.groups)
         self.engine = Engine(model, self.head, self.mode, backend)
         self.backend = "torch" if backend == "auto" else backend
-        if "train" in problem.splits and repeated:
-            self.engine.keep(self.inputs.of("train"))
-        self._speeds = Speeds(model, self.head, self.mode, self.inputs)
+        if "train" in problem.splits:
+            train = self.inputs.of("train")
+            if repeated:
+                self.engine.keep(train)
+            self._speeds = Speeds(model, self.head, self.mode, train)
 
     def _put(self, shown: Shown) -> None:
         """Make the template, and the inputs of all splits under it."""
@@ -160,7 +162,6 @@ class Local(Answerer):
         """Return the same model, head and engine under another template."""
         other = copy(self)
         other._put(shown)
-        other._speeds = Speeds(other.model, other.head, other.mode, other.inputs)
         return other
 
     def admit(self, split: str) -> None:
@@ -187,8 +188,9 @@ class Local(Answerer):
         return self._speeds.fastest(evaluations)
 
     def call_seconds(self, backend: str) -> float:
-        """Measure a backend."""
-        return self._speeds.call_seconds(backend)
+        """Measure a backend on the texts without demonstrations; with them it takes as long in proportion to rows."""
+        rows = self.engine.rows_of
+        return self._speeds.call_seconds(backend) * rows(self.inputs.of("train")) / rows(self._speeds.texts)
 
     def local(self, what: str) -> Self:
         """Return itself."""

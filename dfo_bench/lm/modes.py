@@ -72,6 +72,8 @@ class Mode:
             )
         self.before = tokens if name in ("cat", *_WORDS) else 0
         """The number of positions beside a text's own: before them, with mode=after before those of the cue."""
+        self.own_rows = 0 if name == "prefix" else self.before
+        """How many of these positions are rows to compute; with mode=prefix they are keys and values already."""
         self.at = model.first if name == "words" else 0
         """How many of the text's own rows stand before the prompt's: words are part of the text."""
         self.slots = tokens - self.before
