@@ -214,7 +214,11 @@ def fleet(offered: Mapping[str, Served], scale: Scale, app: str, *, alone: bool)
             ) from error
         finally:
             waits.cancel()
-        yield Fleet(offered, handle, scale.most, app)
+        try:
+            yield Fleet(offered, handle, scale.most, app)
+        finally:
+            # Its thread would go on to ask Ray after this process has left the cluster, and log an error each time.
+            handle.shutdown()
     finally:
         if not alone:
             serve.delete(app)
