@@ -32,7 +32,7 @@ class Composite(VectorOptimizer):
         self,
         space: Space,
         *,
-        sigma: PositiveFloat = 0.5,
+        sigma: PositiveFloat = 0.15,
         batch: PositiveInt = 5,
         points: Annotated[int, Field(ge=2)] = 300,
         **given: Unpack[VectorGiven],
