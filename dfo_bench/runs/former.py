@@ -14,19 +14,24 @@ _NOW: Mapping[str, Value] = {"include_prompt": False, "initial": ".", "mode": "i
 
 _ALPHA = 1.0
 
+_SIGMA: Mapping[str, float] = {"composite": 0.5, "composite_loss": 0.5}
+"""The former first steps of optimizers."""
+
 
 def complete(spec: RunSpec, shown: Mapping[str, str]) -> tuple[RunSpec, dict[str, str]]:
     """Return the spec of a run with all of its parameters, and the run as it is shown now.
 
-    A search of texts is shown with the former defaults that it has, so that it is not taken for one with the present
-    ones, which says as little.
+    A search is shown with the former defaults that it has, so that it is not taken for one with the present ones, which
+    says as little.
     """
+    found, sigma = dict(shown), spec.optimizer.params.get("sigma")
+    if sigma is not None and sigma == _SIGMA.get(spec.optimizer.name):
+        found["optimizer"] = str(parse(shown["optimizer"]).replace(sigma=sigma))
     params = spec.task.params
     # Specs are written with every parameter that there is, so one that lacks the youngest of these is older.
     if "prompt_tokens" not in params or "include_prompt" in params:
-        return spec, dict(shown)
+        return spec, found
     spec = replace(spec, task=spec.task.replace(**{**_TASK, **params}))
-    found = dict(shown)
     if params["prompt_tokens"]:
         kept = {name: value for name, value in _TASK.items() if spec.task.params[name] == value}
         named = parse(shown["task"]).replace(**kept)
