@@ -1,11 +1,11 @@
 """How rough a task is, and what knowing all slopes would bring: `python benchmarks/slopes.py TASK [SEED ...]`.
 
 After 150 calls of `composite` the slopes of all outputs along all d = 200 variables are measured at its best point,
-from differences over a hundredth of a step: 200 calls. Prints a row of Markdown per seed:
+from differences over .03 of a step: 200 calls. Prints a row of Markdown per seed:
 
 - how far the outputs of random points are from what the slopes foretell, as a share of the change foretold (root mean
-  squares over eight points), at distances of .02, .1 and .5 steps, a step being that of `composite`;
-- the loss at that point, and the lowest of seven steps that minimise the loss on the slopes within radii of .02 to 1;
+  squares over eight points), at distances of .1, .5 and 2 steps, a step being that of `composite`;
+- the loss at that point, and the lowest of six steps that minimise the loss on the slopes within radii of .1 to 3;
 - the loss of `composite` itself after as many calls again as slopes and steps took.
 """
 
@@ -22,8 +22,8 @@ from dfo_bench.runs.spec import RunSpec, streams
 
 trust: Any = import_module("dfo_bench.optimizers._trust")
 
-FIRST, DIM, SIGMA, APART = 150, 200, 0.5, 0.01
-DISTANCES, RADII = (0.02, 0.1, 0.5), (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
+FIRST, DIM, APART = 150, 200, 0.03
+DISTANCES, RADII = (0.1, 0.5, 2.0), (0.1, 0.2, 0.5, 1.0, 2.0, 3.0)
 
 
 class Measured:
@@ -33,7 +33,7 @@ class Measured:
         self.task, self.embedding = assembly.task, assembly.embed(0)
         assert self.task.outer is not None
         self.outer, self.space = self.task.outer, self.embedding.search_space
-        self.steps = trust.Steps(self.space, SIGMA)
+        self.steps = trust.Steps(self.space, assembly.spec.optimizer.params["sigma"])
 
     def __call__(self, x: Array) -> tuple[Array, Array]:
         """Return losses, shape (n,), and outputs, shape (n, *outer.shape), at x, shape (n, d)."""
@@ -64,7 +64,7 @@ def search(assembly: Assembly, measured: Measured, calls: int) -> tuple[Array, l
 
 def row(task: str, seed: int) -> str:
     """Measure one task."""
-    spec = RunSpec(component(task), component(f"composite:sigma={SIGMA}"), component("normal:alpha=8"), DIM, seed=seed)
+    spec = RunSpec(component(task), component("composite"), component("normal:alpha=8"), DIM, seed=seed)
     assembly = assemble(spec)
     measured, rng = Measured(assembly), np.random.default_rng(0)
     calls = FIRST + DIM + len(RADII)
