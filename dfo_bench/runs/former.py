@@ -14,8 +14,8 @@ _NOW: Mapping[str, Value] = {"include_prompt": False, "initial": ".", "mode": "i
 
 _ALPHA = 1.0
 
-_SIGMA: Mapping[str, float] = {"composite": 0.5, "composite_loss": 0.5}
-"""The former first steps of optimizers."""
+_SIGMA = 0.5
+"""The former first step of composite and composite_loss."""
 
 
 def complete(spec: RunSpec, shown: Mapping[str, str]) -> tuple[RunSpec, dict[str, str]]:
@@ -24,9 +24,9 @@ def complete(spec: RunSpec, shown: Mapping[str, str]) -> tuple[RunSpec, dict[str
     A search is shown with the former defaults that it has, so that it is not taken for one with the present ones, which
     says as little.
     """
-    found, sigma = dict(shown), spec.optimizer.params.get("sigma")
-    if sigma is not None and sigma == _SIGMA.get(spec.optimizer.name):
-        found["optimizer"] = str(parse(shown["optimizer"]).replace(sigma=sigma))
+    found = dict(shown)
+    if spec.optimizer.name in ("composite", "composite_loss") and spec.optimizer.params.get("sigma") == _SIGMA:
+        found["optimizer"] = str(parse(shown["optimizer"]).replace(sigma=_SIGMA))
     params = spec.task.params
     # Specs are written with every parameter that there is, so one that lacks the youngest of these is older.
     if "prompt_tokens" not in params or "include_prompt" in params:

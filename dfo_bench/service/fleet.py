@@ -6,7 +6,7 @@ The front, which is this process, keeps keys, limits and the book: a call is bil
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -204,7 +204,9 @@ def fleet(offered: Mapping[str, Served], scale: Scale, app: str, *, alone: bool)
     said = "waiting for the cluster to start %d replicas of %s; what holds them up says: ray status"
     waits = threading.Timer(_PATIENCE_S, _logger.warning, (said, scale.least, each))
     waits.start()
-    try:
+    with ExitStack() as ends:
+        if not alone:
+            ends.callback(serve.delete, app)
         try:
             handle = serve.run(deployment.bind(models), name=app, route_prefix=None)
         except RuntimeError as error:
@@ -214,11 +216,6 @@ def fleet(offered: Mapping[str, Served], scale: Scale, app: str, *, alone: bool)
             ) from error
         finally:
             waits.cancel()
-        try:
-            yield Fleet(offered, handle, scale.most, app)
-        finally:
-            # Its thread would go on to ask Ray after this process has left the cluster, and log an error each time.
-            handle.shutdown()
-    finally:
-        if not alone:
-            serve.delete(app)
+        # Its thread would go on to ask Ray after this process has left the cluster, and log an error each time.
+        ends.callback(handle.shutdown)
+        yield Fleet(offered, handle, scale.most, app)
