@@ -134,7 +134,7 @@ def test_outputs_are_rounded_to_float32_and_all_nan_where_one_failed() -> None:
     asked = oracle("outputs", Made(), 3)
     losses, told = asked.evaluate(Dense(x))
     assert told is not None
-    np.testing.assert_array_equal(losses, [np.full(6, 0.9) @ np.full(6, 0.9), np.nan, np.nan])
+    np.testing.assert_array_equal(losses, [(np.full(6, 0.9) ** 2).sum(), np.nan, np.nan])
     np.testing.assert_array_equal(told, [[np.float32(0.9)] * 6, [np.nan] * 6, [np.nan] * 6])
     (outputs,) = asked.spread(told)
     assert outputs.dtype == np.float64
